@@ -1,0 +1,97 @@
+"""What is known of a request before it is decided: the only thing policy may look at.
+
+A frozen value, logged with every decision, so that the decision can be computed again. Gathered by
+`routing.features`; matched by `policy`.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from freehold.chat import WireFormat
+from freehold.runtime import Egress
+
+
+class Label(StrEnum):
+    """Data classification, lowest first. Compare with `LABEL_ORDER`."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    CONFIDENTIAL = "confidential"
+    RESTRICTED = "restricted"
+
+
+LABEL_ORDER: dict[Label, int] = {label: rank for rank, label in enumerate(Label)}
+
+
+class Task(StrEnum):
+    """The kind of work, named by a deterministic classifier."""
+
+    COMPLETION = "completion"
+    DOCSTRING = "docstring"
+    FIX_FROM_ERROR = "fix-from-error"
+    EDIT = "edit"
+    EXPLAIN = "explain"
+    TEST = "test"
+    REVIEW = "review"
+    SUMMARISE = "summarise"
+    EXTRACT = "extract"
+    TRANSLATE = "translate"
+    CLASSIFY = "classify"
+    ARCHITECTURE = "architecture"
+    WIDE_REFACTOR = "wide-refactor"
+    THREAT_MODEL = "threat-model"
+    AGENT_TURN = "agent-turn"
+    AUXILIARY = "auxiliary"
+    EMBEDDING = "embedding"
+    CHAT = "chat"
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks. On a keyless loopback: the local user."""
+
+    key: str = "local"
+    """The virtual key's name, never its value."""
+    user: str = "local"
+    team: str | None = None
+    ceiling: Egress = Egress.VENDOR
+    label: Label | None = None
+
+
+class Features(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a rule may match and a plan may weigh."""
+
+    operation: str
+    """`chat`, `embeddings` or `count_tokens`."""
+    wire_format: WireFormat | None
+    asked_model: str
+    caller: Caller
+    prompt_tokens: int
+    """Of the whole prompt: system, messages and tools."""
+    prompt_tokens_exact: bool
+    """Counted with the asked model's own tokenizer; otherwise an estimate."""
+    max_tokens: int | None
+    messages: int
+    stream: bool
+    tools: int
+    """How many tools are offered."""
+    images: int
+    schema: bool
+    """Structured output is asked for."""
+    logprobs: bool
+    choices: int
+    """`n` of the request."""
+    task: Task
+    task_reason: str
+    """Why the classifier said so, in words."""
+    label: Label
+    session: str | None
+    """Opaque id of the client's session, scoped to the caller by whoever stores it."""
+    agent: str | None = None
+    """Client program as recognised from its headers: `claude-code`, `codex`, `opencode` ..."""
+    request_class: str | None = None
+    """main, subagent, compaction, auxiliary ..., where the client says so."""
+    ceiling: Egress = Egress.VENDOR
+    """The tightest of server, caller and header ceilings, before any rule."""
+    hints: dict[str, str] = {}
+    """Request headers `x-freehold-hint-*`, lower-cased, without the prefix."""

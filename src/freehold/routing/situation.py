@@ -1,0 +1,36 @@
+"""The situation: everything outside the request that a decision depends on, as one frozen value.
+
+It is handed in, never looked up, and logged with the decision so that the decision can be computed again.
+"""
+
+from typing import Literal
+
+import msgspec
+
+HealthState = Literal["closed", "open", "half_open"]
+
+
+class Health(msgspec.Struct, frozen=True):
+    """A deployment's breaker as routing sees it. Absent from the situation: closed."""
+
+    state: HealthState
+    reason: str = ""
+
+
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
+    """As it was at the moment of the decision."""
+
+    now_ms: int
+    """Unix milliseconds."""
+    hour: int
+    """0-23, local time of the server: what `when.hours` matches."""
+    seed: int
+    """The only source of chance a plan may use."""
+    health: dict[str, Health] = {}
+    """By deployment id; only those that are not closed."""
+    down: dict[str, str] = {}
+    """Runtimes that cannot serve now and why (an engine that is starting, failed, or has no weights)."""
+    windows: dict[str, int] = {}
+    """By deployment id: tokens of context really served, where found out at run time; beats `abilities.context`."""
+    sticky: str | None = None
+    """The deployment that served this session last."""

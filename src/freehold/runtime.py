@@ -1,0 +1,171 @@
+"""Runtimes and deployments: where a model can run, and one model at one such place.
+
+`Runtime = Local | SelfHosted | Vendor` is a tagged union over who runs the machine. Egress classes are ordered
+`local < self_hosted < vendor`. A field a kind does not have *does not apply* to it; `None` means *applies, not
+known*, and policy takes unknown as the worst case. Nothing here does I/O.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from freehold.chat import WireFormat
+
+
+class Egress(StrEnum):
+    """How far a call travels. Ordered: compare with `within`, never by name."""
+
+    LOCAL = "local"
+    SELF_HOSTED = "self_hosted"
+    VENDOR = "vendor"
+
+    def within(self, ceiling: "Egress") -> bool:
+        """Whether a call of this class stays at or below `ceiling`."""
+        return EGRESS_ORDER[self] <= EGRESS_ORDER[ceiling]
+
+
+EGRESS_ORDER: dict[Egress, int] = {Egress.LOCAL: 0, Egress.SELF_HOSTED: 1, Egress.VENDOR: 2}
+
+
+def lower(one: Egress, other: Egress) -> Egress:
+    """The tighter of two ceilings."""
+    return one if one.within(other) else other
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An engine process that Freehold itself starts and watches."""
+
+    engine: Literal["llama", "embed"]
+    weights: str
+    """Name in the weights manifest (`smollm2-135m-instruct`) or a path to a GGUF file."""
+    context: int = 8192
+    """Tokens one request may use, prompt and answer together."""
+    slots: int = 4
+    threads: int | None = None
+    """None: physical cores less one, at least one."""
+
+
+class _Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every kind has: a name, an address, the wire formats spoken there (best first), a secret's reference."""
+
+    name: str
+    base_url: str | None = None
+    """Including the `/v1` of OpenAI-style servers; None when Freehold launches the engine itself."""
+    formats: tuple[WireFormat, ...] = ("openai_chat",)
+    api_key: str | None = None
+    """`env:NAME`, `file:PATH` or `keyring:NAME`; never the key itself."""
+    quirks: tuple[str, ...] = ()
+    connect_timeout_s: float = 5.0
+    first_content_timeout_s: float = 120.0
+    chunk_timeout_s: float = 60.0
+    total_timeout_s: float = 1800.0
+    max_connections: int = 256
+
+
+class Local(_Reach, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="local"):
+    """Run by the engineer, on the workstation in front of them: paid in watts and amortisation."""
+
+    launch: Launch | None = None
+    device: str | None = None
+    memory_gib: float | None = None
+    watts_busy: float | None = None
+    watts_idle: float | None = None
+    usd_per_kwh: float | None = None
+
+
+class SelfHosted(_Reach, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="self_hosted"):
+    """Run by the team, on infrastructure it owns: paid in electricity, operation and headroom."""
+
+    region: str | None = None
+    device: str | None = None
+    usd_per_hour: float | None = None
+    replicas: int | None = None
+    sla: str | None = None
+
+
+class Vendor(_Reach, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="vendor"):
+    """Run by a vendor behind an API: paid per token, patched silently."""
+
+    region: str | None = None
+    retention_days: int | None = None
+    trains_on_inputs: bool | None = None
+    sla: str | None = None
+
+
+Runtime = Local | SelfHosted | Vendor
+
+
+def egress_of(runtime: Runtime) -> Egress:
+    """The egress class a call to this runtime has."""
+    match runtime:
+        case Local():
+            return Egress.LOCAL
+        case SelfHosted():
+            return Egress.SELF_HOSTED
+        case Vendor():
+            return Egress.VENDOR
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Facts of a model, wherever it runs. Open weights and licence are an axis apart from egress."""
+
+    id: str
+    open_weights: bool | None = None
+    licence: str | None = None
+    """SPDX identifier where there is one."""
+    tokenizer: str | None = None
+    """`o200k_base`, `cl100k_base` where counted exactly offline; None: estimated."""
+
+
+class Abilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a deployment can really do. `None` is *not known* and counts as the worst case."""
+
+    context: int | None = None
+    """Tokens, prompt and answer together, as this deployment serves them (not the model's maximum)."""
+    max_output: int | None = None
+    tools: bool = False
+    images: bool = False
+    json_schema: bool = False
+    reasoning: bool = False
+    logprobs: bool = False
+    embeddings: bool = False
+    chat: bool = True
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Metered price, USD per million tokens. On a deployment, None means unknown, which is never zero."""
+
+    input_usd_per_mtok: float
+    output_usd_per_mtok: float
+    cached_input_usd_per_mtok: float | None = None
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model on one runtime, under the name it has there."""
+
+    id: str
+    """Unique, by convention `runtime/model`."""
+    model: str
+    runtime: str
+    served_as: str
+    abilities: Abilities = Abilities()
+    price: Price | None = None
+    free: bool | None = None
+    """Free by declaration. None: true for a local runtime, unknown elsewhere."""
+    quirks: tuple[str, ...] = ()
+    """Names from `data/quirks.toml`, on top of the runtime's own."""
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment joined with its runtime and its model's facts: what routing and dispatch work with."""
+
+    deployment: Deployment
+    runtime: Runtime
+    model: Model
+    egress: Egress
+
+    @property
+    def id(self) -> str:
+        """The deployment's id."""
+        return self.deployment.id
