@@ -1,14 +1,30 @@
-"""The plan: which deployments may and should serve a request, in what order, and why. Pure."""
+"""The plan: which deployments may and should serve a request, in what order, and why. Pure.
 
-from typing import Literal
+Promised: every deployment the asked model may mean is either a step or rejected with its reason; nothing above the
+ceiling and nothing a gate blocks is ever a step or an escalation; the same values give the same plan. A gate that
+empties the plan is a refusal, never a reason to look elsewhere. Not done here: running the plan (`freehold.dispatch`).
+"""
+
+from collections.abc import Sequence
 
 import msgspec
 
 from freehold.fault import Fault
+from freehold.features import Features
+from freehold.fit.context import fits
+from freehold.policy.compiled import CHAT, EMBEDDINGS, IMAGES, JSON_SCHEMA, LOGPROBS, TOOLS, Candidate, Gate, Preference
+from freehold.policy.conditions import all_hold
+from freehold.policy.rules import Hold
+from freehold.policy.snapshot import Policy
 from freehold.record import Rejected
+from freehold.routing.refusal import LACKS, Funnel, Turned, refuse, refuse_unknown
+from freehold.routing.situation import Situation
 from freehold.runtime import Egress, Placed
 
-Hold = Literal["none", "tools", "whole"]
+__all__ = ["Escalate", "Hold", "Plan", "Step", "make_plan"]
+
+UNKNOWN_WINDOW_TOKENS = 8192
+"""What a deployment with an unknown window is trusted with; above that it is tried after all others."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -24,6 +40,7 @@ class Escalate(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[str, ...]
     """Names from `routing.judge.CHECKS` that count as poor."""
     steps: tuple[Step, ...]
+    """Deployments to try, best first; some may be steps of the plan too, and one already tried is passed over."""
     at_most: int
     hold: Hold
 
@@ -39,3 +56,132 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The highest class any call made for this request may reach, extra calls included."""
     escalate: Escalate | None = None
     refusal: Fault | None = None
+
+
+class _Demand(msgspec.Struct, frozen=True):
+    """What every deployment is held against for one request."""
+
+    features: Features
+    situation: Situation
+    ceiling_rank: int
+    gates: Sequence[Gate]
+    need: int
+
+
+_LOCAL, _SELF_HOSTED, _VENDOR = Egress.LOCAL, Egress.SELF_HOSTED, Egress.VENDOR
+_CLASSES = (_LOCAL, _SELF_HOSTED, _VENDOR)
+
+
+def make_plan(features: Features, policy: Policy, situation: Situation) -> Plan:
+    """Decide. Never raises: what cannot be served is a plan with a refusal."""
+    ceiling_rank = min(_rank(features.ceiling), policy.server_rank)
+    found = policy.resolution(features.asked_model)
+    if found is None:
+        return _refused(refuse_unknown(features, policy), (), None, ceiling_rank)
+    gates = [gate for gate in found.gates if all_hold(gate.conditions, features, situation.hour)]
+    for gate in gates:
+        ceiling_rank = min(ceiling_rank, gate.ceiling_rank)
+    demand = _Demand(features, situation, ceiling_rank, gates, _needs(features))
+    preference = next(one for one in found.preferences if all_hold(one.conditions, features, situation.hour))
+    steps: list[Step] = []
+    late: list[Step] = []
+    turned: list[Turned] = []
+    for candidate, reason in preference.order:
+        verdict = _turn_away(candidate, demand)
+        if verdict is not None:
+            turned.append(verdict)
+        elif (why_late := _why_late(candidate, demand)) is not None:
+            late.append(Step(candidate.placed, why_late))
+        else:
+            steps.append(Step(candidate.placed, reason))
+    if situation.sticky is not None and preference.sticky:
+        _stay(steps, situation.sticky)
+    steps += late
+    rejected = tuple(one.rejected for one in turned)
+    if not steps:
+        return _refused(refuse(turned, demand.features, _CLASSES[ceiling_rank]), rejected, preference.name, ceiling_rank)
+    return Plan(
+        steps=tuple(steps),
+        rejected=rejected,
+        rule=preference.name,
+        ceiling=_CLASSES[ceiling_rank],
+        escalate=None if preference.escalation is None else _escalate(preference, demand),
+    )
+
+
+def _refused(fault: Fault, rejected: tuple[Rejected, ...], rule: str | None, ceiling_rank: int) -> Plan:
+    return Plan(steps=(), rejected=rejected, rule=rule, ceiling=_CLASSES[ceiling_rank], refusal=fault)
+
+
+def _rank(egress: Egress) -> int:
+    # By identity: hashing an enum member for a lookup costs a call into Python.
+    return 0 if egress is _LOCAL else 1 if egress is _SELF_HOSTED else 2
+
+
+def _needs(features: Features) -> int:
+    if features.operation == "embeddings":
+        return EMBEDDINGS
+    return (
+        CHAT
+        | (TOOLS if features.tools else 0)
+        | (IMAGES if features.images else 0)
+        | (JSON_SCHEMA if features.schema else 0)
+        | (LOGPROBS if features.logprobs else 0)
+    )
+
+
+def _turn_away(candidate: Candidate, demand: _Demand) -> Turned | None:
+    """Why the deployment cannot be a step: policy first, so that nothing blocked is judged any further."""
+    one = candidate.id
+    for gate in demand.gates:
+        if (reason := gate.blocked.get(one)) is not None:
+            return Turned(Funnel.POLICY, Rejected(one, reason, gate.name))
+    if candidate.egress_rank > demand.ceiling_rank:
+        return Turned(
+            Funnel.POLICY, Rejected(one, f"{candidate.placed.egress} is above the {_CLASSES[demand.ceiling_rank]} ceiling")
+        )
+    if lacks := demand.need & ~candidate.has:
+        return Turned(Funnel.ABILITY, Rejected(one, LACKS[lacks]), lacks=lacks)
+    situation, features = demand.situation, demand.features
+    window = situation.windows.get(one, candidate.window)
+    if window is not None:
+        fit = fits(features.prompt_tokens, features.prompt_tokens_exact, features.max_tokens, window)
+        if not fit.ok:
+            return Turned(Funnel.CONTEXT, Rejected(one, fit.reason), window=window)
+    if (why := situation.down.get(candidate.runtime)) is not None:
+        return Turned(Funnel.HEALTH, Rejected(one, f"runtime '{candidate.runtime}' is down: {why}"))
+    health = situation.health.get(one)
+    if health is not None and health.state == "open":
+        return Turned(Funnel.HEALTH, Rejected(one, f"its breaker is open: {health.reason or 'it failed too often'}"))
+    return None
+
+
+def _why_late(candidate: Candidate, demand: _Demand) -> str | None:
+    """Why a deployment that may serve is tried after all others."""
+    situation = demand.situation
+    health = situation.health.get(candidate.id)
+    if health is not None and health.state == "half_open":
+        return "its breaker is half open, so it is tried last"
+    if (
+        candidate.window is None
+        and demand.features.prompt_tokens > UNKNOWN_WINDOW_TOKENS
+        and candidate.id not in situation.windows
+    ):
+        return f"its window is not known and the prompt is over {UNKNOWN_WINDOW_TOKENS} tokens, so it is tried last"
+    return None
+
+
+def _stay(steps: list[Step], sticky: str) -> None:
+    for index, step in enumerate(steps):
+        if step.placed.deployment.id == sticky:
+            steps.insert(0, Step(steps.pop(index).placed, "session stays where it is"))
+            return
+
+
+def _escalate(preference: Preference, demand: _Demand) -> Escalate | None:
+    assert preference.escalation is not None
+    steps = tuple(Step(target.placed, reason) for target, reason in preference.targets if _turn_away(target, demand) is None)
+    if not steps:
+        return None
+    rule = preference.escalation
+    return Escalate(checks=rule.on, steps=steps, at_most=rule.at_most, hold=rule.hold)

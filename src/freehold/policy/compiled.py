@@ -1,0 +1,230 @@
+"""Rules seen from one asked model: everything that does not depend on the rest of the request, worked out once.
+
+A `Resolution` holds the deployments the asked model may mean, what each gate would block, and how each preference
+orders them, reasons included. Deciding a request then only checks conditions and walks tuples.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from freehold.policy.conditions import (
+    Condition,
+    DeploymentHalf,
+    deployment_half,
+    request_conditions,
+    why_denied,
+    why_not_allowed,
+)
+from freehold.policy.names import Names
+from freehold.policy.rules import Escalation, Rule
+from freehold.runtime import EGRESS_ORDER, Placed
+
+CHAT, EMBEDDINGS, TOOLS, IMAGES, JSON_SCHEMA, LOGPROBS = 1, 2, 4, 8, 16, 32
+ABILITY_NAMES = {
+    CHAT: "chat",
+    EMBEDDINGS: "embeddings",
+    TOOLS: "tools",
+    IMAGES: "images",
+    JSON_SCHEMA: "json_schema",
+    LOGPROBS: "logprobs",
+}
+"""Bits of `Candidate.has`, and the ability in `[[deployments]]` that each stands for."""
+
+_FARTHEST = max(EGRESS_ORDER.values())
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A deployment with what a decision looks at, ready to be compared."""
+
+    id: str
+    placed: Placed
+    runtime: str
+    egress_rank: int
+    has: int
+    window: int | None
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """A gate as it bears on one asked model."""
+
+    name: str
+    conditions: tuple[Condition, ...]
+    blocked: Mapping[str, str]
+    """Deployment id to the reason, in words."""
+    ceiling_rank: int
+    """The highest egress class it leaves to any call made for the request."""
+
+
+class Preference(msgspec.Struct, frozen=True):
+    """A preference as it bears on one asked model."""
+
+    name: str | None
+    """None: the built-in order."""
+    conditions: tuple[Condition, ...]
+    order: tuple[tuple[Candidate, str], ...]
+    """Every candidate, best first, with the reason for its place."""
+    escalation: Escalation | None
+    targets: tuple[tuple[Candidate, str], ...]
+    sticky: bool
+
+
+class Resolution(msgspec.Struct, frozen=True):
+    """What an asked model means, and how every rule bears on it."""
+
+    placed: tuple[Placed, ...]
+    through: tuple[str, ...]
+    """The aliases it went through."""
+    gates: tuple[Gate, ...]
+    preferences: tuple[Preference, ...]
+    """In the order of the rules; the last one has no conditions."""
+
+
+class _CompiledRule(msgspec.Struct, frozen=True):
+    rule: Rule
+    conditions: tuple[Condition, ...]
+    half: DeploymentHalf
+    blocked: Mapping[str, str]
+    ceiling_rank: int
+    ranks: Mapping[str, tuple[int, str]]
+    """For a preference: deployment id to its place and the reason."""
+    targets: tuple[tuple[Candidate, str], ...]
+
+
+class Compiler:
+    """Turns rules into resolutions. Holds tables made once at load and is not changed afterwards."""
+
+    __slots__ = ("_candidates", "_names", "_rules")
+
+    def __init__(self, names: Names, rules: tuple[Rule, ...]) -> None:
+        self._names = names
+        self._candidates = {one.id: make_candidate(one) for one in names.placed.values()}
+        self._rules = tuple(self._compile(rule) for rule in rules)
+
+    def resolution(self, asked: str) -> Resolution | None:
+        """Everything known about an asked model; None: no deployment or alias has this name."""
+        found = self._names.resolve(asked)
+        if found is None:
+            return None
+        ids, through = found
+        candidates = tuple(self._candidates[one] for one in ids)
+        preferences = [
+            self._preference(compiled, candidates)
+            for compiled in self._rules
+            if compiled.rule.try_ and self._prefers(compiled, asked, candidates, through)
+        ]
+        return Resolution(
+            placed=tuple(candidate.placed for candidate in candidates),
+            through=through,
+            gates=self._gates(asked, through),
+            preferences=(*preferences, _built_in(candidates, through)),
+        )
+
+    def _compile(self, rule: Rule) -> _CompiledRule:
+        placed = self._names.placed
+        return _CompiledRule(
+            rule=rule,
+            conditions=request_conditions(rule.when),
+            half=deployment_half(rule.when),
+            blocked={one.id: reason for one in placed.values() if (reason := why_blocked(rule, one)) is not None},
+            ceiling_rank=_ceiling_rank(rule),
+            ranks=self._ranks(rule),
+            targets=self._targets(rule),
+        )
+
+    def _ranks(self, rule: Rule) -> dict[str, tuple[int, str]]:
+        ranks: dict[str, tuple[int, str]] = {}
+        for place, entry in enumerate(rule.try_):
+            rest = rule.try_[place + 1 :]
+            turn = f"before {', '.join(rest)}" if rest else "last" if place else "first"
+            for one in self._names.entry(entry) or ():
+                ranks.setdefault(one, (len(ranks), f"rule '{rule.name}': {entry} {turn}"))
+        return ranks
+
+    def _targets(self, rule: Rule) -> tuple[tuple[Candidate, str], ...]:
+        targets: dict[str, tuple[Candidate, str]] = {}
+        for entry in rule.escalate.to if rule.escalate is not None else ():
+            for one in self._names.entry(entry) or ():
+                targets.setdefault(one, (self._candidates[one], f"rule '{rule.name}' escalates to {entry}"))
+        return tuple(targets.values())
+
+    def _prefers(self, compiled: _CompiledRule, asked: str, candidates: tuple[Candidate, ...], through: tuple[str, ...]) -> bool:
+        """Judged over all candidates, before any gate: otherwise a gate could switch to another rule and add its targets."""
+        half = compiled.half
+        asked_fits = half.models is not None and half.models(asked)
+        return half.reached_through(through) and any(
+            half.fits(candidate.placed, asked_fits, unknown_fits=False) for candidate in candidates
+        )
+
+    def _preference(self, compiled: _CompiledRule, candidates: tuple[Candidate, ...]) -> Preference:
+        rule, ranks = compiled.rule, compiled.ranks
+        unnamed = (len(ranks), f"rule '{rule.name}': not named in its try, so after what is")
+        ranked = sorted(candidates, key=lambda candidate: ranks.get(candidate.id, unnamed)[0] * 4 + _tie(candidate, ranks))
+        return Preference(
+            name=rule.name,
+            conditions=compiled.conditions,
+            order=tuple((candidate, ranks.get(candidate.id, unnamed)[1]) for candidate in ranked),
+            escalation=rule.escalate,
+            targets=compiled.targets,
+            sticky=rule.sticky,
+        )
+
+    def _gates(self, asked: str, through: tuple[str, ...]) -> tuple[Gate, ...]:
+        gates: list[Gate] = []
+        for compiled in self._rules:
+            half = compiled.half
+            if not half.reached_through(through):
+                continue
+            asked_fits = half.models is not None and half.models(asked)
+            ceiling_rank = compiled.ceiling_rank if half.fits_all(asked_fits) else _FARTHEST
+            blocked = {
+                one: reason
+                for one, reason in compiled.blocked.items()
+                if half.fits(self._names.placed[one], asked_fits, unknown_fits=True)
+            }
+            if blocked or ceiling_rank < _FARTHEST:
+                gates.append(Gate(compiled.rule.name, compiled.conditions, blocked, ceiling_rank))
+        return tuple(gates)
+
+
+def make_candidate(placed: Placed) -> Candidate:
+    """A deployment as decisions see it."""
+    able = placed.deployment.abilities
+    bits = {
+        CHAT: able.chat,
+        EMBEDDINGS: able.embeddings,
+        TOOLS: able.tools,
+        IMAGES: able.images,
+        JSON_SCHEMA: able.json_schema,
+        LOGPROBS: able.logprobs,
+    }
+    has = sum(bit for bit, holds in bits.items() if holds)
+    return Candidate(placed.id, placed, placed.runtime.name, EGRESS_ORDER[placed.egress], has, able.context)
+
+
+def why_blocked(rule: Rule, placed: Placed) -> str | None:
+    """Why a rule's gates block the deployment whenever they apply to it; None: they do not."""
+    reason = why_not_allowed(rule.allow, placed) if rule.allow is not None else None
+    if reason is None and rule.deny is not None:
+        reason = why_denied(rule.deny, placed)
+    return None if reason is None else f"rule '{rule.name}' {reason}"
+
+
+def _ceiling_rank(rule: Rule) -> int:
+    rank = _FARTHEST
+    if rule.allow is not None and rule.allow.egress is not None:
+        rank = EGRESS_ORDER[rule.allow.egress]
+    if rule.deny is not None and rule.deny.egress is not None:
+        rank = min(rank, max(EGRESS_ORDER[rule.deny.egress] - 1, 0))
+    return rank
+
+
+def _tie(candidate: Candidate, ranks: Mapping[str, tuple[int, str]]) -> int:
+    """Those a rule does not name stand in the built-in order among themselves."""
+    return 0 if candidate.id in ranks else candidate.egress_rank
+
+
+def _built_in(candidates: tuple[Candidate, ...], through: tuple[str, ...]) -> Preference:
+    reason = "no rule prefers: local, then self_hosted, then vendor" if through else "asked for by name"
+    ranked = sorted(candidates, key=lambda candidate: candidate.egress_rank)
+    return Preference(None, (), tuple((candidate, reason) for candidate in ranked), None, (), sticky=True)

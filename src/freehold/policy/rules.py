@@ -1,0 +1,134 @@
+"""The words of a rule, exactly as `freehold.toml` spells them.
+
+Every field of `when` that is given must hold. `allow` and `deny` are gates; `try` is a preference. A rule may have
+both. What a name in a rule refers to is checked by `policy.references`.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from freehold.chat import WireFormat
+from freehold.features import Label, Task
+from freehold.runtime import Egress
+
+Check = Literal["empty", "refusal", "truncated", "invalid_json", "invalid_tool_arguments", "repeats"]
+Hold = Literal["none", "tools", "whole"]
+Operation = Literal["chat", "embeddings", "count_tokens"]
+
+
+class Callers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who asks. Globs; every list that is given must have a match."""
+
+    keys: tuple[str, ...] = ()
+    """Names of virtual keys (never their values); `local` is the keyless local user."""
+    users: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a rule applies. Every field that is given must hold; a rule without any always applies.
+
+    `models`, `open_weights` and `licences` look at deployments. A gate with one of them restricts just the deployments
+    they fit (what is not known counts as a fit); a preference applies when one of the deployments the asked model may
+    mean fits.
+    """
+
+    label: Label | None = None
+    """The request's label is at least this."""
+    labels: tuple[Label, ...] = ()
+    """The request's label is one of these."""
+    tasks: tuple[Task, ...] = ()
+    models: tuple[str, ...] = ()
+    """Globs over the asked model (then all deployments are meant) and over each deployment's model."""
+    aliases: tuple[str, ...] = ()
+    """The asked model was resolved through one of these aliases, named as in `[aliases]`."""
+    open_weights: bool | None = None
+    licences: tuple[str, ...] = ()
+    """Globs over the licence of a deployment's model."""
+    prompt_tokens_over: int | None = None
+    """More prompt tokens than this, tools and system prompt included."""
+    prompt_tokens_under: int | None = None
+    tools: bool | None = None
+    """Whether tools are offered."""
+    images: bool | None = None
+    """Whether there are images."""
+    schema: bool | None = None
+    """Whether structured output is asked for."""
+    stream: bool | None = None
+    wire_formats: tuple[WireFormat, ...] = ()
+    """The format the client speaks."""
+    callers: Callers | None = None
+    hours: str | tuple[str, ...] = ()
+    """Local hours of the server, the last one excluded: `9-17`, or a list; `22-6` wraps past midnight."""
+    hints: dict[str, str] = {}
+    """Globs over `x-freehold-hint-NAME` headers, by NAME. Clients choose them: for preferences, not for safety."""
+    agents: tuple[str, ...] = ()
+    """Globs over the recognised client program: `claude-code`, `codex` ..."""
+    request_classes: tuple[str, ...] = ()
+    """Globs over what the client says the request is for: `main`, `subagent`, `auxiliary` ..."""
+    operations: tuple[Operation, ...] = ()
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A set of deployments. `allow` keeps what fits every given field; `deny` drops what fits any of them.
+
+    What is not known of a model counts against it, in both.
+    """
+
+    egress: Egress | None = None
+    """In `allow`: at most this class. In `deny`: this class and every class beyond it."""
+    deployments: tuple[str, ...] = ()
+    """Ids, or globs such as `box/*`."""
+    runtimes: tuple[str, ...] = ()
+    """Names, or globs."""
+    models: tuple[str, ...] = ()
+    """Model ids, or globs."""
+    open_weights: bool | None = None
+    licences: tuple[str, ...] = ()
+    """Globs such as `apache-*`."""
+
+
+class Escalation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a poor answer moves on, and to where. Every gate holds for the targets too."""
+
+    on: tuple[Check, ...]
+    """The checks whose bad verdict makes an answer poor."""
+    to: tuple[str, ...]
+    """As in `try`, but over all deployments that can serve the request, also beyond what the asked model means."""
+    at_most: int = 1
+    hold: Hold = "none"
+    """What is withheld from the client until it is judged: nothing, tool calls, or the whole answer."""
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One rule: when it applies, what it allows or denies, and what it prefers."""
+
+    name: str
+    """Unique; named in every decision it takes part in."""
+    when: Match = Match()
+    allow: Scope | None = None
+    deny: Scope | None = None
+    try_: tuple[str, ...] = msgspec.field(default=(), name="try")
+    """Egress classes, runtimes, deployment ids, model ids or aliases, best first. What is not named comes last."""
+    escalate: Escalation | None = None
+    sticky: bool = True
+    """Whether a session stays with the deployment that served it last."""
+
+
+def parse_hours(text: str) -> frozenset[int]:
+    """The hours of `9-17` as {9, ..., 16}; `22-6` wraps past midnight. Raises ValueError naming what is valid."""
+    first, dash, last = text.partition("-")
+    if not (dash and first.strip().isdecimal() and last.strip().isdecimal()):
+        raise ValueError(f"'{text}' is not a span of hours such as '9-17'")
+    start, end = int(first), int(last)
+    if not (0 <= start <= 23 and 0 <= end <= 24):
+        raise ValueError(f"'{text}' is outside 0-24")
+    if start == end:
+        raise ValueError(f"'{text}' is no hour at all; leave `hours` out for the whole day")
+    return frozenset(range(start, end) if start < end else [*range(start, 24), *range(end)])
+
+
+def hours_of(match: Match) -> tuple[str, ...]:
+    """The spans of `when.hours`, whichever way they were written."""
+    return (match.hours,) if isinstance(match.hours, str) else match.hours
