@@ -1,0 +1,244 @@
+"""Upstreams: HTTP/1.1 calls over kept connections, one pool per process.
+
+Promised: each call is judged by the connector before anything else, also when a connection rests ready. The most
+recently used connection is taken first; one that rested for `IDLE_S` is closed. At `max_connections` calls queue first
+come, first served, no longer than their connect timeout.
+
+A reused connection may have been closed by the peer while it rested, with the close still on its way. Such a call is
+sent once more, on a new connection, only when the connection was reused, not one byte of an answer came, and the close
+arrived within `STALE_S` of the write: then the peer had closed before it could take the request on. Any other loss is
+a fault and the caller's decision, because a model call that is sent twice is paid for twice.
+
+Deliberately not done: redirects (a 3xx is a status like any other), cookies, caches, proxies.
+"""
+
+import asyncio
+from collections import deque
+
+import msgspec
+
+from freehold.fault import Fault, FaultError, Kind, faulty
+from freehold.gateways.connector import Address, Connector
+from freehold.gateways.exchange import IDLE_S, Connection, Exchange
+from freehold.gateways.head import end_head, write_head
+from freehold.runtime import Egress
+
+__all__ = ["Call", "Exchange", "Upstreams"]
+
+HEADS_KEPT = 256
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to an upstream."""
+
+    address: Address
+    method: str = "POST"
+    path: str
+    """Below the address's prefix, such as `/chat/completions`."""
+    headers: tuple[tuple[str, str], ...]
+    """Without those that frame the message: they are ours."""
+    body: bytes = b""
+    egress: Egress
+    ceiling: Egress
+    connect_timeout_s: float
+    """For a place in the pool, the lookup, the connection and the TLS handshake."""
+    head_timeout_s: float
+    """From the request's last byte to the answer's head; it stands until `Exchange.arm` replaces it."""
+    max_connections: int = 256
+    """To this address, over all calls of this process."""
+
+
+class _Berths:
+    """The connections to one address in one egress class, and who waits for one."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.open: set[Connection] = set()
+        self.opening = 0
+        """Permits given out to calls that are connecting."""
+        self.resting: deque[Connection] = deque()
+        self.turns: deque[asyncio.Future[Connection | Fault | None]] = deque()
+
+    def rest(self, connection: Connection) -> None:
+        """Take back a connection: the call that waits longest gets it."""
+        turn = self._next_turn()
+        if turn is not None:
+            turn.set_result(connection)
+            return
+        self.resting.append(connection)
+        oldest = self.resting[0]
+        if connection.rested_at - oldest.rested_at > IDLE_S:
+            oldest.drop()
+
+    def forget(self, connection: Connection) -> None:
+        """A connection is gone: the call that waits longest may open another."""
+        if connection in self.open:
+            self.open.discard(connection)
+            if connection in self.resting:
+                self.resting.remove(connection)
+            self.pass_permit()
+
+    def pass_permit(self) -> None:
+        """There is room for one more connection."""
+        turn = self._next_turn()
+        if turn is not None:
+            self.opening += 1
+            turn.set_result(None)
+
+    def give_up(self) -> None:
+        """A permit was not used."""
+        self.opening -= 1
+        self.pass_permit()
+
+    async def take(self, call: Call) -> Connection | None:
+        """A connection to reuse, or None: a permit to open one. Raises FaultError(OVERLOADED)."""
+        resting = self.resting
+        while resting:
+            connection = resting.pop()
+            if connection.usable():
+                return connection
+        if len(self.open) + self.opening < call.max_connections and not self.turns:
+            self.opening += 1
+            return None
+        return await self._queue(call)
+
+    def drop_resting(self) -> None:
+        """Close what rests: when the one used last was closed by the peer, so were those that rested longer."""
+        for connection in list(self.resting):
+            connection.drop()
+
+    async def _queue(self, call: Call) -> Connection | None:
+        turn: asyncio.Future[Connection | Fault | None] = self.loop.create_future()
+        self.turns.append(turn)
+        timer = self.loop.call_later(call.connect_timeout_s, self._expire, turn, call)
+        try:
+            given = await turn
+        except asyncio.CancelledError:
+            self._hand_back(turn)
+            raise
+        finally:
+            timer.cancel()
+        if isinstance(given, Fault):
+            raise FaultError(given)
+        if given is None or given.usable():
+            return given
+        return await self.take(call)
+
+    def _hand_back(self, turn: asyncio.Future[Connection | Fault | None]) -> None:
+        """The call was cancelled while it waited, or in the moment after its turn came."""
+        if turn.cancelled() or not turn.done():
+            if turn in self.turns:
+                self.turns.remove(turn)
+            return
+        given = turn.result()
+        if isinstance(given, Connection):
+            self.rest(given)
+        elif given is None:
+            self.give_up()
+
+    def _expire(self, turn: asyncio.Future[Connection | Fault | None], call: Call) -> None:
+        if not turn.done():
+            self.turns.remove(turn)
+            message = f"all {call.max_connections} connections to {call.address.authority} were in use"
+            turn.set_result(Fault(kind=Kind.OVERLOADED, message=f"{message} for {call.connect_timeout_s:g} s"))
+
+    def _next_turn(self) -> "asyncio.Future[Connection | Fault | None] | None":
+        while self.turns:
+            turn = self.turns.popleft()
+            if not turn.done():
+                return turn
+        return None
+
+    def close(self) -> None:
+        """Close all, resting and in use, and turn away who waits."""
+        while (turn := self._next_turn()) is not None:
+            turn.set_result(Fault(kind=Kind.SHUTTING_DOWN, message="this server is stopping"))
+        for connection in list(self.open):
+            connection.fail(Kind.SHUTTING_DOWN, "this server is stopping")
+
+
+class Upstreams:
+    """Every call to a runtime goes through here. One per process, used on one event loop."""
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+        self._berths: dict[tuple[Address, Egress], _Berths] = {}
+        self._heads: dict[tuple[Address, str, str, tuple[tuple[str, str], ...]], bytes] = {}
+        self._closed = False
+
+    async def open(self, call: Call) -> Exchange:
+        """Send a request; return when the head of its answer is there.
+
+        Raises FaultError: EGRESS_REFUSED, CONNECT_FAILED, CONNECT_TIMEOUT, OVERLOADED, FIRST_CONTENT_TIMEOUT,
+        INVALID_REPLY, BROKEN_STREAM, SHUTTING_DOWN. Cancelling closes the connection.
+        """
+        self._connector.admit(call.address, call.egress, call.ceiling)
+        head = end_head(self._head(call), call.method, call.body)
+        berths = self._berths_for(call)
+        connection = None if self._closed else await berths.take(call)
+        exchange = await self._send(berths, call, head, connection)
+        if exchange.stale:
+            berths.drop_resting()
+            exchange = await self._send(berths, call, head, await berths.take(call))
+            exchange.check()
+        return exchange
+
+    async def close(self) -> None:
+        """Close every connection, resting and in use. Calls under way fail with SHUTTING_DOWN, and so do later ones."""
+        self._closed = True
+        for berths in self._berths.values():
+            berths.close()
+        await asyncio.sleep(0)
+
+    async def _send(self, berths: _Berths, call: Call, head: bytes, connection: Connection | None) -> Exchange:
+        connected_ms = 0.0
+        if connection is None:
+            if self._closed:
+                raise faulty(Kind.SHUTTING_DOWN, "this server is stopping")
+            began = berths.loop.time()
+            connection = await self._connect(berths, call)
+            connected_ms = (berths.loop.time() - began) * 1000
+        exchange = connection.send(head, call.body, call.head_timeout_s)
+        exchange.connected_ms = connected_ms
+        await exchange.head()
+        return exchange
+
+    async def _connect(self, berths: _Berths, call: Call) -> Connection:
+        """Use a permit. It is given up, or becomes an open connection."""
+        connection = Connection(berths.loop, call.address.authority, berths)
+        try:
+            await self._connector.connect(
+                lambda: connection,
+                call.address,
+                egress=call.egress,
+                ceiling=call.ceiling,
+                timeout_s=call.connect_timeout_s,
+            )
+        except BaseException:
+            berths.give_up()
+            raise
+        berths.opening -= 1
+        berths.open.add(connection)
+        if self._closed or not connection.usable():
+            connection.drop()
+            kind = Kind.SHUTTING_DOWN if self._closed else Kind.CONNECT_FAILED
+            raise faulty(kind, f"the connection to {call.address.authority} was closed as soon as it was open")
+        return connection
+
+    def _head(self, call: Call) -> bytes:
+        """The constant part of a head: the same for most calls to an address."""
+        key = (call.address, call.method, call.path, call.headers)
+        head = self._heads.get(key)
+        if head is None:
+            head = write_head(call.address, call.method, call.path, call.headers)
+            if len(self._heads) >= HEADS_KEPT:
+                self._heads.clear()
+            self._heads[key] = head
+        return head
+
+    def _berths_for(self, call: Call) -> _Berths:
+        key = (call.address, call.egress)
+        berths = self._berths.get(key)
+        if berths is None:
+            berths = self._berths[key] = _Berths(asyncio.get_running_loop())
+        return berths
