@@ -1,0 +1,72 @@
+# Freehold's verbs. `make run` and `make test` need nothing beforehand but Python 3.11+, make and a package index.
+.DEFAULT_GOAL := help
+.PHONY: help run test check fast bench proof docs lock clean
+
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip --disable-pip-version-check --no-input -q
+
+help:
+	@echo "make run     serve on http://127.0.0.1:8840 with the embedded model"
+	@echo "make test    run the tests"
+	@echo "make check   lint, types, layers"
+	@echo "make fast    the tests that take seconds"
+	@echo "make bench   measure against the direct call and the peers (long)"
+	@echo "make proof   the long proofs"
+	@echo "make docs    regenerate the generated parts of docs/"
+
+# Stamps live inside .venv, so that deleting it starts over; a step runs again only when its lock changed.
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Freehold needs Python 3.11 or newer: make PYTHON=python3.12 run"; exit 1; }
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.run: .venv/.made requirements/run.txt pyproject.toml
+	@echo "installing Freehold into .venv ..."
+	@$(PIP) install --require-hashes -r requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: .venv/.run requirements/dev.txt
+	@echo "installing the test and lint tools into .venv ..."
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.venv/.engines: .venv/.dev requirements/engines.txt
+	@$(PIP) install --require-hashes -r requirements/engines.txt || echo "no llama-server wheel for this machine: its tests will be skipped, loudly"
+	@touch $@
+
+run: .venv/.run
+	@.venv/bin/freehold pull --default
+	@exec .venv/bin/freehold serve
+
+test: .venv/.engines
+	@.venv/bin/freehold pull --default
+	.venv/bin/python -m pytest -m "not proof" $(ARGS)
+
+check: .venv/.dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+
+fast: .venv/.dev
+	.venv/bin/python -m pytest -x -m "not proof and not engine and not llama_server" tests/unit $(ARGS)
+
+bench: .venv/.dev
+	.venv/bin/python bench/peers.py install
+	$(MAKE) -C bench native
+	.venv/bin/python bench/run.py $(ARGS)
+
+proof: .venv/.engines
+	@.venv/bin/freehold pull --default
+	.venv/bin/python -m pytest -m proof $(ARGS)
+
+docs: .venv/.dev
+	.venv/bin/python docs/generate.py
+
+lock:
+	@test -x .venv/lock/bin/uv || { $(PYTHON) -m venv .venv/lock; .venv/lock/bin/pip -q install uv; }
+	@sh requirements/lock.sh .venv/lock/bin/uv
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,68 @@
+"""The tree is what ARCHITECTURE.md says, and stays readable."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+SOURCE = REPOSITORY / "src" / "freehold"
+LONGEST_FILE_LINES = 420
+LONGEST_FUNCTION_LINES = 60
+
+
+def source_files() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def top_level_names() -> set[str]:
+    names = {path.stem for path in SOURCE.glob("*.py")} | {path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists()}
+    return names - {"__init__", "__main__"}
+
+
+def layers() -> list[set[str]]:
+    contract = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    return [{name.strip("() ") for name in layer.split("|")} for layer in contract["layers"]]
+
+
+def test_every_package_stands_in_a_layer() -> None:
+    assert top_level_names() <= set().union(*layers())
+
+
+def test_architecture_page_names_every_package_in_its_layer_order() -> None:
+    page = (REPOSITORY / "ARCHITECTURE.md").read_text()
+    drawing = re.search(r"```text\n(.*?)```", page, re.DOTALL)
+    assert drawing is not None
+    drawn = [set(re.findall(r"[a-z_]+", row.split("  --")[0])) for row in drawing.group(1).splitlines() if row.strip()]
+    expected = [layer & top_level_names() for layer in layers()]
+    assert drawn == [layer for layer in expected if layer]
+
+
+def test_architecture_page_is_one_page() -> None:
+    assert len((REPOSITORY / "ARCHITECTURE.md").read_text().splitlines()) <= 110
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_files_stay_readable(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= LONGEST_FILE_LINES
+    for name, lines in functions(ast.parse(text)):
+        assert lines <= LONGEST_FUNCTION_LINES, f"{name} has {lines} lines"
+
+
+def functions(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name, (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def test_no_path_of_a_machine_and_no_registry_host_in_the_tree() -> None:
+    forbidden = re.compile(r"/work/|/root/|pypi\.org|registry\.npmjs|files\.pythonhosted|deb\.debian")
+    skipped = {".venv", ".git", "results", ".peers", "__pycache__", ".mypy_cache", ".ruff_cache", ".hypothesis"}
+    for path in REPOSITORY.rglob("*"):
+        if path.is_file() and not skipped & set(path.parts) and path.suffix in {".py", ".md", ".toml", ".txt", ".sh", ".c", ".json", ""}:
+            found = forbidden.search(path.read_text(errors="replace"))
+            assert found is None or path == Path(__file__), f"{path}: {found and found.group()}"
