@@ -1,1 +1,1 @@
-"""TODO."""
+"""Costs: what an attempt cost, in integer nano-USD. Pure."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Identity: who asks."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Limits: what holds requests back from a deployment."""

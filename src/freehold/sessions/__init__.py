@@ -1,1 +1,1 @@
-"""TODO."""
+"""Sessions: what a conversation keeps from one request to the next."""

@@ -1,0 +1,207 @@
+"""Circuit breakers: one per deployment, so that a runtime in trouble is left alone for a while.
+
+Promised: only faults that say something about the deployment count (`Meaning.trips`); an open breaker admits nothing
+until its time is up, then exactly one probe at a time; `health` costs nothing while nothing changes. Not done:
+sharing between processes (each worker finds out for itself) and queueing.
+
+    closed --5 in a row, or half of 20+ in 30 s--> open --5 s, doubling to 60 s--> half_open --success--> closed
+                                                                                            --fault--> open
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from freehold.fault import Fault, Kind
+from freehold.routing.situation import Health
+
+
+class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
+    """When a breaker opens and for how long."""
+
+    consecutive: int = 5
+    """Tripping faults in a row that open it."""
+    share: float = 0.5
+    """Share of tripping faults in the span that opens it ..."""
+    least: int = 20
+    """... once the span holds this many outcomes."""
+    span_s: float = 30.0
+    open_s: float = 5.0
+    longest_open_s: float = 60.0
+    cooldown_s: float = 5.0
+    """After a 429 that does not say how long to wait."""
+    shortest_cooldown_s: float = 1.0
+    longest_cooldown_s: float = 60.0
+    probe_s: float = 300.0
+    """A probe that never reported is given up after this long, so that a lost one cannot close the door for good."""
+
+
+_DEFAULTS = Thresholds()
+_PARTS = 6
+"""The span is counted in this many parts; outcomes leave it a part at a time."""
+
+
+class _Breaker:
+    """One deployment's breaker. Times are the clock's monotonic seconds."""
+
+    __slots__ = ("in_a_row", "openings", "parts", "probing_until_s", "reason", "until_s")
+
+    def __init__(self) -> None:
+        self.in_a_row = 0
+        self.openings = 0
+        """Times it opened since it was last closed."""
+        self.until_s: float | None = None
+        """None: closed. Otherwise nothing is admitted before."""
+        self.probing_until_s: float | None = None
+        self.reason = ""
+        self.parts: deque[list[int]] = deque()
+        """[part number, outcomes, tripping faults], oldest first."""
+
+
+class Breakers:
+    """The breakers of all deployments.
+
+    `now` is a monotonic clock in seconds. Call `succeeded` or `failed` once for every attempt that reached a runtime.
+    """
+
+    def __init__(self, now: Callable[[], float], thresholds: Thresholds = _DEFAULTS) -> None:
+        self._now = now
+        self._thresholds = thresholds
+        self._breakers: dict[str, _Breaker] = {}
+        self._troubled: set[str] = set()
+        """Deployments whose breaker is not closed."""
+        self._health: dict[str, Health] = {}
+        self._fresh_until_s: float | None = None
+        """`_health` holds until then; None: until something changes."""
+
+    def health(self) -> dict[str, Health]:
+        """By deployment, those that are not closed; the very same dict as long as nothing changed.
+
+        `half_open` means that one probe would be admitted now. Not to be written to.
+        """
+        if self._fresh_until_s is not None and self._now() >= self._fresh_until_s:
+            self._refresh()
+        return self._health
+
+    def allows(self, deployment: str) -> bool:
+        """Whether a call may be made now: always when closed, once per probe when half open."""
+        if deployment not in self._troubled:
+            return True
+        health = self.health().get(deployment)
+        return health is None or health.state == "half_open"
+
+    def begin_probe(self, deployment: str) -> bool:
+        """Take the one probe of a half-open breaker; call it right before the attempt.
+
+        False: another request has it, or the breaker is open: leave the deployment alone. True for a closed one.
+        """
+        if not self.allows(deployment):
+            return False
+        if deployment in self._troubled:
+            self._breakers[deployment].probing_until_s = self._now() + self._thresholds.probe_s
+            self._refresh()
+        return True
+
+    def end_probe(self, deployment: str) -> None:
+        """Give a probe back that told nothing: the caller left, or the fault was not the deployment's."""
+        breaker = self._breakers.get(deployment)
+        if breaker is not None and breaker.probing_until_s is not None:
+            breaker.probing_until_s = None
+            self._refresh()
+
+    def succeeded(self, deployment: str) -> None:
+        """An attempt was served."""
+        breaker = self._breakers.get(deployment)
+        if breaker is None:
+            return  # a deployment that never failed needs no counting: its share of faults is zero
+        breaker.in_a_row = 0
+        self._count(breaker, 0)
+        if breaker.until_s is not None and self._now() >= breaker.until_s:
+            self._close(deployment, breaker)
+
+    def failed(self, deployment: str, fault: Fault) -> None:
+        """An attempt ended in a fault. One that does not trip breakers only gives a probe back."""
+        if not fault.meaning.trips:
+            self.end_probe(deployment)
+            return
+        breaker = self._breakers.get(deployment)
+        if breaker is None:
+            breaker = self._breakers[deployment] = _Breaker()
+        if fault.kind is Kind.RATE_LIMITED:
+            self._cool(deployment, breaker, fault)
+            return
+        breaker.in_a_row += 1
+        outcomes, faults = self._count(breaker, 1)
+        limits = self._thresholds
+        now = self._now()
+        if breaker.until_s is not None:
+            if now >= breaker.until_s:  # the probe failed; what was under way when it opened changes nothing
+                self._open(deployment, breaker, f"the probe failed: {fault.kind}")
+        elif breaker.in_a_row >= limits.consecutive:
+            self._open(deployment, breaker, f"{breaker.in_a_row} faults in a row, last {fault.kind}")
+        elif outcomes >= limits.least and faults >= outcomes * limits.share:
+            self._open(deployment, breaker, f"{faults} of {outcomes} calls failed, last {fault.kind}")
+
+    def _count(self, breaker: _Breaker, fault: int) -> tuple[int, int]:
+        """Count one outcome; return outcomes and faults of the span."""
+        length_s = self._thresholds.span_s / _PARTS
+        number = int(self._now() / length_s)
+        parts = breaker.parts
+        if not parts or parts[-1][0] != number:
+            parts.append([number, 0, 0])
+        parts[-1][1] += 1
+        parts[-1][2] += fault
+        while parts[0][0] <= number - _PARTS:
+            parts.popleft()
+        return sum(part[1] for part in parts), sum(part[2] for part in parts)
+
+    def _open(self, deployment: str, breaker: _Breaker, reason: str) -> None:
+        limits = self._thresholds
+        open_s = min(limits.open_s * 2.0 ** min(breaker.openings, 16), limits.longest_open_s)
+        breaker.openings += 1
+        self._close_until(deployment, breaker, open_s, reason)
+
+    def _cool(self, deployment: str, breaker: _Breaker, fault: Fault) -> None:
+        """A rate limit says how long to wait; it is no sign of illness, so it neither counts nor doubles."""
+        limits = self._thresholds
+        asked_s = limits.cooldown_s if fault.retry_after_s is None else fault.retry_after_s
+        cool_s = min(max(asked_s, limits.shortest_cooldown_s), limits.longest_cooldown_s)
+        if breaker.until_s is None or self._now() + cool_s > breaker.until_s:
+            self._close_until(deployment, breaker, cool_s, f"rate limited for {cool_s:g} s")
+
+    def _close_until(self, deployment: str, breaker: _Breaker, seconds: float, reason: str) -> None:
+        breaker.until_s = self._now() + seconds
+        breaker.probing_until_s = None
+        breaker.reason = reason
+        self._troubled.add(deployment)
+        self._refresh()
+
+    def _close(self, deployment: str, breaker: _Breaker) -> None:
+        breaker.until_s = None
+        breaker.probing_until_s = None
+        breaker.openings = 0
+        breaker.reason = ""
+        breaker.parts.clear()
+        self._troubled.discard(deployment)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Make a new health dict and note when it will be out of date by the clock alone."""
+        now = self._now()
+        health: dict[str, Health] = {}
+        changes_s: list[float] = []
+        for deployment in sorted(self._troubled):
+            breaker = self._breakers[deployment]
+            assert breaker.until_s is not None
+            probing_until_s = breaker.probing_until_s
+            if now < breaker.until_s:
+                changes_s.append(breaker.until_s)
+                health[deployment] = Health("open", breaker.reason)
+            elif probing_until_s is not None and now < probing_until_s:
+                changes_s.append(probing_until_s)
+                health[deployment] = Health("open", f"{breaker.reason}; a probe is under way")
+            else:
+                health[deployment] = Health("half_open", breaker.reason)
+        self._health = health
+        self._fresh_until_s = min(changes_s, default=None)

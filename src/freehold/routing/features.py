@@ -1,0 +1,277 @@
+"""Gathering features: everything a decision may look at, from one request.
+
+Promised: a block of the prompt is read and counted once per caller, so a long agent history costs only what is new;
+no prompt text is kept, neither in the cache nor in the features. Not done: detecting secrets or personal data.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+from blake3 import blake3
+
+from freehold.chat import WireFormat
+from freehold.fault import Kind, faulty
+from freehold.features import LABEL_ORDER, Caller, Features, Label, Task
+from freehold.routing import agents, tasks
+from freehold.runtime import Egress, lower
+from freehold.wire.codec import Block, Envelope
+
+MESSAGE_TOKENS = 4
+"""What a chat template puts around one message: begin, role, separator, end (OpenAI's cookbook: 3 and the role)."""
+REPLY_TOKENS = 3
+"""What primes the answer at the end of the prompt."""
+TOOL_CALL_TOKENS = 12
+"""What a template puts around one call or result: brackets, keys and an id."""
+TOOLS_TOKENS = 16
+"""What introduces the tools, once."""
+IMAGE_TOKENS = 800
+"""Flat estimate of one image: vendors charge 85 to about 1,600 by size, which is not looked at."""
+
+LABEL_HEADER = "x-freehold-label"
+CEILING_HEADER = "x-freehold-ceiling"
+HINT_PREFIX = "x-freehold-hint-"
+MOST_HINTS = 16
+LONGEST_HINT = 200
+
+
+class BlockFacts(msgspec.Struct, frozen=True):
+    """What one block of a prompt contributes. No text."""
+
+    tokens: int
+    role: str
+    images: int
+    tool_calls: int
+    tool_results: int
+    tool_errors: int
+    signals: tasks.Signals | None
+    """What the block asks for; None unless it is a user's own text."""
+
+
+class FactsCache:
+    """Facts of blocks seen before, by a keyed hash of their bytes, caller and wire format.
+
+    Two generations of dicts: the young one takes new entries; when it holds half of `entries` it becomes the old one
+    and the old one goes. An entry read from the old one moves up. So it never holds more than `entries`, and a hit
+    costs one or two look-ups.
+
+    One cache belongs to one token counter. `key` is 32 random bytes of this process.
+    """
+
+    __slots__ = ("_half", "_key", "_old", "_old_scopes", "_scopes", "_young", "digest")
+
+    def __init__(self, key: bytes, entries: int = 65_536) -> None:
+        if len(key) != 32:
+            raise ValueError("the key of a FactsCache is 32 random bytes")
+        self._key = key
+        self._half = max(entries // 2, 1)
+        self._young: dict[int, BlockFacts] = {}
+        self._old: dict[int, BlockFacts] = {}
+        self._scopes: dict[tuple[str, str, str], int] = {}
+        self._old_scopes: dict[tuple[str, str, str], int] = {}
+        self.digest: Callable[[bytes], int] = hash if sys.flags.hash_randomization else self._blake3
+        """Python's own hash of bytes is SipHash-1-3 under a random 128-bit key of the process: 64 bits that nobody
+        can aim at, at a third of the time of blake3 for a typical message. Without that key: blake3 under ours."""
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def scope(self, caller: Caller, wire_format: WireFormat) -> int:
+        """A secret number to combine digests with, so that nobody meets another caller's entries."""
+        name = (caller.key, caller.user, wire_format)
+        scope = self._scopes.get(name)
+        if scope is None:
+            scope = self._old_scopes.get(name)
+            if scope is None:
+                scope = int.from_bytes(blake3("\0".join(name).encode(errors="replace"), key=self._key).digest(8), "big")
+            if len(self._scopes) >= self._half:
+                self._old_scopes, self._scopes = self._scopes, {}
+            self._scopes[name] = scope
+        return scope
+
+    def get(self, place: int) -> BlockFacts | None:
+        """The facts kept at `digest(bytes) ^ scope`."""
+        facts = self._young.get(place)
+        if facts is None:
+            facts = self._old.get(place)
+            if facts is not None:
+                self.put(place, facts)
+        return facts
+
+    def put(self, place: int, facts: BlockFacts) -> None:
+        """Keep facts; a full generation ages."""
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+        self._young[place] = facts
+
+    def _blake3(self, data: bytes) -> int:
+        return int.from_bytes(blake3(data, key=self._key).digest(16), "big")
+
+
+def gather(
+    envelope: Envelope,
+    describe: Callable[[msgspec.Raw], Block],
+    caller: Caller,
+    headers: Mapping[str, str],
+    cache: FactsCache,
+    count: Callable[[str], int],
+    *,
+    exact: bool,
+    label: Label = Label.INTERNAL,
+    ceiling: Egress = Egress.VENDOR,
+    operation: str = "chat",
+) -> Features:
+    """The features of a chat or count_tokens request.
+
+    `headers` have lower-case names. `exact` says that `count` is the asked model's own tokenizer; the total is
+    exact only for text, since how a vendor renders tools and sees images is not published. `label` and `ceiling`
+    are the server's; the caller's and the headers' can only raise the one and lower the other.
+
+    Raises FaultError(INVALID_REQUEST) from `describe` and for an unknown label or ceiling header.
+    """
+    digest, scope = cache.digest, cache.scope(caller, envelope.format)
+    tokens, images, messages = REPLY_TOKENS, 0, 0
+    last: BlockFacts | None = None
+    asking: BlockFacts | None = None
+    for raw in envelope.blocks:
+        place = digest(bytes(raw)) ^ scope
+        facts = cache.get(place)
+        if facts is None:
+            facts = read_block(describe(raw), count)
+            cache.put(place, facts)
+        tokens += facts.tokens
+        images += facts.images
+        role = facts.role
+        if role != "tools":
+            messages += 1
+            if role != "system":
+                last = facts
+                if facts.signals is not None:
+                    asking = facts
+    client = agents.recognise(headers, envelope.session_hint)
+    task, reason = tasks.classify(
+        None if asking is None else asking.signals,
+        tasks.Facts(
+            operation=operation,
+            tools=envelope.tools,
+            result_is_last=last is not None and last.tool_results > 0,
+            agent=client.agent,
+            request_class=client.request_class,
+        ),
+    )
+    return Features(
+        operation=operation,
+        wire_format=envelope.format,
+        asked_model=envelope.model,
+        caller=caller,
+        prompt_tokens=tokens,
+        prompt_tokens_exact=exact and not images and not envelope.tools,
+        max_tokens=envelope.max_tokens,
+        messages=messages,
+        stream=envelope.stream,
+        tools=envelope.tools,
+        images=images,
+        schema=envelope.schema,
+        logprobs=envelope.logprobs,
+        choices=envelope.choices,
+        task=task,
+        task_reason=reason,
+        label=effective_label(label, caller, headers),
+        session=client.session,
+        agent=client.agent,
+        request_class=client.request_class,
+        ceiling=effective_ceiling(ceiling, caller, headers),
+        hints=hints_of(headers),
+    )
+
+
+def gather_embeddings(
+    model: str,
+    texts: Sequence[str],
+    caller: Caller,
+    headers: Mapping[str, str],
+    count: Callable[[str], int],
+    *,
+    exact: bool,
+    label: Label = Label.INTERNAL,
+    ceiling: Egress = Egress.VENDOR,
+    token_inputs: int = 0,
+) -> Features:
+    """The features of an embeddings request.
+
+    `prompt_tokens` is that of the longest input, since each has the window to itself; `messages` is the number of
+    inputs. `token_inputs` is the length of the longest input that came as token ids.
+    """
+    client = agents.recognise(headers, None)
+    return Features(
+        operation="embeddings",
+        wire_format=None,
+        asked_model=model,
+        caller=caller,
+        prompt_tokens=max(max(map(count, texts), default=0), token_inputs),
+        prompt_tokens_exact=exact,
+        max_tokens=None,
+        messages=len(texts),
+        stream=False,
+        tools=0,
+        images=0,
+        schema=False,
+        logprobs=False,
+        choices=1,
+        task=Task.EMBEDDING,
+        task_reason="embeddings-endpoint",
+        label=effective_label(label, caller, headers),
+        session=client.session,
+        agent=client.agent,
+        request_class=client.request_class,
+        ceiling=effective_ceiling(ceiling, caller, headers),
+        hints=hints_of(headers),
+    )
+
+
+def read_block(block: Block, count: Callable[[str], int]) -> BlockFacts:
+    """What a block contributes: its texts counted, with what templates put around them."""
+    overhead = TOOLS_TOKENS if block.role == "tools" else MESSAGE_TOKENS
+    tokens = overhead + sum(map(count, block.texts))
+    tokens += TOOL_CALL_TOKENS * (block.tool_calls + block.tool_results) + IMAGE_TOKENS * block.images
+    signals = tasks.read(block.texts) if block.role == "user" and not block.tool_results else None
+    return BlockFacts(tokens, block.role, block.images, block.tool_calls, block.tool_results, block.tool_errors, signals)
+
+
+def effective_label(label: Label, caller: Caller, headers: Mapping[str, str]) -> Label:
+    """The highest of the server's, the caller's and the header's label. Raises FaultError(INVALID_REQUEST)."""
+    if caller.label is not None and LABEL_ORDER[caller.label] > LABEL_ORDER[label]:
+        label = caller.label
+    said = headers.get(LABEL_HEADER)
+    if said is not None:
+        asked = _LABELS.get(said.strip().lower())
+        if asked is None:
+            raise faulty(Kind.INVALID_REQUEST, f"header {LABEL_HEADER}: send one of {', '.join(Label)}", param=LABEL_HEADER)
+        if LABEL_ORDER[asked] > LABEL_ORDER[label]:
+            label = asked
+    return label
+
+
+def effective_ceiling(ceiling: Egress, caller: Caller, headers: Mapping[str, str]) -> Egress:
+    """The tightest of the server's, the caller's and the header's ceiling. Raises FaultError(INVALID_REQUEST)."""
+    ceiling = lower(ceiling, caller.ceiling)
+    said = headers.get(CEILING_HEADER)
+    if said is not None:
+        asked = _CEILINGS.get(said.strip().lower())
+        if asked is None:
+            raise faulty(Kind.INVALID_REQUEST, f"header {CEILING_HEADER}: send one of {', '.join(Egress)}", param=CEILING_HEADER)
+        ceiling = lower(ceiling, asked)
+    return ceiling
+
+
+_LABELS: dict[str, Label] = {label.value: label for label in Label}
+_CEILINGS: dict[str, Egress] = {egress.value: egress for egress in Egress}
+
+
+def hints_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """`x-freehold-hint-*` headers without the prefix, lower-cased, the first 16 of at most 200 characters each."""
+    hints: dict[str, str] = {}
+    for name, value in headers.items():
+        if name.startswith(HINT_PREFIX) and len(hints) < MOST_HINTS:
+            hints[name[len(HINT_PREFIX) :]] = value[:LONGEST_HINT].strip().lower()
+    return hints

@@ -1,0 +1,340 @@
+"""The words the task classifier knows: data, apart from the rules that use them.
+
+Lower case. English in the main; of German, French, Spanish, Italian and Portuguese the few forms people begin with.
+"""
+
+POLITE = frozenset(
+    """please can could would will you i we me us want need like to help let lets let's hey hi hello thanks now then also and
+    so ok okay just kindly go ahead try your task is the following quickly briefly first next i'd we'd i'm trying
+    bitte kannst könntest du mir mal uns hilf
+    peux pouvez tu vous moi nous s'il te plaît plait veuillez
+    por favor puedes podrías me ayuda quiero pode poderia você
+    per favore puoi potresti mi
+    """.split()
+)
+"""Skipped before the first telling word of a clause."""
+
+VERBS: dict[str, str] = {
+    word: family
+    for family, words in {
+        "translate": """translate localize localise translation übersetze übersetz übersetzen traduis traduire traduisez traduce
+            traducir traduci traducimi tradurre traduz traduza traduzir port transpile""",
+        "convert": "convert rewrite konvertiere convertis convierte converti converta umwandle",
+        "summarise": """summarize summarise summary tldr recap condense tl;dr zusammenfassung fasse résume résumez resume resumir
+            resuma resumen riassumi resumo digest""",
+        "extract": "extract pull parse collect scrape extrahiere extrais extrae estrai extraia",
+        "list": "list find get gather give show identify enumerate liste",
+        "classify": """classify categorize categorise triage label tag sort bucket klassifiziere classe classez clasifica
+            classifica classifique kategorisiere rate""",
+        "explain": """explain describe walk elaborate clarify teach explanation erkläre erklär erklären explique expliquer
+            expliquez explica explicar spiega spiegami erläutere understand understanding tell""",
+        "question": "what what's whats how how's why when where which who is are does do did was was wie warum wieso weshalb "
+        "qu'est-ce pourquoi comment qué cómo por-qué che cosa come perché como porquê",
+        "review": "review critique audit assess inspect check überprüfe prüfe revise revisa revisar rivedi feedback spot lint",
+        "test": "test teste",
+        "document": "document annotate comment dokumentiere documente documenta kommentiere docstring docstrings",
+        "fix": "fix debug solve resolve repair troubleshoot diagnose behebe repariere fixe corrige corriger arregla corregir "
+        "correggi sistema conserte corrija",
+        "design": "design architect brainstorm entwirf conçois diseña progetta projete",
+        "weigh": "compare evaluate choose decide recommend propose suggest plan outline sketch should",
+        "refactor": """refactor rename migrate replace move upgrade modernize modernise port extract-all restructure reorganize
+            reorganise refaktorisiere benenne umbenennen refactoriza refactorise refactorizar renomme renombra migriere migra
+            rifattorizza refatore refatorar standardize standardise unify""",
+        "complete": "complete finish autocomplete continue vervollständige ergänze complète completa termina complete-the fill",
+        "make": """write add create generate implement build make develop provide produce draft schreib schreibe erstelle
+            füge generiere implementiere écris écrire ajoute ajoutez crée génère escribe escribir añade agrega crea genera
+            implementa scrivi aggiungi escreva adicione crie gere""",
+        "edit": """change update modify remove delete simplify optimize optimise improve speed clean cleanup adjust tweak
+            edit format reformat inline split merge sort-the use wrap turn switch set handle support rework drop enable disable
+            increase decrease bump shorten extend ändere entferne optimiere vereinfache modifie supprime optimise cambia elimina
+            optimiza modifica rimuovi mude altere remova ensure expose guard memoize parallelize vectorize convert-to swap""",
+    }.items()
+    for word in words.split()
+}
+"""The word a clause begins with, and the family it speaks for."""
+
+OBJECTS: dict[str, str] = {
+    word: family
+    for family, words in {
+        "test": """test tests unittest unittests testcase testcases spec specs pytest junit jest vitest testfälle tests-for
+            testfall pruebas prueba testes teste fixture fixtures""",
+        "docstring": """docstring docstrings javadoc jsdoc tsdoc godoc rustdoc doxygen kdoc xmldoc documentation comments comment
+            dokumentation kommentare documentación commentaires comentarios commenti comentários""",
+        "translate": "translation translations übersetzung traduction traducción traduzione tradução",
+        "summarise": "summary summaries recap tldr zusammenfassung résumé resumen riassunto resumo abstract",
+        "architecture": """architecture architectures rfc adr architektur arquitectura architettura arquitetura
+            microservice microservices topology""",
+        "review": "review feedback",
+        "explain": "explanation overview erklärung explication explicación spiegazione explicação",
+        "auxiliary": "title",
+    }.items()
+    for word in words.split()
+}
+"""What is to be made, found within a few words of a verb of making."""
+
+LANGUAGES = frozenset(
+    """english german french spanish italian portuguese dutch polish russian ukrainian chinese mandarin japanese korean arabic
+    hebrew hindi turkish swedish norwegian danish finnish greek czech englisch deutsch deutsche englische französisch
+    französische spanisch spanische italienisch italienische englischen anglais allemand français francais espagnol italien
+    inglés ingles alemán aleman francés español espanol italiano inglese tedesco francese spagnolo inglês alemão francês espanhol
+    python javascript typescript java kotlin swift rust go golang ruby php perl scala haskell elixir clojure c c++ cpp c# csharp
+    bash powershell sql lua julia r dart zig fortran cobol matlab""".split()
+)
+
+TRACE_MARKS = (
+    "traceback (most recent call last)",
+    "error[e",
+    "error ts",
+    "error: ",
+    "error:\n",
+    "exception in thread",
+    "exception: ",
+    "panicked at",
+    "panic: ",
+    "goroutine 1 [",
+    "undefined reference to",
+    "npm err!",
+    "segmentation fault",
+    "core dumped",
+    "caused by: ",
+    "assertionerror",
+    "unhandled exception",
+    "uncaught ",
+    "fatal: ",
+    "failed (errors=",
+    "build failed",
+    "failed with exit code",
+    "exited with code",
+    "error cs",
+    "cannot find symbol",
+    "fatal error",
+    "command not found",
+    "no such file or directory",
+    "modulenotfounderror",
+    "syntaxerror",
+    "--- fail: ",
+)
+"""Lines that compilers, interpreters, test runners and shells print when something failed."""
+
+ERROR_WORDS = frozenset(
+    """error errors exception exceptions traceback stacktrace crash crashes crashed crashing fails failed failing failure broken
+    segfault panic panics throws threw thrown timeout leak deadlock hangs fehler fehlermeldung ausnahme abstürzt erreur plante
+    error errores falla fallan errore eccezione fallisce erro falha exceção undefined nan oom""".split()
+)
+
+FIX_PHRASES = (
+    "not working",
+    "doesn't work",
+    "does not work",
+    "doesn't compile",
+    "won't compile",
+    "won't start",
+    "stopped working",
+    "what's wrong",
+    "what is wrong",
+    "i get this",
+    "i'm getting",
+    "i am getting",
+    "getting this error",
+    "keeps failing",
+    "funktioniert nicht",
+    "ne fonctionne pas",
+    "ne marche pas",
+    "no funciona",
+    "non funziona",
+    "não funciona",
+)
+
+THREAT_PHRASES = (
+    "threat model",
+    "threat-model",
+    "threatmodel",
+    "threat analysis",
+    "attack surface",
+    "attack tree",
+    "attack vector",
+    "trust boundar",
+    "abuse case",
+    "stride analysis",
+    "stride threat",
+    "using stride",
+    "mitre att&ck",
+    "penetration test plan",
+    "security design review",
+    "how could an attacker",
+    "how would an attacker",
+    "what could an attacker",
+    "what can an attacker",
+    "bedrohungsmodell",
+    "bedrohungsanalyse",
+    "angriffsfläche",
+    "modèle de menace",
+    "modélisation des menaces",
+    "surface d'attaque",
+    "modelo de amenazas",
+    "modelado de amenazas",
+    "superficie de ataque",
+    "modello delle minacce",
+    "modello di minaccia",
+    "modelo de ameaças",
+)
+
+WIDE_PHRASES = (
+    "across the codebase",
+    "across the code base",
+    "across the whole",
+    "across the entire",
+    "across the repo",
+    "across the project",
+    "across all",
+    "across every",
+    "across our",
+    "all files",
+    "all the files",
+    "every file",
+    "all modules",
+    "every module",
+    "all packages",
+    "every package",
+    "all services",
+    "every service",
+    "all call sites",
+    "every call site",
+    "all callers",
+    "all usages",
+    "every usage",
+    "all occurrences",
+    "everywhere",
+    "whole codebase",
+    "entire codebase",
+    "whole repo",
+    "entire repo",
+    "whole project",
+    "entire project",
+    "codebase-wide",
+    "repo-wide",
+    "project-wide",
+    "monorepo",
+    "throughout the",
+    "überall",
+    "im ganzen projekt",
+    "in allen dateien",
+    "dans tout le projet",
+    "dans tous les fichiers",
+    "partout",
+    "en todo el proyecto",
+    "en todos los archivos",
+    "in tutto il progetto",
+    "in tutti i file",
+    "em todo o projeto",
+    "em todos os arquivos",
+)
+
+ARCHITECTURE_PHRASES = (
+    "system design",
+    "software architecture",
+    "high-level design",
+    "high level design",
+    "architecture for",
+    "architectural",
+    "design a system",
+    "design a service",
+    "data model for",
+    "trade-offs",
+    "tradeoffs",
+    "trade offs",
+    "monolith",
+    "microservice",
+    "event-driven",
+    "event driven",
+    "event sourcing",
+    "cqrs",
+    "multi-tenant",
+    "multi-region",
+    "sharding",
+    "scale to",
+    "scales to",
+    "service boundaries",
+    "bounded context",
+    "migration strategy",
+    "migration plan",
+    "migrationsstrategie",
+    "systemarchitektur",
+    "architecture logicielle",
+    "arquitectura de",
+    "architettura di",
+    "arquitetura de",
+)
+
+COMPLETION_PHRASES = (
+    "complete this",
+    "complete the following",
+    "complete the function",
+    "complete the code",
+    "finish this",
+    "finish the function",
+    "continue this code",
+    "continue the code",
+    "fill in the missing",
+    "fill in the blank",
+    "fill in the body",
+    "fill in the middle",
+    "autocomplete",
+    "code completion",
+)
+
+FIM_MARKS = ("<|fim_", "<fim_", "<fim-", "[suffix]", "<|fim▁", "▁<pre>", "<pre> ", "<|cursor|>", "<cursor>", "{{cursor}}")
+
+TITLE_PHRASES = (
+    "title for this conversation",
+    "title for this chat",
+    "title for the conversation",
+    "title for the chat",
+    "title for the session",
+    "title of this conversation",
+    "generate a title",
+    "generate a short title",
+    "generate a concise title",
+    "conversation title",
+    "thread title",
+    "session title",
+    "name this conversation",
+)
+
+COMPACTION_PHRASES = (
+    "summary of the conversation so far",
+    "summarize the conversation so far",
+    "summarise the conversation so far",
+    "compact the conversation",
+    "context checkpoint compaction",
+    "handoff summary",
+)
+
+CODE_THINGS = frozenset("function code snippet method class line lines body implementation script query regex statement".split())
+
+WRAPPERS = (
+    "system-reminder",
+    "environment_context",
+    "environment_details",
+    "user_instructions",
+    "ide_opened_file",
+    "ide_selection",
+    "local-command-stdout",
+    "local-command-caveat",
+    "command-name",
+    "command-message",
+    "bash-stdout",
+    "bash-stderr",
+)
+"""Tags around text that a client's program put into the user's turn: not the user's own words."""
+
+SMALL_TALK = frozenset(
+    "poem haiku joke story email letter essay song tweet limerick speech recipe gedicht witz blog toast post".split()
+)
+"""Things to write that are not code."""
+
+PIECES_OF_CODE = frozenset(
+    "function method class component module helper hook constant constants interface variable file struct trait service "
+    "package mixin base superclass utility".split()
+)
+"""What code is extracted into: then it is an edit."""
