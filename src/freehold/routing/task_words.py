@@ -3,14 +3,20 @@
 Lower case. English in the main; of German, French, Spanish, Italian and Portuguese the few forms people begin with.
 """
 
-POLITE = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    """The words of a list written as running text."""
+    return frozenset(text)
+
+
+POLITE = _words(
     """please can could would will you i we me us want need like to help let lets let's hey hi hello thanks now then also and
     so ok okay just kindly go ahead try your task is the following quickly briefly first next i'd we'd i'm trying
     bitte kannst könntest du mir mal uns hilf
     peux pouvez tu vous moi nous s'il te plaît plait veuillez
     por favor puedes podrías me ayuda quiero pode poderia você
     per favore puoi potresti mi
-    """.split()
+    """
 )
 """Skipped before the first telling word of a clause."""
 
@@ -72,13 +78,13 @@ OBJECTS: dict[str, str] = {
 }
 """What is to be made, found within a few words of a verb of making."""
 
-LANGUAGES = frozenset(
+LANGUAGES = _words(
     """english german french spanish italian portuguese dutch polish russian ukrainian chinese mandarin japanese korean arabic
     hebrew hindi turkish swedish norwegian danish finnish greek czech englisch deutsch deutsche englische französisch
     französische spanisch spanische italienisch italienische englischen anglais allemand français francais espagnol italien
     inglés ingles alemán aleman francés español espanol italiano inglese tedesco francese spagnolo inglês alemão francês espanhol
     python javascript typescript java kotlin swift rust go golang ruby php perl scala haskell elixir clojure c c++ cpp c# csharp
-    bash powershell sql lua julia r dart zig fortran cobol matlab""".split()
+    bash powershell sql lua julia r dart zig fortran cobol matlab"""
 )
 
 TRACE_MARKS = (
@@ -116,10 +122,10 @@ TRACE_MARKS = (
 )
 """Lines that compilers, interpreters, test runners and shells print when something failed."""
 
-ERROR_WORDS = frozenset(
+ERROR_WORDS = _words(
     """error errors exception exceptions traceback stacktrace crash crashes crashed crashing fails failed failing failure broken
     segfault panic panics throws threw thrown timeout leak deadlock hangs fehler fehlermeldung ausnahme abstürzt erreur plante
-    error errores falla fallan errore eccezione fallisce erro falha exceção undefined nan oom""".split()
+    error errores falla fallan errore eccezione fallisce erro falha exceção undefined nan oom"""
 )
 
 FIX_PHRASES = (
@@ -310,7 +316,7 @@ COMPACTION_PHRASES = (
     "handoff summary",
 )
 
-CODE_THINGS = frozenset("function code snippet method class line lines body implementation script query regex statement".split())
+CODE_THINGS = _words("function code snippet method class line lines body implementation script query regex statement")
 
 WRAPPERS = (
     "system-reminder",
@@ -328,13 +334,11 @@ WRAPPERS = (
 )
 """Tags around text that a client's program put into the user's turn: not the user's own words."""
 
-SMALL_TALK = frozenset(
-    "poem haiku joke story email letter essay song tweet limerick speech recipe gedicht witz blog toast post".split()
-)
+SMALL_TALK = _words("poem haiku joke story email letter essay song tweet limerick speech recipe gedicht witz blog toast post")
 """Things to write that are not code."""
 
-PIECES_OF_CODE = frozenset(
+PIECES_OF_CODE = _words(
     "function method class component module helper hook constant constants interface variable file struct trait service "
-    "package mixin base superclass utility".split()
+    "package mixin base superclass utility"
 )
 """What code is extracted into: then it is an edit."""
