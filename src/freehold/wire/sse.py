@@ -13,7 +13,7 @@ import re
 
 import msgspec
 
-from freehold.fault import Kind, faulty
+from freehold.fault import FaultError, Kind, faulty
 
 LONGEST_EVENT_BYTES = 16 * 1024 * 1024
 """One event may not be longer: beyond it the upstream is broken or hostile."""
@@ -39,14 +39,21 @@ class SseEvent(msgspec.Struct, frozen=True, gc=False):
 class SseSplitter:
     """One stream being split."""
 
-    __slots__ = ("_held", "_longest_bytes")
+    __slots__ = ("_fault", "_held", "_longest_bytes")
 
     def __init__(self, longest_bytes: int = LONGEST_EVENT_BYTES) -> None:
         self._held = bytearray()
         self._longest_bytes = longest_bytes
+        self._fault: FaultError | None = None
 
     def feed(self, data: bytes) -> list[SseEvent]:
-        """The events these bytes complete. Raises FaultError(INVALID_REPLY) for what is no event stream."""
+        """The events these bytes complete.
+
+        Raises FaultError(INVALID_REPLY) for what is no event stream; where good events stand before it, they are
+        returned first and the next call raises.
+        """
+        if self._fault is not None:
+            raise self._fault
         if self._held:
             return self._feed_behind_held(data)
         if b"\r" in data:
@@ -57,6 +64,8 @@ class SseSplitter:
 
     def end(self) -> list[SseEvent]:
         """The stream is over: what is held is the last event, with or without its blank line."""
+        if self._fault is not None:
+            raise self._fault
         raw = bytes(self._held)
         self._held.clear()
         block = raw.rstrip(b"\r\n")
@@ -70,8 +79,7 @@ class SseSplitter:
         seen = max(0, len(self._held) - 3)
         self._held += data
         if _BLANK_LINE.search(self._held, seen) is None:
-            self._bound()
-            return []
+            return self._bounded([])
         whole = bytes(self._held)
         self._held.clear()
         return self._split_any(whole) if b"\r" in whole else self._split_plain(whole)
@@ -80,25 +88,39 @@ class SseSplitter:
         """The usual case: only line feeds."""
         blocks = data.split(b"\n\n")
         self._held += blocks.pop()
-        self._bound()
-        return [_read_block(block, block + b"\n\n") for block in blocks]
+        return self._bounded(self._read([(block, block + b"\n\n") for block in blocks]))
 
     def _split_any(self, data: bytes) -> list[SseEvent]:
         """All three line ends, even mixed. A last CR waits: it may be half of a CR LF."""
-        events: list[SseEvent] = []
+        blocks: list[tuple[bytes, bytes]] = []
         start, stop = 0, len(data) - data.endswith(b"\r")
         while (found := _BLANK_LINE.search(data, start)) is not None and found.end() <= stop:
-            events.append(_read_block(data[start : found.start()], data[start : found.end()]))
+            blocks.append((data[start : found.start()], data[start : found.end()]))
             start = found.end()
         self._held += data[start:]
-        self._bound()
+        return self._bounded(self._read(blocks))
+
+    def _read(self, blocks: list[tuple[bytes, bytes]]) -> list[SseEvent]:
+        events: list[SseEvent] = []
+        for block, raw in blocks:
+            try:
+                events.append(_read_block(block, raw))
+            except FaultError as error:
+                return self._fail(events, error)
         return events
 
-    def _bound(self) -> None:
-        if len(self._held) > self._longest_bytes:
-            raise faulty(
-                Kind.INVALID_REPLY, f"the runtime sent one stream event longer than {self._longest_bytes} bytes without an end"
-            )
+    def _bounded(self, events: list[SseEvent]) -> list[SseEvent]:
+        if len(self._held) <= self._longest_bytes:
+            return events
+        said = f"the runtime sent one stream event longer than {self._longest_bytes} bytes without an end"
+        return self._fail(events, faulty(Kind.INVALID_REPLY, said))
+
+    def _fail(self, events: list[SseEvent], error: FaultError) -> list[SseEvent]:
+        """Keep the fault for the next call where events came before it, so that cuts change nothing."""
+        self._fault = error
+        if not events:
+            raise error
+        return events
 
 
 def _read_block(block: bytes, raw: bytes) -> SseEvent:

@@ -1,0 +1,78 @@
+"""Splits a client's JSON body at its top level, and turns a decoder's complaint into a fault that names the field.
+
+Promised: what passes is UTF-8, one JSON object, and says every top-level key once, so that no two parsers can read it
+differently there. Values below the top level stay raw bytes and are checked when they are read.
+"""
+
+import re
+
+import msgspec
+
+from freehold.fault import FaultError, Kind, faulty
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding somebody else's JSON can raise (a ValidationError is a DecodeError)."""
+
+_TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_STRING = msgspec.json.Decoder(str)
+_ENTRY = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
+_SEPARATOR = re.compile(rb"[ \t\r\n]*,")
+_CLOSING = re.compile(rb"[ \t\r\n]*\}[ \t\r\n]*")
+_PATH = re.compile(r" - at `\$\.?([^`]*)`$")
+
+
+def split_top(body: bytes) -> dict[str, msgspec.Raw]:
+    """Top-level fields in the client's order. Raises FaultError(INVALID_REQUEST)."""
+    try:
+        if not body.isascii():
+            body.decode()
+        top = _TOP.decode(body)
+    except UNREADABLE as error:
+        raise refusal(error) from None
+    compact = 1 + 4 * len(top) + sum(map(len, top)) + sum(map(len, top.values()))
+    if len(body) != compact and top and not _is_spaced(body, top):
+        _refuse_repeats(body, top)
+    return top
+
+
+def refusal(error: Exception, within: str = "") -> FaultError:
+    """The caller's fault for one of `UNREADABLE`; `within` is the path of what was being read."""
+    if isinstance(error, UnicodeDecodeError):
+        return faulty(Kind.INVALID_REQUEST, "the body is not valid UTF-8", param=within or None)
+    if isinstance(error, RecursionError):
+        return faulty(Kind.INVALID_REQUEST, "the JSON is nested too deeply", param=within or None)
+    said = str(error)
+    found = _PATH.search(said)
+    if not isinstance(error, msgspec.ValidationError):
+        return faulty(Kind.INVALID_REQUEST, f"the body is not JSON: {said}", param=within or None)
+    path = found[1] if found is not None else ""
+    param = path if not within else within + (path if path.startswith("[") or not path else f".{path}")
+    complaint = said[: found.start()] if found is not None else said
+    complaint = complaint[:1].lower() + complaint[1:]
+    return faulty(Kind.INVALID_REQUEST, f"{param or 'the body'}: {complaint}", param=param or None)
+
+
+def _is_spaced(body: bytes, top: dict[str, msgspec.Raw]) -> bool:
+    """Whether the body is exactly these entries with one blank behind each colon and comma, as Python writes JSON."""
+    return b"{%b}" % b", ".join([b'"%b": %b' % (key.encode(), value) for key, value in top.items()]) == body
+
+
+def _refuse_repeats(body: bytes, top: dict[str, msgspec.Raw]) -> None:
+    """Walk the entries of a body that is not written compactly; each must stand where the decoder's value stands.
+
+    A key said twice is read as its last value by us and may be read as its first by a runtime, so it is refused.
+    """
+    at = body.index(b"{") + 1
+    last = len(top) - 1
+    for index, (key, value) in enumerate(top.items()):
+        entry = _ENTRY.match(body, at)
+        if entry is None or _STRING.decode(entry[1]) != key or not body.startswith(bytes(value), entry.end()):
+            raise _repeated()
+        end = (_CLOSING.fullmatch if index == last else _SEPARATOR.match)(body, entry.end() + len(value))
+        if end is None:
+            raise _repeated()
+        at = end.end()
+
+
+def _repeated() -> FaultError:
+    return faulty(Kind.INVALID_REQUEST, "the body says a top-level field twice; say each once")
