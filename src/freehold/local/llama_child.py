@@ -1,0 +1,65 @@
+"""The process of a llama.cpp engine: loads one GGUF file and answers HTTP on a loopback port.
+
+Promised: loopback only, its own key, no browser origin allowed, no prompt text in its log. Deliberately not done:
+embeddings (a server of this kind does either chat or embeddings), and more than one model in a process.
+
+Choices, measured on two cores with SmolLM2-135M (docs/engines.md): the slots share one key-value pool of twice the context
+of one request, because a fixed part for each slot would cost four times the memory; flash attention stays on `auto`,
+because it reads prompts a fifth faster; a batch is 256 tokens, because a batch is the grain at which a prompt can be
+cancelled and slots take turns. `OMP_WAIT_POLICY=passive` must be in the environment before the library is loaded.
+"""
+
+import threading
+
+import xllamacpp
+
+from freehold.local.child import Parent, Ready, Settings
+
+BATCH_TOKENS = 256
+POOLED_REQUESTS = 2
+"""How many requests of full length the key-value pool holds at once."""
+PROMPT_CACHE_MIB = 64
+LOG_WARNINGS = 2
+NO_ORIGIN = "http://freehold.invalid"
+"""A name that cannot exist (RFC 2606); `null` would let sandboxed pages read answers."""
+
+
+def params_of(settings: Settings) -> xllamacpp.CommonParams:
+    """The engine's parameters. Anything not set here is the library's default for the pinned version."""
+    params = xllamacpp.CommonParams()
+    params.model.path = settings.weights
+    params.model_alias = {settings.model}
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [settings.api_key]
+    params.cors_origins = NO_ORIGIN
+    params.cors_credentials = False
+    params.n_parallel = settings.slots
+    params.n_ctx = settings.context * min(settings.slots, POOLED_REQUESTS)
+    params.kv_unified = settings.slots > 1
+    params.kv_unified_per_slot = settings.context if settings.slots > 1 else 0
+    params.n_batch = params.n_ubatch = BATCH_TOKENS
+    params.cache_ram_mib = PROMPT_CACHE_MIB
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings.threads
+    params.use_jinja = True
+    params.embedding = False
+    params.fit_params = False
+    params.endpoint_slots = True
+    params.endpoint_metrics = True
+    params.ui = False
+    params.offline = True
+    params.verbosity = LOG_WARNINGS
+    return params
+
+
+def main() -> None:
+    """Load, report, then answer until the parent ends or asks for the end."""
+    parent = Parent()
+    settings = parent.settings()
+    server = xllamacpp.Server(params_of(settings))
+    parent.report(Ready(base_url=f"{server.listening_address}/v1", model=settings.model, slots=settings.slots))
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
