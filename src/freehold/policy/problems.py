@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 import msgspec
 
-_SHOWN = 12
+_SHOWN = 24
 _COMPARED = 80
 
 

@@ -48,6 +48,7 @@ class _Checker:
 
     def aliases(self) -> Iterator[Problem]:
         names = self._names
+        circling: set[str] = set()
         for alias, targets in names.aliases.items():
             path = f'aliases."{alias}"'
             shadowed = [kind for kind in names.kinds_of(alias) if kind in {"a deployment", "a model", "an egress class"}]
@@ -59,7 +60,8 @@ class _Checker:
                 known = [*names.placed, *names.models(), *names.aliases]
                 if target not in known and target not in self._also_known:
                     yield Problem(path, f"'{target}' is no deployment, model or alias", suggest(target, known))
-            if cycle := self._cycle(alias):
+            if alias not in circling and (cycle := self._cycle(alias)):
+                circling.update(cycle)
                 yield Problem(path, f"goes round in a circle: {' -> '.join(cycle)}", "an alias must end at a deployment or model")
 
     def _cycle(self, start: str) -> list[str]:

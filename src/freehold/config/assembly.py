@@ -1,0 +1,159 @@
+"""The user's file joined with the built-in policy: runtimes, deployments, facts, aliases and rules, all checked.
+
+What the file says comes first and wins. `auto` stands for every chat deployment unless the file defines it. A built-in
+alias or rule whose deployments were left out is left out too.
+"""
+
+from collections.abc import Mapping
+from itertools import chain
+
+import msgspec
+
+from freehold.config.checking import (
+    check_deployment,
+    check_name,
+    check_runtime,
+    check_server,
+    check_storage,
+    check_unique,
+    with_launched_window,
+)
+from freehold.config.decoding import Decoded, decode_file
+from freehold.config.facts import know_model, read_model_facts, read_quirks
+from freehold.config.settings import File, Settings
+from freehold.policy.globs import is_glob
+from freehold.policy.problems import Problem
+from freehold.policy.references import problems_of
+from freehold.policy.rules import Rule
+from freehold.runtime import Placed, Runtime, egress_of
+
+AUTO = "auto"
+
+
+class Assembled(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a configuration says, defaults included. Usable only when `problems` is empty."""
+
+    settings: Settings
+    runtimes: dict[str, Runtime]
+    placed: tuple[Placed, ...]
+    aliases: dict[str, tuple[str, ...]]
+    rules: tuple[Rule, ...]
+    problems: tuple[Problem, ...]
+    warnings: tuple[str, ...]
+
+
+def assemble(table: dict[str, object], default_table: dict[str, object]) -> Assembled:
+    """Join and check. `default_table` is the built-in policy; what is wrong with it is a defect of Freehold."""
+    user, decoded = decode_file(table, File)
+    default, default_decoded = decode_file(default_table, File)
+    assert not default_decoded.problems, default_decoded.problems
+    if not user.defaults.embedded:
+        default = msgspec.structs.replace(default, runtimes=(), deployments=())
+    problems = [*check_server(user.server), *check_storage(user.storage)]
+    problems += _check_items(user, default, decoded, _named_in(table, "runtimes", "name"))
+    runtimes = {runtime.name: runtime for runtime in (*default.runtimes, *user.runtimes)}
+    placed = _place(user, default, runtimes)
+    aliases = _aliases(user, default, placed)
+    rules = user.rules or (default.rules if user.defaults.rules and "rules" not in table else ())
+    broken = {
+        *_named_in(table, "runtimes", "name"),
+        *_named_in(table, "deployments", "id"),
+        *_named_in(table, "deployments", "model"),
+    }
+    problems += problems_of(
+        placed,
+        aliases,
+        rules,
+        # Their own problems are reported where they stand.
+        also_known=broken if problems or decoded.problems else (),
+        rule_paths=[f"rules[{index}]" for index in decoded.kept.get("rules", ())] if user.rules else (),
+    )
+    return Assembled(
+        settings=Settings(server=user.server, storage=user.storage, log=user.log, egress=user.egress),
+        runtimes=runtimes,
+        placed=placed,
+        aliases=aliases,
+        rules=rules,
+        problems=(*decoded.problems, *(one for one in problems if not _told(one, decoded.problems))),
+        warnings=_unused(user),
+    )
+
+
+def _told(problem: Problem, earlier: list[Problem]) -> bool:
+    """Whether it only follows from a problem at the same place or inside it."""
+    return any(one.path == problem.path or one.path.startswith((f"{problem.path}.", f"{problem.path}[")) for one in earlier)
+
+
+def _check_items(user: File, default: File, decoded: Decoded, named: list[str]) -> list[Problem]:
+    quirks = read_quirks()
+    runtimes = {runtime.name: runtime for runtime in (*default.runtimes, *user.runtimes)}
+    known = [*runtimes, *named]
+    at = {key: [f"{key}[{index}]" for index in decoded.kept.get(key, ())] for key in ("runtimes", "deployments", "models")}
+    problems = [
+        *chain.from_iterable(
+            check_runtime(runtime, path, quirks) for runtime, path in zip(user.runtimes, at["runtimes"], strict=True)
+        ),
+        *chain.from_iterable(
+            check_deployment(one, path, runtimes.get(one.runtime), known, quirks)
+            for one, path in zip(user.deployments, at["deployments"], strict=True)
+        ),
+    ]
+    for kind, own, built_in, field in (
+        ("runtime", [one.name for one in user.runtimes], [one.name for one in default.runtimes], "name"),
+        ("deployment", [one.id for one in user.deployments], [one.id for one in default.deployments], "id"),
+        ("model", [one.id for one in user.models], [], "id"),
+    ):
+        paths = [f"{path}.{field}" for path in at[f"{kind}s"]]
+        problems += check_unique(list(zip(own, paths, strict=True)), kind, built_in)
+    for alias in user.aliases:
+        problems += check_name(alias.replace("*", "x").replace("?", "x"), f'aliases."{alias}"')
+    return problems
+
+
+def _place(user: File, default: File, runtimes: Mapping[str, Runtime]) -> tuple[Placed, ...]:
+    facts = read_model_facts()
+    placed: dict[str, Placed] = {}
+    for one in (*user.deployments, *default.deployments):
+        runtime = runtimes.get(one.runtime)
+        if runtime is not None and one.id not in placed:
+            placed[one.id] = Placed(
+                deployment=with_launched_window(one, runtime),
+                runtime=runtime,
+                model=know_model(one.model, user.models, facts),
+                egress=egress_of(runtime),
+            )
+    return tuple(placed.values())
+
+
+def _aliases(user: File, default: File, placed: tuple[Placed, ...]) -> dict[str, tuple[str, ...]]:
+    own = {name: (said,) if isinstance(said, str) else said for name, said in user.aliases.items()}
+    everything = {name for one in placed for name in (one.id, one.deployment.model)}
+    built_in = {name: (said,) if isinstance(said, str) else said for name, said in default.aliases.items()}
+    built_in[AUTO] = tuple(one.id for one in placed if one.deployment.abilities.chat)
+    if not user.defaults.aliases:
+        built_in = {AUTO: built_in[AUTO]}
+    aliases = dict(own)
+    for name, targets in built_in.items():
+        standing = tuple(
+            target for target in targets if target in everything or target in own or (target == AUTO and built_in[AUTO])
+        )
+        if name not in own and name not in everything and standing:
+            aliases[name] = standing
+    return aliases
+
+
+def _named_in(table: Mapping[str, object], section: str, field: str) -> list[str]:
+    """Names as the file has them, also of items that could not be used."""
+    items = table.get(section)
+    if not isinstance(items, list):
+        return []
+    return [str(item[field]) for item in items if isinstance(item, dict) and field in item]
+
+
+def _unused(user: File) -> tuple[str, ...]:
+    deployed = {one.model for one in user.deployments}
+    return tuple(
+        f"[[models]] '{model.id}' is not deployed anywhere"
+        for model in user.models
+        if not is_glob(model.id) and model.id not in deployed
+    )

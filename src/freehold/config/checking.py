@@ -1,0 +1,171 @@
+"""Checks that need more than one field: addresses against kinds, keys against places, names against each other.
+
+Each returns problems with the path in `freehold.toml`, what stands there and what would be right. Never the text of a
+URL or key: either may hold a secret. Not done here: rules and aliases (`policy.references`).
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from freehold.config.secrets import parse_reference
+from freehold.config.settings import ServerSettings, StorageSettings
+from freehold.gateways.connector import Address, read_base_url, read_literal
+from freehold.policy.problems import Problem, suggest
+from freehold.runtime import Deployment, Egress, Local, Runtime, Vendor
+
+SPOKEN_FORMATS = ("openai_chat", "anthropic_messages")
+"""The wire formats this version can speak to a runtime."""
+_RESERVED = frozenset(Egress)
+_POSITIVE = ("connect_timeout_s", "first_content_timeout_s", "chunk_timeout_s", "total_timeout_s", "max_connections")
+
+
+def check_runtime(runtime: Runtime, path: str, quirks: Mapping[str, object]) -> Iterator[Problem]:
+    """What is wrong with one runtime by itself."""
+    yield from check_name(runtime.name, f"{path}.name")
+    launch = runtime.launch if isinstance(runtime, Local) else None
+    if runtime.base_url is not None and launch is not None:
+        yield Problem(f"{path}.base_url", "stands beside `launch`", "Freehold chooses the address of an engine it starts")
+    elif runtime.base_url is not None:
+        yield from _check_base_url(runtime, runtime.base_url, f"{path}.base_url")
+    elif launch is None:
+        where = "or `launch` for an engine that Freehold starts" if isinstance(runtime, Local) else "such as https://host/v1"
+        yield Problem(f"{path}.base_url", "is missing", where)
+    if launch is not None:
+        for field in ("context", "slots", "threads"):
+            value = getattr(launch, field)
+            if value is not None and value < 1:
+                yield Problem(f"{path}.launch.{field}", f"{value} is less than 1")
+    yield from check_reference(runtime.api_key, f"{path}.api_key")
+    yield from _check_formats(runtime, path)
+    yield from _check_quirks(runtime.quirks, path, quirks)
+    for field in _POSITIVE:
+        value = getattr(runtime, field)
+        if not (math.isfinite(value) and value > 0):
+            yield Problem(f"{path}.{field}", f"{value} is not a finite number above 0")
+
+
+def check_deployment(
+    deployment: Deployment, path: str, runtime: Runtime | None, known: Sequence[str], quirks: Mapping[str, object]
+) -> Iterator[Problem]:
+    """What is wrong with one deployment. `known` are all names of runtimes, those with problems included."""
+    yield from check_name(deployment.id, f"{path}.id")
+    yield from check_name(deployment.model, f"{path}.model")
+    if deployment.runtime not in known:
+        yield Problem(f"{path}.runtime", f"'{deployment.runtime}' is no runtime", suggest(deployment.runtime, known))
+    abilities = deployment.abilities
+    for field in ("context", "max_output"):
+        value = getattr(abilities, field)
+        if value is not None and value < 1:
+            yield Problem(f"{path}.abilities.{field}", f"{value} is less than 1", "leave it out when it is not known")
+    if not abilities.chat and not abilities.embeddings:
+        yield Problem(f"{path}.abilities", "neither chat nor embeddings", "a deployment does at least one of them")
+    if isinstance(runtime, Local) and runtime.launch is not None and (abilities.context or 0) > runtime.launch.context:
+        message = f"{abilities.context} is more than the {runtime.launch.context} tokens `launch.context` gives"
+        yield Problem(f"{path}.abilities.context", message)
+    if isinstance(runtime, Local) and deployment.served_as.casefold().endswith((":cloud", "-cloud")):
+        message = f"'{deployment.served_as}' is relayed to a vendor by the local server, so it is not local"
+        yield Problem(f"{path}.served_as", message, "put it on a runtime of kind vendor")
+    if deployment.price is not None:
+        for field in deployment.price.__struct_fields__:
+            value = getattr(deployment.price, field)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                yield Problem(f"{path}.price.{field}", f"{value} is not a finite price of 0 or more")
+    yield from _check_quirks(deployment.quirks, path, quirks)
+
+
+def check_server(server: ServerSettings) -> Iterator[Problem]:
+    """Who may reach this server: anything but loopback needs a key."""
+    yield from check_reference(server.api_key, "server.api_key")
+    if server.host != "localhost" and read_literal(server.host) is None:
+        yield Problem("server.host", f"'{server.host}' is no IP address", "an address of this machine, or localhost")
+    elif server.api_key is None and not is_loopback(server.host):
+        message = f"{server.host} can be reached from other machines, and no key is asked for"
+        yield Problem("server.host", message, 'set server.api_key = "env:NAME", or listen on 127.0.0.1')
+
+
+def check_storage(storage: StorageSettings) -> Iterator[Problem]:
+    """Where records go."""
+    if storage.path is not None and storage.url is not None:
+        yield Problem("storage", "has both `path` and `url`", "give one of them")
+    if storage.url is not None and not storage.url.startswith("sqlite:"):
+        yield Problem("storage.url", "is not an SQLite URL", "this version stores in SQLite: sqlite:///path/to/freehold.db")
+
+
+def check_reference(reference: str | None, path: str) -> Iterator[Problem]:
+    """A key must be a reference."""
+    if reference is not None:
+        try:
+            parse_reference(reference)
+        except ValueError as error:
+            yield Problem(path, str(error))
+
+
+def check_name(name: str, path: str) -> Iterator[Problem]:
+    """Names stand in rules, headers and logs: they must be plain."""
+    if not name or not name.isprintable() or any(character.isspace() or character in "*?,'\"" for character in name):
+        yield Problem(path, "is empty or has spaces, quotes, commas or wildcards", "letters, digits and ./:-_@ are fine")
+    elif name in _RESERVED:
+        yield Problem(path, f"'{name}' is the name of an egress class", "choose another one")
+
+
+def check_unique(names: Sequence[tuple[str, str]], kind: str, built_in: Sequence[str] = ()) -> Iterator[Problem]:
+    """No two of a kind have one name. `names` are (name, path); `built_in` came first, from the built-in policy."""
+    seen = dict.fromkeys(built_in, "the built-in policy")
+    for name, path in names:
+        if name in seen:
+            remedy = "[defaults] embedded = false leaves the built-in one out" if name in built_in else "names are unique"
+            yield Problem(path, f"'{name}' is already a {kind} in {seen[name]}", remedy)
+        else:
+            seen[name] = path
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine without asking anybody: a loopback literal or exactly `localhost`."""
+    literal = read_literal(host)
+    return host == "localhost" if literal is None else literal.is_loopback
+
+
+def carries_key_in_clear(runtime: Runtime) -> bool:
+    """Whether the runtime's key crosses a network without encryption. For runtimes that passed `check_runtime`."""
+    if runtime.api_key is None or runtime.base_url is None:
+        return False
+    address = read_base_url(runtime.base_url)
+    return not address.tls and not is_loopback(address.host)
+
+
+def _check_base_url(runtime: Runtime, base_url: str, path: str) -> Iterator[Problem]:
+    try:
+        address: Address = read_base_url(base_url)
+    except ValueError as error:
+        yield Problem(path, str(error))
+        return
+    if isinstance(runtime, Local) and not is_loopback(address.host):
+        message = f"{address.host} is not this machine, so the runtime is not local"
+        yield Problem(path, message, 'kind = "self_hosted" for a server of your own, "vendor" for somebody else\'s')
+    if isinstance(runtime, Vendor) and not address.tls and not is_loopback(address.host):
+        yield Problem(path, "is plain http, so prompts and keys would cross the internet readable", "use https://")
+
+
+def _check_formats(runtime: Runtime, path: str) -> Iterator[Problem]:
+    if not runtime.formats:
+        yield Problem(f"{path}.formats", "is empty", f"valid: {', '.join(SPOKEN_FORMATS)}")
+    for index, wire_format in enumerate(runtime.formats):
+        if wire_format not in SPOKEN_FORMATS:
+            message = f"'{wire_format}' is not spoken to runtimes by this version"
+            yield Problem(f"{path}.formats[{index}]", message, f"valid: {', '.join(SPOKEN_FORMATS)}")
+
+
+def _check_quirks(used: Sequence[str], path: str, quirks: Mapping[str, object]) -> Iterator[Problem]:
+    for index, quirk in enumerate(used):
+        if quirk not in quirks:
+            yield Problem(f"{path}.quirks[{index}]", f"'{quirk}' is no quirk", suggest(quirk, quirks))
+
+
+def with_launched_window(deployment: Deployment, runtime: Runtime) -> Deployment:
+    """The deployment with the window its engine is started with, where the file does not say one."""
+    launch = runtime.launch if isinstance(runtime, Local) else None
+    if launch is None or launch.engine != "llama" or deployment.abilities.context is not None:
+        return deployment
+    return msgspec.structs.replace(deployment, abilities=msgspec.structs.replace(deployment.abilities, context=launch.context))

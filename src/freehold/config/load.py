@@ -1,0 +1,182 @@
+"""Reading the configuration: where it stands, what it merges with, what comes out.
+
+Promised: either a `Config` that every part of the server can use without checking again, or a `ConfigError` with all
+problems. What may be right tomorrow without editing the file (a secret that is not there yet) is no problem but
+leaves its runtime without credentials. Nothing is downloaded and nothing is connected to.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from freehold.config.assembly import Assembled, assemble
+from freehold.config.checking import carries_key_in_clear
+from freehold.config.facts import default_config_source
+from freehold.config.secrets import MissingSecretError, fetch, parse_reference, readable_by_others
+from freehold.config.settings import Settings
+from freehold.policy.concerns import concerns_of
+from freehold.policy.problems import Problem
+from freehold.policy.snapshot import Policy
+from freehold.runtime import Egress, Launch, Local, Runtime, lower
+from freehold.secret import Secret
+
+FILE_NAME = "freehold.toml"
+_ON, _OFF = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. `problems` holds everything that is wrong with it."""
+
+    def __init__(self, problems: tuple[Problem, ...], source: Path | None) -> None:
+        super().__init__(describe_problems(problems, source))
+        self.problems = problems
+        self.source = source
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked configuration: immutable, made anew when the file changes."""
+
+    settings: Settings
+    policy: Policy
+    runtimes: dict[str, Runtime]
+    secrets: dict[str, Secret]
+    """By runtime: the key it is called with."""
+    without_credentials: dict[str, str]
+    """Runtimes whose key is referred to but not there, and why: they are down until it is."""
+    server_key: Secret | None
+    """The key clients must send; None: none is asked for."""
+    launches: dict[str, Launch]
+    """By runtime: the engines to start."""
+    data_dir: Path
+    """Where weights and records live."""
+    source: Path | None
+    """The file it came from; None: the built-in defaults alone."""
+    warnings: tuple[str, ...]
+    """What is allowed but can hardly be meant."""
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Read the file at `path`, or the one found, or none. Raises ConfigError with all problems."""
+    source = path or find_source(environ)
+    if source is None:
+        return read_config("", environ, None)
+    try:
+        text = source.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not UTF-8 text"
+        raise ConfigError((Problem(str(source), f"cannot be read: {reason}"),), source) from None
+    return read_config(text, environ, source)
+
+
+def find_source(environ: Mapping[str, str]) -> Path | None:
+    """FREEHOLD_CONFIG, else `freehold.toml` here, else in the user's configuration folder; None: there is none."""
+    if named := environ.get("FREEHOLD_CONFIG"):
+        return Path(named)
+    for candidate in (Path(FILE_NAME), _config_home(environ) / "freehold" / FILE_NAME):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def read_config(text: str, environ: Mapping[str, str], source: Path | None) -> Config:
+    """As `load`, from the text itself. Relative paths in it start at the folder of `source`."""
+    try:
+        table = cast("dict[str, object]", tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError((Problem(str(source or FILE_NAME), f"is not TOML: {error}"),), source) from None
+    assembled = assemble(table, tomllib.loads(default_config_source()))
+    problems = list(assembled.problems)
+    ceiling, local_only_problem = _server_ceiling(assembled, environ)
+    problems += local_only_problem
+    folder = source.parent if source is not None else Path()
+    server_key, key_problem = _server_key(assembled, environ, folder)
+    problems += key_problem
+    if problems:
+        raise ConfigError(tuple(problems), source)
+    secrets, without, warnings = _fetch_secrets(assembled, environ, folder)
+    policy = Policy(assembled.placed, assembled.aliases, assembled.rules, ceiling)
+    return Config(
+        settings=assembled.settings,
+        policy=policy,
+        runtimes=assembled.runtimes,
+        secrets=secrets,
+        without_credentials=without,
+        server_key=server_key,
+        launches={
+            name: runtime.launch
+            for name, runtime in assembled.runtimes.items()
+            if isinstance(runtime, Local) and runtime.launch is not None
+        },
+        data_dir=_data_dir(environ),
+        source=source,
+        warnings=(*assembled.warnings, *warnings, *concerns_of(policy)),
+    )
+
+
+def describe_problems(problems: tuple[Problem, ...], source: Path | None) -> str:
+    """All problems as text for people, one a line."""
+    where = str(source) if source is not None else "the configuration"
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return "\n".join([f"{where} has {count}:", *(f"  {problem}" for problem in problems)])
+
+
+def _server_ceiling(assembled: Assembled, environ: Mapping[str, str]) -> tuple[Egress, list[Problem]]:
+    ceiling = assembled.settings.egress.ceiling
+    said = environ.get("FREEHOLD_LOCAL_ONLY", "").strip().lower()
+    if said in _ON:
+        return lower(Egress.LOCAL, ceiling), []
+    if said in _OFF:
+        return ceiling, []
+    # Someone asked for something; guessing "no" here would let prompts out.
+    return Egress.LOCAL, [Problem("FREEHOLD_LOCAL_ONLY", "is neither yes nor no", "1 for local only, 0 or unset otherwise")]
+
+
+def _server_key(assembled: Assembled, environ: Mapping[str, str], folder: Path) -> tuple[Secret | None, list[Problem]]:
+    reference = assembled.settings.server.api_key
+    if reference is None:
+        return None, []
+    try:
+        return fetch(parse_reference(reference), environ, folder), []
+    except MissingSecretError as error:
+        return None, [Problem("server.api_key", str(error), "without it nobody could be told from anybody")]
+    except ValueError:
+        return None, []  # reported by check_server
+
+
+def _fetch_secrets(
+    assembled: Assembled, environ: Mapping[str, str], folder: Path
+) -> tuple[dict[str, Secret], dict[str, str], list[str]]:
+    secrets: dict[str, Secret] = {}
+    without: dict[str, str] = {}
+    warnings: list[str] = []
+    for name, runtime in assembled.runtimes.items():
+        if runtime.api_key is None:
+            continue
+        reference = parse_reference(runtime.api_key)
+        try:
+            secrets[name] = fetch(reference, environ, folder)
+        except MissingSecretError as error:
+            without[name] = f"no credentials: {error}"
+            warnings.append(f"runtime '{name}' cannot serve, it has no credentials: {error}")
+        if readable_by_others(reference, folder):
+            warnings.append(f"runtime '{name}': its key file can be read by other users; chmod 600 it")
+        if carries_key_in_clear(runtime):
+            warnings.append(f"runtime '{name}': its key crosses the network in clear; use https")
+    return secrets, without, warnings
+
+
+def _config_home(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("XDG_CONFIG_HOME") or _home(environ) / ".config")
+
+
+def _data_dir(environ: Mapping[str, str]) -> Path:
+    if named := environ.get("FREEHOLD_DATA"):
+        return Path(named)
+    return Path(environ.get("XDG_DATA_HOME") or _home(environ) / ".local" / "share") / "freehold"
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("HOME") or Path.home())

@@ -1,0 +1,93 @@
+"""References to secrets, and what they refer to.
+
+A key is never written into the configuration: it is `env:NAME`, `file:PATH` or `keyring:NAME`. A reference is checked
+at load; what it refers to may be missing, and then only the runtime that needs it cannot serve. No message here ever
+holds a secret.
+"""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol, cast
+
+import msgspec
+
+from freehold.secret import Secret
+
+KEYRING_SERVICE = "freehold"
+MAX_SECRET_BYTES = 16 * 1024
+_KINDS = ("env", "file", "keyring")
+
+
+class MissingSecretError(LookupError):
+    """The reference is right, but there is no usable secret behind it. The text says which, and what helps."""
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """Where a secret is kept."""
+
+    kind: str
+    """env, file or keyring."""
+    name: str
+
+
+class _Keyring(Protocol):
+    def get_password(self, service: str, name: str) -> str | None: ...
+
+
+def parse_reference(text: str) -> Reference:
+    """Read a reference. Raises ValueError, without repeating the text: it may be a key written down by mistake."""
+    kind, colon, name = text.partition(":")
+    if not colon or kind not in _KINDS or not name.strip():
+        raise ValueError("is not a reference to a secret: write env:NAME, file:PATH or keyring:NAME, never the key itself")
+    return Reference(kind, name.strip())
+
+
+def fetch(reference: Reference, environ: Mapping[str, str], folder: Path) -> Secret:
+    """The secret itself. Relative paths start at `folder`. Raises MissingSecretError."""
+    match reference.kind:
+        case "env":
+            value = environ.get(reference.name)
+            where = f"environment variable {reference.name}"
+        case "file":
+            path = folder / Path(reference.name).expanduser()
+            value, where = _read_file(path), f"file {path}"
+        case _:
+            value, where = _read_keyring(reference.name), f"keyring entry {reference.name} of service {KEYRING_SERVICE}"
+    value = (value or "").strip()
+    if not value:
+        raise MissingSecretError(f"{where} is not set or empty")
+    if not (value.isascii() and value.isprintable()):
+        raise MissingSecretError(f"{where} holds characters that no key has")
+    return Secret(value)
+
+
+def readable_by_others(reference: Reference, folder: Path) -> bool:
+    """Whether a secret's file may be read by other users of the machine."""
+    if reference.kind != "file":
+        return False
+    try:
+        mode = (folder / Path(reference.name).expanduser()).stat().st_mode
+    except OSError:
+        return False
+    return bool(mode & 0o044)
+
+
+def _read_file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_SECRET_BYTES).decode()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not text"
+        raise MissingSecretError(f"file {path} cannot be read: {reason}") from None
+
+
+def _read_keyring(name: str) -> str | None:
+    try:
+        keyring = cast("_Keyring", importlib.import_module("keyring"))
+    except ImportError:
+        raise MissingSecretError(f"keyring:{name} needs the `keyring` package: pip install keyring") from None
+    try:
+        return keyring.get_password(KEYRING_SERVICE, name)
+    except Exception as error:  # noqa: BLE001 - each keyring backend has errors of its own
+        raise MissingSecretError(f"the keyring did not give {name}: {type(error).__name__}") from None

@@ -1,0 +1,96 @@
+"""The shape of `freehold.toml`. Names here are the names there; docs/config.md is generated from this file.
+
+Not done here: reading (`config.decoding`), checks across sections (`config.checking`), defaults that depend on the
+machine (`config.load`).
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from freehold.policy.rules import Rule
+from freehold.runtime import Deployment, Egress, Model, Runtime
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Freehold listens, and to whom."""
+
+    host: str = "127.0.0.1"
+    """An address of this machine. Anything but loopback needs `api_key`."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8840
+    """0 takes any free port."""
+    api_key: str | None = None
+    """`env:NAME`, `file:PATH` or `keyring:NAME`: the key clients must send. None: no key is asked for, on loopback only."""
+    max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
+    allowed_hosts: tuple[str, ...] = ()
+    """Host headers accepted beside those of the address it listens on (`localhost`, `127.0.0.1`, `::1`)."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins of web pages that may call, such as `http://localhost:3000`. None by default."""
+    keepalive_s: Annotated[float, Meta(gt=0, le=3600)] = 75.0
+    """How long an idle client connection stays open."""
+    drain_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    """How long running answers may take to end once the server is told to stop."""
+
+
+class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where requests, attempts and decisions are recorded. At most one of the two is given."""
+
+    path: str | None = None
+    """An SQLite file; None: `freehold.db` in the data directory."""
+    url: str | None = None
+    """An SQLAlchemy URL; this version stores in SQLite only (`sqlite:///...`)."""
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What goes to standard error. Never a prompt, an answer or a secret."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class EgressSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far any call of this server may travel, whatever a rule, a key or a header says."""
+
+    ceiling: Egress = Egress.VENDOR
+    """`FREEHOLD_LOCAL_ONLY=1` in the environment means `local` and beats this."""
+
+
+class DefaultsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which parts of the built-in policy stand beside what this file says."""
+
+    embedded: bool = True
+    """The embedded runtimes and their deployments."""
+    aliases: bool = True
+    """The built-in aliases (`claude-*`, `gpt-*` ...), each unless this file defines it."""
+    rules: bool = True
+    """The built-in rules, as long as this file has none of its own."""
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole of `freehold.toml`. Everything may be left out."""
+
+    server: ServerSettings = ServerSettings()
+    storage: StorageSettings = StorageSettings()
+    log: LogSettings = LogSettings()
+    egress: EgressSettings = EgressSettings()
+    defaults: DefaultsSettings = DefaultsSettings()
+    runtimes: tuple[Runtime, ...] = ()
+    """Places that run models: `[[runtimes]]`."""
+    deployments: tuple[Deployment, ...] = ()
+    """Models at those places: `[[deployments]]`. Their order is the order among equals."""
+    models: tuple[Model, ...] = ()
+    """Facts of models, by id or glob, over the built-in ones: `[[models]]`."""
+    aliases: dict[str, str | tuple[str, ...]] = {}
+    """Names clients ask for, by what they stand for: deployment ids, model ids or other aliases."""
+    rules: tuple[Rule, ...] = ()
+    """Gates and preferences: `[[rules]]`."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left of the file once policy is made from the rest."""
+
+    server: ServerSettings
+    storage: StorageSettings
+    log: LogSettings
+    egress: EgressSettings

@@ -1,0 +1,121 @@
+"""What is allowed but can hardly be meant: rules that can never match, gates that leave nothing, dead preferences.
+
+Found by evaluating the gates over all deployments, not by running requests. A concern says which requests it bears on.
+Deliberately not done: proving that two arbitrary conditions exclude each other; only labels, tasks and operations are
+compared, so a pair may be reported that never meets.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from freehold.features import LABEL_ORDER, Label
+from freehold.policy.compiled import why_blocked
+from freehold.policy.globs import is_glob, make_matcher
+from freehold.policy.rules import Match, Rule, hours_of
+from freehold.policy.snapshot import Policy
+from freehold.runtime import Placed
+
+_LISTS = ("labels", "tasks", "operations", "wire_formats", "models", "aliases", "licences", "agents", "request_classes")
+_FLAGS = ("tools", "images", "schema", "stream", "open_weights")
+
+
+def concerns_of(policy: Policy) -> tuple[str, ...]:
+    """Every concern, in words, in the order of the rules."""
+    placed = tuple(policy.placed.values())
+    if not placed:
+        return ("no deployment is configured: every request will be refused",)
+    return (*_above_ceiling(policy, placed), *_gates(policy.gates, placed), *_dead(policy), *_idle_globs(policy, placed))
+
+
+def describe_when(when: Match) -> str:
+    """The requests a `when` matches, in words."""
+    said = [f"label at least {when.label}"] if when.label is not None else []
+    said += [f"{field.replace('_', ' ')} {', '.join(values)}" for field in _LISTS if (values := getattr(when, field))]
+    flags = [(field, getattr(when, field)) for field in _FLAGS if getattr(when, field) is not None]
+    said += [f"{'with' if value else 'without'} {field.replace('_', ' ')}" for field, value in flags]
+    if when.prompt_tokens_over is not None:
+        said.append(f"over {when.prompt_tokens_over} prompt tokens")
+    if when.prompt_tokens_under is not None:
+        said.append(f"under {when.prompt_tokens_under} prompt tokens")
+    said += [f"hours {', '.join(hours_of(when))}"] if hours_of(when) else []
+    said += ["certain callers"] if when.callers is not None else []
+    said += [f"hint {name}={glob}" for name, glob in when.hints.items()]
+    return "; ".join(said) or "every request"
+
+
+def _above_ceiling(policy: Policy, placed: Sequence[Placed]) -> Iterator[str]:
+    allowed = [one for one in placed if one.egress.within(policy.server_ceiling)]
+    if not allowed:
+        yield f"the server's ceiling is {policy.server_ceiling} and no deployment is within it: every request will be refused"
+    elif len(allowed) < len(placed):
+        out = [one.id for one in placed if one not in allowed]
+        yield f"the server's ceiling is {policy.server_ceiling}: never used are {', '.join(out)}"
+
+
+def _gates(gates: Sequence[Rule], placed: Sequence[Placed]) -> Iterator[str]:
+    empty: set[str] = set()
+    for gate in gates:
+        for kind, able in _able(gate.when, placed):
+            if able and not _left([gate], able):
+                empty.add(gate.name)
+                yield f"rule '{gate.name}' leaves no {kind} deployment: refused are requests with {describe_when(gate.when)}"
+    for one, other in combinations([gate for gate in gates if gate.name not in empty], 2):
+        if not _may_meet(one.when, other.when):
+            continue
+        for kind, able in _able(one.when, placed):
+            if able and (kind, able) in list(_able(other.when, placed)) and not _left([one, other], able):
+                yield (
+                    f"rules '{one.name}' and '{other.name}' together leave no {kind} deployment: refused are requests with "
+                    f"{describe_when(one.when)}; {describe_when(other.when)}"
+                )
+
+
+def _able(when: Match, placed: Sequence[Placed]) -> Iterator[tuple[str, list[Placed]]]:
+    """The deployments a gate is judged over, by kind of work; only gates that bear on all of them can empty a plan."""
+    if when.models or when.open_weights is not None or when.licences:
+        return
+    if not when.operations or "chat" in when.operations:
+        yield "chat", [one for one in placed if one.deployment.abilities.chat]
+    if not when.operations or "embeddings" in when.operations:
+        yield "embeddings", [one for one in placed if one.deployment.abilities.embeddings]
+
+
+def _left(gates: Sequence[Rule], placed: Sequence[Placed]) -> list[Placed]:
+    return [one for one in placed if all(why_blocked(gate, one) is None for gate in gates)]
+
+
+def _may_meet(one: Match, other: Match) -> bool:
+    if not _labels(one) & _labels(other):
+        return False
+    return all(
+        not getattr(one, field) or not getattr(other, field) or set(getattr(one, field)) & set(getattr(other, field))
+        for field in ("tasks", "operations", "wire_formats", "aliases")
+    )
+
+
+def _labels(when: Match) -> set[Label]:
+    at_least = LABEL_ORDER[when.label] if when.label is not None else 0
+    return {label for label in (when.labels or Label) if LABEL_ORDER[label] >= at_least}
+
+
+def _dead(policy: Policy) -> Iterator[str]:
+    for rule in (*policy.gates, *(one for one in policy.preferences if one not in policy.gates)):
+        if not _labels(rule.when):
+            yield f"rule '{rule.name}' can never match: none of its labels is at least {rule.when.label}"
+    for index, rule in enumerate(policy.preferences):
+        earlier = next((one for one in policy.preferences[:index] if one.when in (Match(), rule.when)), None)
+        if earlier is not None:
+            yield f"the `try` of rule '{rule.name}' is never reached: rule '{earlier.name}' always matches before it"
+
+
+def _idle_globs(policy: Policy, placed: Sequence[Placed]) -> Iterator[str]:
+    for rule in policy.gates:
+        for field, scope in (("allow", rule.allow), ("deny", rule.deny)):
+            for kind, globs, known in (
+                ("deployments", scope.deployments if scope else (), [one.id for one in placed]),
+                ("runtimes", scope.runtimes if scope else (), [one.runtime.name for one in placed]),
+                ("models", scope.models if scope else (), [one.model.id for one in placed]),
+            ):
+                for glob in globs:
+                    if is_glob(glob) and not any(map(make_matcher([glob]), known)):
+                        yield f"rule '{rule.name}': `{field}.{kind}` has '{glob}', which fits nothing that is configured"
