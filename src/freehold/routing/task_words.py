@@ -6,12 +6,12 @@ Lower case. English in the main; of German, French, Spanish, Italian and Portugu
 
 def _words(text: str) -> frozenset[str]:
     """The words of a list written as running text."""
-    return frozenset(text)
+    return frozenset(text.split())
 
 
 POLITE = _words(
     """please can could would will you i we me us want need like to help let lets let's hey hi hello thanks now then also and
-    so ok okay just kindly go ahead try your task is the following quickly briefly first next i'd we'd i'm trying
+    so ok okay just kindly go ahead try quickly briefly first next i'd we'd i'm we're trying
     bitte kannst könntest du mir mal uns hilf
     peux pouvez tu vous moi nous s'il te plaît plait veuillez
     por favor puedes podrías me ayuda quiero pode poderia você
@@ -29,11 +29,13 @@ VERBS: dict[str, str] = {
         "summarise": """summarize summarise summary tldr recap condense tl;dr zusammenfassung fasse résume résumez resume resumir
             resuma resumen riassumi resumo digest""",
         "extract": "extract pull parse collect scrape extrahiere extrais extrae estrai extraia",
-        "list": "list find get gather give show identify enumerate liste",
+        "list": "list find get gather give show identify enumerate return liste",
         "classify": """classify categorize categorise triage label tag sort bucket klassifiziere classe classez clasifica
             classifica classifique kategorisiere rate""",
         "explain": """explain describe walk elaborate clarify teach explanation erkläre erklär erklären explique expliquer
-            expliquez explica explicar spiega spiegami erläutere understand understanding tell""",
+            expliquez explica explicar spiega spiegami erläutere understand understanding""",
+        "tell": "tell",
+        "assign": "assign detect decide",
         "question": "what what's whats how how's why when where which who is are does do did was was wie warum wieso weshalb "
         "qu'est-ce pourquoi comment qué cómo por-qué che cosa come perché como porquê",
         "review": "review critique audit assess inspect check überprüfe prüfe revise revisa revisar rivedi feedback spot lint",
@@ -52,7 +54,7 @@ VERBS: dict[str, str] = {
             implementa scrivi aggiungi escreva adicione crie gere""",
         "edit": """change update modify remove delete simplify optimize optimise improve speed clean cleanup adjust tweak
             edit format reformat inline split merge sort-the use wrap turn switch set handle support rework drop enable disable
-            increase decrease bump shorten extend ändere entferne optimiere vereinfache modifie supprime optimise cambia elimina
+            increase decrease bump shorten extend cover ändere entferne optimiere vereinfache modifie supprime optimise cambia elimina
             optimiza modifica rimuovi mude altere remova ensure expose guard memoize parallelize vectorize convert-to swap""",
     }.items()
     for word in words.split()
@@ -342,3 +344,54 @@ PIECES_OF_CODE = _words(
     "package mixin base superclass utility"
 )
 """What code is extracted into: then it is an edit."""
+
+CLASS_WORDS = _words("sentiment spam toxic intent category categories label labels class classes severity priority topic topics")
+GIVEN_WORDS = _words("this these following each fits best email ticket message comment review utterance tweet text issue")
+"""A class and a thing to be put into it: both must be named."""
+
+INTO = _words("to into in ins auf nach en al para zu idiomatic")
+"""What stands before the language that something is put into."""
+
+ARTICLES = _words("a an eine einen ein une un una uno um uma some")
+ARTEFACTS = _words(
+    "dockerfile makefile script regex query function class component endpoint migration workflow pipeline config cli api hook "
+    "middleware parser decorator macro template schema skript funktion klasse fonction classe función clase funzione função"
+)
+"""What people say they need when they want it written."""
+
+FLAWS = _words("bug bugs issue issues problem problems vulnerability vulnerabilities mistake mistakes flaw flaws")
+ALL_OF = _words("all every each from mentioned alle tous toutes todos todas tutti tutte")
+ASKING = _words("how why what difference if whether when")
+FACTUAL = _words("who where is are do does did was")
+"""Questions that ask for a fact or are small talk, unless there is code."""
+MOVING = _words("migrate move rename port upgrade replace modernize modernise")
+"""Verbs whose object is where the work happens, not what is to be made."""
+
+REVIEW_PHRASES = (
+    "any issues",
+    "any problems",
+    "any concerns",
+    "look right",
+    "look good",
+    "lgtm",
+    "code review",
+    "reviewen",
+    "critique",
+    "your feedback",
+    "like feedback",
+    "what could go wrong",
+    "what would you improve",
+)
+
+EXPLAIN_PHRASES = (
+    "don't understand",
+    "do not understand",
+    "don't get why",
+    "makes no sense",
+    "confused about",
+    "verstehe nicht",
+    "ne comprends pas",
+    "no entiendo",
+    "non capisco",
+    "não entendo",
+)
