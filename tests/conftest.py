@@ -19,7 +19,9 @@ SHARED = REPOSITORY.parent / "shared"
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     skipped = terminalreporter.stats.get("skipped", [])
     if skipped:
-        reasons = sorted({str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr) for report in skipped})
+        reasons = sorted(
+            {str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr) for report in skipped}
+        )
         terminalreporter.section("NOT RUN on this machine", sep="!", red=True, bold=True)
         for reason in reasons:
             terminalreporter.line(f"{sum(1 for report in skipped if reason in str(report.longrepr))} x {reason}", red=True)

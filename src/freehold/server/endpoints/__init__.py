@@ -1,1 +1,1 @@
-"""TODO."""
+"""Endpoints: the path names the wire format, nothing else does."""

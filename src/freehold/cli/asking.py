@@ -1,0 +1,86 @@
+"""`freehold ask`: one question, through the running server or one that lives as long as the answer takes."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from freehold.cli import show
+from freehold.cli.client import GatewayClient, events_of
+from freehold.cli.setup import load_config
+from freehold.config import Config
+from freehold.fault import FaultError
+
+
+def ask(path: Path | None, question: str, *, model: str, why: bool, as_json: bool) -> None:
+    """Print the answer as it comes."""
+    text = sys.stdin.read() if question == "-" else question
+    config = load_config(path)
+    try:
+        asyncio.run(_ask(config, text, model, why=why, as_json=as_json))
+    except FaultError as error:
+        show.fail(error.fault.message)
+
+
+async def _ask(config: Config, text: str, model: str, *, why: bool, as_json: bool) -> None:
+    body = msgspec.json.encode({"model": model, "stream": True, "messages": [{"role": "user", "content": text}]})
+    async with _gateway(config) as client:
+        exchange = await client.chat(body)
+        if exchange.status != 200:
+            answer = msgspec.json.decode(await exchange.read(1 << 20))
+            show.fail(str(answer.get("error", {}).get("message", "the server gave no reason")))
+        pieces: list[str] = []
+        async for data in events_of(exchange):
+            event: dict[str, Any] = msgspec.json.decode(data)
+            if "error" in event:
+                show.fail(f"\nthe answer broke off: {event['error'].get('message')}")
+            for choice in event.get("choices", []):
+                piece = choice.get("delta", {}).get("content") or ""
+                pieces.append(piece)
+                if not as_json:
+                    print(show.plain(piece), end="", flush=True)
+        decided = {
+            name: exchange.headers.get(f"x-freehold-{name}", "") for name in ("deployment", "egress", "reason", "request-id")
+        }
+        if as_json:
+            show.print_json({"answer": "".join(pieces), **decided})
+            return
+        print()
+        if why:
+            print(
+                f"served by {decided['deployment']} ({decided['egress']}): {decided['reason']}  [{decided['request-id']}]",
+                file=sys.stderr,
+            )
+
+
+@contextlib.asynccontextmanager
+async def _gateway(config: Config) -> AsyncIterator[GatewayClient]:
+    """The running server, or one of our own for the time of the question."""
+    server = config.settings.server
+    client = GatewayClient(server.host, server.port, config.server_key)
+    try:
+        if await client.readiness() is not None:
+            yield client
+            return
+    finally:
+        await client.close()
+    from freehold.cli.serving import ready_engines
+    from freehold.server.app import App
+    from freehold.server.listener import Listener
+    from freehold.telemetry.log import Log
+
+    app = App(config, Log(sys.stderr, level="warning", form="text"))
+    listener = Listener(app.gateway, host="127.0.0.1", port=0, drain_s=1.0, takes_signals=False)
+    port = await listener.start()
+    app.open_door("127.0.0.1", port)
+    own = GatewayClient("127.0.0.1", port, config.server_key)
+    try:
+        await ready_engines(app)
+        yield own
+    finally:
+        await own.close()
+        await listener.stop()

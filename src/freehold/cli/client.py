@@ -1,0 +1,65 @@
+"""Talks to a running gateway on this machine, through the one connector like everything else."""
+
+from collections.abc import AsyncIterator
+
+from freehold.fault import FaultError
+from freehold.gateways.connector import Connector, read_base_url
+from freehold.gateways.http import Call, Exchange, Upstreams
+from freehold.runtime import Egress
+from freehold.secret import Secret
+from freehold.server.endpoints.health import Readiness
+from freehold.wire.sse import SseSplitter
+
+
+class GatewayClient:
+    """One running gateway."""
+
+    def __init__(self, host: str, port: int, key: Secret | None) -> None:
+        named = "127.0.0.1" if host in {"0.0.0.0", "::", "localhost"} else host  # noqa: S104 - compared, not bound
+        self._address = read_base_url(f"http://{f'[{named}]' if ':' in named else named}:{port}")
+        self._key = key
+        self._upstreams = Upstreams(Connector(Egress.LOCAL))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._upstreams.close()
+
+    async def readiness(self) -> Readiness | None:
+        """What `/readyz` says; None: nobody answers there."""
+        import msgspec
+
+        try:
+            exchange = await self._open("GET", "/readyz", b"", head_timeout_s=2.0)
+            return msgspec.json.decode(await exchange.read(1 << 20), type=Readiness)
+        except (FaultError, msgspec.DecodeError):
+            return None
+
+    async def chat(self, body: bytes) -> Exchange:
+        """Post a chat completion. Raises FaultError when nobody answers."""
+        return await self._open("POST", "/v1/chat/completions", body, head_timeout_s=600.0)
+
+    async def _open(self, method: str, path: str, body: bytes, *, head_timeout_s: float) -> Exchange:
+        headers: list[tuple[str, str]] = [("content-type", "application/json")] if body else []
+        if self._key is not None:
+            headers.append(("authorization", f"Bearer {self._key.reveal()}"))
+        call = Call(
+            address=self._address,
+            method=method,
+            path=path,
+            headers=tuple(headers),
+            body=body,
+            egress=Egress.LOCAL,
+            ceiling=Egress.LOCAL,
+            connect_timeout_s=2.0,
+            head_timeout_s=head_timeout_s,
+        )
+        return await self._upstreams.open(call)
+
+
+async def events_of(exchange: Exchange) -> AsyncIterator[bytes]:
+    """The data of each event of a stream, without the end mark."""
+    splitter = SseSplitter()
+    while data := await exchange.chunk():
+        for event in splitter.feed(data):
+            if event.data and event.data != b"[DONE]":
+                yield event.data

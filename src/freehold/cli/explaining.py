@@ -1,0 +1,154 @@
+"""`freehold explain`: why a request was served where it was, or where one would be."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from freehold.cli import show
+from freehold.cli.logs import cost_of
+from freehold.fault import FaultError
+from freehold.features import Features
+from freehold.record import AttemptRecord, PlannedStep, Rejected
+
+
+def explain(config: Path | None, request_id: str | None, *, as_json: bool) -> None:
+    """A request from the ledger; None: the newest."""
+    from freehold.cli.setup import open_ledger
+    from freehold.ledger import queries
+
+    engine = open_ledger(config)
+    if request_id is None:
+        newest = queries.recent(engine, limit=1)
+        if not newest:
+            show.fail("the ledger is empty: nothing was asked yet")
+        request_id = newest[0].request_id
+    try:
+        detail = queries.request(engine, request_id)
+    except queries.AmbiguousIdError as error:
+        show.fail(str(error))
+    if detail is None:
+        show.fail(f"there is no request {request_id!r}; `freehold log` lists them")
+    if as_json:
+        show.print_json({"request": detail.request, "decision": detail.decision, "attempts": detail.attempts})
+        return
+    row, decision = detail.request, detail.decision
+    if row is not None:
+        show.pairs(
+            f"{row.request_id}: {row.outcome}",
+            [
+                ("asked", f"{row.asked_model} as {row.wire_format}, {'streamed' if row.stream else 'whole'}"),
+                ("served by", f"{row.deployment} ({row.egress})" if row.deployment else "nobody"),
+                ("why", row.reason),
+                *([("fault", f"{row.fault}: {row.fault_message}")] if row.fault else []),
+                ("took", f"{row.duration_ms:.1f} ms, of which {row.overhead_ms or 0:.1f} ms were ours"),
+                ("cost", cost_of(row.cost_nano_usd, row.cost_basis)),
+            ],
+        )
+    if decision is not None:
+        _decision(decision.features, decision.policy_version, decision.rule, decision.steps, decision.rejected)
+    _attempts(detail.attempts)
+
+
+def _decision(
+    features: Features, policy_version: str, rule: str | None, steps: tuple[PlannedStep, ...], rejected: tuple[Rejected, ...]
+) -> None:
+    tokens = f"{'' if features.prompt_tokens_exact else '~'}{features.prompt_tokens}"
+    show.pairs(
+        "what was known",
+        [
+            ("task", f"{features.task.value} ({features.task_reason})"),
+            ("label", features.label.value),
+            ("prompt", f"{tokens} tokens in {features.messages} messages, {features.tools} tools, {features.images} images"),
+            ("caller", f"{features.caller.user} (key {features.caller.key})"),
+            ("session", f"{features.session or '-'}{f' of {features.agent}' if features.agent else ''}"),
+            ("ceiling", features.ceiling.value),
+        ],
+    )
+    show.pairs(
+        f"the decision (policy {policy_version}, {f'rule {rule!r}' if rule else 'built-in order'})",
+        [(f"{number}. {step.deployment}", step.reason) for number, step in enumerate(steps, 1)]
+        or [("refused", "no deployment is left")],
+    )
+    if rejected:
+        show.pairs("rejected", [(one.deployment, one.reason) for one in rejected])
+
+
+def _attempts(attempts: tuple[AttemptRecord, ...]) -> None:
+    for attempt in attempts:
+        usage = attempt.usage
+        show.pairs(
+            f"attempt {attempt.number}: {attempt.deployment}, {attempt.end}",
+            [
+                ("mode", f"{attempt.mode}{', edited: ' + ', '.join(attempt.edits) if attempt.edits else ''}"),
+                ("models", f"sent {attempt.sent_model}, answered {attempt.answered_model or 'unsaid'}"),
+                ("took", f"{attempt.duration_ms:.1f} ms, first content after {_ms(attempt.first_content_ms)}"),
+                *([("fault", f"{attempt.fault}: {attempt.fault_message}")] if attempt.fault else []),
+                *[
+                    (f"check {verdict.check}", f"{'poor' if verdict.poor else 'good'} {verdict.detail}")
+                    for verdict in attempt.verdicts
+                ],
+                *(
+                    [
+                        (
+                            "usage",
+                            f"{usage.input_tokens} in ({usage.cached_tokens} cached), {usage.output_tokens} out, {usage.basis}",
+                        )
+                    ]
+                    if usage
+                    else []
+                ),
+                ("cost", cost_of(attempt.cost_nano_usd, attempt.cost_basis)),
+            ],
+        )
+
+
+def _ms(value: float | None) -> str:
+    return "never" if value is None else f"{value:.1f} ms"
+
+
+def dry_run(config: Path | None, request: Path, wire_format: str, headers: list[str], *, as_json: bool) -> None:
+    """Decide a request body now. No call is made, nothing is written."""
+    from freehold.cli.setup import load_config
+    from freehold.server.rehearsal import rehearse
+    from freehold.wire.formats import CODECS
+
+    codec = next((codec for name, codec in CODECS.items() if name == wire_format), None)
+    if codec is None:
+        show.fail(f"--format is one of {', '.join(CODECS)}, not {wire_format!r}", 2)
+    loaded = load_config(config)
+    try:
+        body = request.read_bytes()
+    except OSError as error:
+        show.fail(f"{request}: {error.strerror}")
+    try:
+        rehearsed = rehearse(loaded, codec, body, _headers_of(headers))
+    except FaultError as error:
+        show.fail(f"{error.fault.kind}: {error.fault.message}{f' (at {error.fault.param})' if error.fault.param else ''}")
+    features, plan = rehearsed.features, rehearsed.plan
+    steps = tuple(PlannedStep(step.placed.id, step.reason) for step in plan.steps)
+    if as_json:
+        show.print_json(
+            {
+                "policy_version": loaded.policy.version,
+                "features": features,
+                "rule": plan.rule,
+                "steps": steps,
+                "rejected": plan.rejected,
+                "refusal": None if plan.refusal is None else msgspec.to_builtins(plan.refusal),
+            }
+        )
+        return
+    _decision(features, loaded.policy.version, plan.rule, steps, plan.rejected)
+    if plan.refusal is not None:
+        show.pairs("refusal", [(plan.refusal.kind.value, plan.refusal.message)])
+
+
+def _headers_of(lines: list[str]) -> Mapping[str, str]:
+    headers = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon:
+            show.fail(f"a header is `name: value`, not {line!r}", 2)
+        headers[name.strip().lower()] = value.strip()
+    return headers

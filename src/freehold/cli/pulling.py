@@ -1,0 +1,62 @@
+"""`freehold pull`: the only command that downloads."""
+
+import os
+import sys
+from pathlib import Path
+
+from freehold.cli import show
+from freehold.fault import FaultError
+
+
+def pull(config: Path | None, names: list[str], *, default: bool, list_all: bool, as_json: bool) -> None:
+    """Fetch weights by name, or list them. `default`: what the configured engines need."""
+    from freehold.cli.setup import load_config
+    from freehold.local import pull as pulls
+    from freehold.local import weights
+    from freehold.local.places import data_dir
+
+    home = data_dir(os.environ)
+    manifest = weights.read_manifest()
+    if list_all:
+        rows = [
+            (name, entry.licence, "here" if _is_here(name, home) else "not here", entry.about) for name, entry in manifest.items()
+        ]
+        if as_json:
+            show.print_json([dict(zip(("name", "licence", "state", "about"), row, strict=True)) for row in rows])
+        else:
+            show.table("weights", ("name", "licence", "state", "about"), rows)
+        return
+    wanted = list(names)
+    if default:
+        wanted += [launch.weights for launch in load_config(config).launches.values() if launch.weights in manifest]
+    if not wanted:
+        show.fail("name the weights to fetch, or use --default or --list", 2)
+    places: dict[str, str] = {}
+    for name in dict.fromkeys(wanted):
+        if not _is_here(name, home):
+            print(f"fetching {name} ...", file=sys.stderr)
+        try:
+            places[name] = str(pulls.pull(name, home, _say))
+        except FaultError as error:
+            show.fail(error.fault.message)
+    if as_json:
+        show.print_json(places)
+
+
+def _is_here(name: str, home: Path) -> bool:
+    from freehold.local import weights
+
+    try:
+        weights.find(name, home)
+    except FaultError:
+        return False
+    return True
+
+
+def _say(file: str, done_bytes: int, size_bytes: int) -> None:
+    if sys.stderr.isatty():
+        print(
+            f"\r  {file}: {done_bytes * 100 // max(size_bytes, 1)} %",
+            end="\n" if done_bytes == size_bytes else "",
+            file=sys.stderr,
+        )

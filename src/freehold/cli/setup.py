@@ -1,0 +1,38 @@
+"""What several commands need: the configuration, the ledger, the running server."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from freehold.cli import show
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from freehold.config import Config
+
+
+def load_config(path: Path | None) -> "Config":
+    """The checked configuration; says every problem and ends when there is one."""
+    from freehold.config import ConfigError, load
+
+    try:
+        return load(path, os.environ)
+    except ConfigError as error:
+        show.fail(str(error), 2)
+
+
+def open_ledger(path: Path | None) -> "Engine":
+    """The ledger, to read from. Ends with a clear word when there is none."""
+    from freehold.server.app import store_url
+    from freehold.storage.engine import open_engine
+    from freehold.storage.store import StoreError, sqlite_path
+
+    url = store_url(load_config(path))
+    file = sqlite_path(url)
+    if file is not None and not file.exists():
+        show.fail(f"there is no ledger at {file} yet: nothing was served")
+    try:
+        return open_engine(url, read_only=True)
+    except StoreError as error:
+        show.fail(str(error))

@@ -1,0 +1,70 @@
+"""One request while it is being served: what was decided, what was tried, how long we waited for others.
+
+Written by dispatch, read by the server and the ledger. Not shared between requests.
+"""
+
+from collections.abc import Mapping
+
+from freehold.chat import ChatRequest
+from freehold.features import Features
+from freehold.record import AttemptRecord
+from freehold.routing.plan import Plan
+from freehold.wire.codec import Asked, Codec, Envelope
+
+
+class Flight:
+    """A request between its decision and its final row."""
+
+    __slots__ = (
+        "_request",
+        "asked",
+        "at_ms",
+        "attempts",
+        "codec",
+        "envelope",
+        "features",
+        "first_content_s",
+        "headers",
+        "plan",
+        "request_id",
+        "started_s",
+        "tries",
+        "waited_s",
+    )
+
+    def __init__(
+        self,
+        *,
+        request_id: str,
+        at_ms: int,
+        started_s: float,
+        codec: Codec,
+        envelope: Envelope,
+        headers: Mapping[str, str],
+        features: Features,
+        plan: Plan,
+        asked: Asked,
+    ) -> None:
+        self.request_id = request_id
+        self.at_ms = at_ms
+        self.started_s = started_s
+        self.codec = codec
+        self.envelope = envelope
+        self.headers = headers
+        self.features = features
+        self.plan = plan
+        self.asked = asked
+        self.attempts: list[AttemptRecord] = []
+        self.tries = 0
+        """Attempts begun; `attempts` holds those that ended."""
+        self.waited_s = 0.0
+        """Time spent waiting for upstreams; the rest of the duration is our overhead."""
+        self.first_content_s: float | None = None
+        """Monotonic time at which the first content was ready to go out."""
+        self._request: ChatRequest | None = None
+
+    def request(self) -> ChatRequest:
+        """The request in the neutral middle, read once and only when something needs it."""
+        if self._request is None:
+            self._request = self.codec.read_request(self.envelope)
+        return self._request

@@ -1,0 +1,45 @@
+"""What a deployment's quirks change in a request before it is sent.
+
+A quirk that changes messages or tools makes the request leave through the neutral middle, even between equal wire
+formats; what is only a field's spelling is the codec's affair (`Sent.quirks`).
+"""
+
+import msgspec
+
+from freehold.chat import ChatRequest, Message, TextPart
+from freehold.dispatch.flight import Flight
+from freehold.dispatch.schema_tools import offer_by_schema
+
+NEUTRAL_SYSTEM = "You are a helpful assistant."
+"""Small instruction models answer far worse with no system prompt at all (docs/engines.md)."""
+
+
+def needs_mending(flight: Flight, quirks: frozenset[str]) -> bool:
+    """Whether the client's own bytes cannot be sent to a deployment with these quirks."""
+    if not quirks:
+        return False
+    if "tools_by_schema" in quirks and flight.features.tools:
+        return True
+    if "system_first" in quirks and _has_late_system(flight):
+        return True
+    return "neutral_system" in quirks and not _has_leading_system(flight)
+
+
+def mend(request: ChatRequest, quirks: frozenset[str]) -> ChatRequest:
+    """The request as a deployment with these quirks needs it. Unchanged when none applies."""
+    if "neutral_system" in quirks and not any(message.role == "system" for message in request.messages):
+        system = Message("system", (TextPart(NEUTRAL_SYSTEM),))
+        request = msgspec.structs.replace(request, messages=(system, *request.messages))
+    if "tools_by_schema" in quirks and request.tools:
+        request = offer_by_schema(request)
+    return request
+
+
+def _has_leading_system(flight: Flight) -> bool:
+    blocks = flight.envelope.blocks
+    return bool(blocks) and flight.codec.describe(blocks[0]).role == "system"
+
+
+def _has_late_system(flight: Flight) -> bool:
+    roles = [flight.codec.describe(block).role for block in flight.envelope.blocks]
+    return "system" in roles[1:]

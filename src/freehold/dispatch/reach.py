@@ -1,0 +1,68 @@
+"""Where each runtime answers right now, and with which credentials.
+
+A runtime with a base URL is always reachable as far as this table knows; one that Freehold launches appears when
+its engine is ready and goes when it dies. `down` is handed to routing as part of the situation: the same dict until
+something changes, so that a situation costs nothing.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from freehold.chat import WireFormat
+from freehold.fault import Fault, FaultError, Kind
+from freehold.gateways.connector import Address, read_base_url
+from freehold.secret import Secret
+
+Headers = tuple[tuple[str, str], ...]
+
+ANTHROPIC_VERSION = "2023-06-01"
+"""The only version of the Messages API (docs of Anthropic, "Versioning")."""
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """One runtime's address, and the headers that open it per wire format."""
+
+    address: Address
+    api_key: Secret | None
+
+    def credentials(self, wire_format: WireFormat | None) -> Headers:
+        """The headers that carry the key. The only place where it leaves its `Secret`."""
+        if wire_format == "anthropic_messages":
+            key: Headers = () if self.api_key is None else (("x-api-key", self.api_key.reveal()),)
+            return (*key, ("anthropic-version", ANTHROPIC_VERSION))
+        return () if self.api_key is None else (("authorization", f"Bearer {self.api_key.reveal()}"),)
+
+
+class Reaches:
+    """All runtimes by name."""
+
+    def __init__(self) -> None:
+        self._reaches: dict[str, Reach] = {}
+        self._faults: dict[str, Fault] = {}
+        self.down: Mapping[str, str] = {}
+        """Runtimes that cannot serve now, and why."""
+
+    def place(self, runtime: str, base_url: str, api_key: Secret | None) -> None:
+        """The runtime answers here from now on."""
+        self._reaches[runtime] = Reach(read_base_url(base_url), api_key)
+        self._faults.pop(runtime, None)
+        self._publish()
+
+    def lose(self, runtime: str, fault: Fault) -> None:
+        """The runtime cannot be reached from now on."""
+        self._reaches.pop(runtime, None)
+        self._faults[runtime] = fault
+        self._publish()
+
+    def find(self, runtime: str) -> Reach:
+        """Raises FaultError with the reason when the runtime is down."""
+        reach = self._reaches.get(runtime)
+        if reach is None:
+            raise FaultError(
+                self._faults.get(runtime) or Fault(kind=Kind.ENGINE_NOT_READY, message=f"runtime '{runtime}' has not started yet")
+            )
+        return reach
+
+    def _publish(self) -> None:
+        self.down = {name: fault.message for name, fault in self._faults.items()}

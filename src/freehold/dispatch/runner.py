@@ -1,0 +1,213 @@
+"""Runs a plan: step after step until one answer may go out, escalating poor answers where the plan says so.
+
+Promised: a caller's fault never falls back; nothing falls back after content; a poor answer is still better than
+none, so it is kept and goes out when no escalation succeeds; every attempt ends with exactly one record.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from freehold.chat import Choice, Reply, fold
+from freehold.dispatch.answers import Answer, StreamAnswer
+from freehold.dispatch.attempt import Attempt, Means, note_reply
+from freehold.dispatch.flight import Flight
+from freehold.dispatch.held import HeldPipe
+from freehold.dispatch.schema_tools import SchemaToolReader
+from freehold.fault import Fault, FaultError, Kind, faulty
+from freehold.record import Verdict
+from freehold.routing.judge import Evidence, judge
+from freehold.routing.plan import Escalate, Hold, Step
+from freehold.sessions.sticky import Sticky
+from freehold.wire.codec import Pipe, Reader
+from freehold.wire.translate import TranslatePipe
+
+
+class Dispatch:
+    """Fallback orchestration for chat requests."""
+
+    def __init__(self, means: Means, sticky: Sticky) -> None:
+        self._means = means
+        self._sticky = sticky
+
+    async def run(self, flight: Flight) -> Answer:
+        """The answer of the first step that gives one. Raises FaultError when none does, or the plan refuses."""
+        plan = flight.plan
+        if plan.refusal is not None:
+            raise FaultError(plan.refusal)
+        answer = await self._first_served(flight, plan.steps, plan.escalate)
+        if answer.is_poor and plan.escalate is not None:
+            answer = await self._escalated(flight, answer, plan.escalate)
+        answer.take()
+        if flight.features.session is not None:
+            self._sticky.set(flight.features.caller, flight.features.session, answer.placed.id)
+        return answer
+
+    async def _first_served(self, flight: Flight, steps: Iterable[Step], escalate: Escalate | None) -> Answer:
+        last: Fault | None = None
+        too_small = 0
+        for step in steps:
+            window = self._window(step)
+            if window is not None and window <= too_small:
+                continue
+            if not self._means.breakers.begin_probe(step.placed.id):
+                last = last or Fault(kind=Kind.OVERLOADED, message=f"deployment '{step.placed.id}' is resting after failures")
+                continue
+            try:
+                return await self._try(flight, step, escalate)
+            except FaultError as error:
+                last = error.fault
+                if not last.meaning.falls_back:
+                    raise
+                if last.kind is Kind.CONTEXT_OVERFLOW:
+                    too_small = max(too_small, window or 0)
+        raise FaultError(last) if last is not None else faulty(Kind.NO_DEPLOYMENT, "the plan has no step left to try")
+
+    def _window(self, step: Step) -> int | None:
+        return self._means.windows.get(step.placed.id, step.placed.deployment.abilities.context)
+
+    async def _escalated(self, flight: Flight, poor: Answer, escalate: Escalate) -> Answer:
+        """A better answer from further up, or the poor one where none comes."""
+        kept = poor
+        tried = {record.deployment for record in flight.attempts} | {poor.placed.id}
+        candidates = [step for step in escalate.steps if step.placed.id not in tried][: escalate.at_most]
+        for step in candidates:
+            if not self._means.breakers.begin_probe(step.placed.id):
+                continue
+            try:
+                answer = await self._try(flight, step, escalate)
+            except FaultError:
+                continue
+            except asyncio.CancelledError:
+                kept.leave()
+                raise
+            if not answer.is_poor:
+                kept.leave()
+                return answer
+            answer.leave()
+        return kept
+
+    async def _try(self, flight: Flight, step: Step, escalate: Escalate | None) -> Answer:
+        hold: Hold = "none" if escalate is None or not flight.envelope.stream else escalate.hold
+        if hold == "tools" and not flight.features.tools:
+            hold = "none"
+        attempt = Attempt(self._means, flight, step, hold)
+        try:
+            await attempt.open()
+            if flight.envelope.stream:
+                return await self._stream(attempt, hold, escalate)
+            return await self._whole(attempt, escalate)
+        except FaultError as error:
+            attempt.end("fault", error.fault)
+            raise
+        except BaseException:
+            attempt.end("cancelled")
+            raise
+
+    async def _whole(self, attempt: Attempt, escalate: Escalate | None) -> Answer:
+        flight, codec = attempt.flight, attempt.flight.codec
+        body = await attempt.whole()
+        _refuse_html(attempt)
+        if attempt.is_relay:
+            out, tap = codec.relay_whole(body, flight.asked)
+            tap.edits |= attempt.tap.edits
+            attempt.tap = tap
+            if escalate is None:
+                attempt.content_began()
+                return Answer(attempt, out)
+            reply = fold(codec.reader().whole(body))
+        else:
+            reply = fold(self._reader(attempt).whole(body))
+            note_reply(attempt.tap, reply)
+            out = codec.write_whole(reply, flight.asked)
+        attempt.content_began()
+        return Answer(attempt, out, self._judged(attempt, reply, escalate))
+
+    async def _stream(self, attempt: Attempt, hold: Hold, escalate: Escalate | None) -> Answer:
+        _refuse_html(attempt)
+        if attempt.exchange.headers.get("content-type", "").startswith("application/json"):
+            return await self._unstreamed(attempt, escalate)
+        pipe = self._pipe(attempt, hold)
+        ready: list[bytes] = []
+        while data := await attempt.chunk():
+            out = pipe.feed(data)
+            if out:
+                ready.append(out)
+            if pipe.tap.content:
+                attempt.content_began()
+                live = JudgedPipe(self, attempt, pipe, escalate) if isinstance(pipe, HeldPipe) else pipe
+                return StreamAnswer(attempt, b"".join(ready), live)
+        # The upstream ended before any content was let out: all of it can still be judged.
+        ready.append(pipe.end())
+        reply = pipe.reply() if isinstance(pipe, HeldPipe) else Reply(choices=(Choice(finish=pipe.tap.finish),))
+        verdicts = self._judged(attempt, reply, escalate)
+        if isinstance(pipe, HeldPipe):
+            ready.append(pipe.release())
+        attempt.content_began()
+        return StreamAnswer(attempt, b"".join(ready), None, verdicts)
+
+    async def _unstreamed(self, attempt: Attempt, escalate: Escalate | None) -> Answer:
+        """The upstream was asked for a stream and sent a whole reply: it becomes a stream of one piece."""
+        body = await attempt.whole()
+        events = self._reader(attempt).whole(body)
+        reply = fold(events)
+        note_reply(attempt.tap, reply)
+        writer = attempt.flight.codec.writer(attempt.flight.asked)
+        out = b"".join(map(writer.write, events)) + writer.close()
+        attempt.content_began()
+        return StreamAnswer(attempt, out, None, self._judged(attempt, reply, escalate))
+
+    def _reader(self, attempt: Attempt) -> Reader:
+        reader = attempt.upstream_codec.reader()
+        if "tools_by_schema" in attempt.quirks and attempt.flight.features.tools:
+            return SchemaToolReader(reader, attempt.flight.request_id)
+        return reader
+
+    def _pipe(self, attempt: Attempt, hold: Hold) -> Pipe | HeldPipe:
+        flight = attempt.flight
+        pipe: Pipe | HeldPipe
+        if hold != "none":
+            pipe = HeldPipe(self._reader(attempt), flight.codec.writer(flight.asked), hold, attempt.tap)
+        elif attempt.is_relay:
+            pipe = flight.codec.relay_pipe(flight.asked)
+        else:
+            pipe = TranslatePipe(self._reader(attempt), flight.codec.writer(flight.asked))
+        pipe.tap.edits |= attempt.tap.edits
+        attempt.tap = pipe.tap
+        return pipe
+
+    def _judged(self, attempt: Attempt, reply: Reply, escalate: Escalate | None) -> tuple[Verdict, ...]:
+        if escalate is None:
+            return ()
+        request = attempt.flight.request()
+        verdicts = judge(
+            Evidence(reply=reply, tools=request.tools, output=request.output, max_tokens=request.max_tokens), escalate.checks
+        )
+        attempt.verdicts = verdicts
+        return verdicts
+
+
+class JudgedPipe:
+    """A held stream after its text began to flow: the rest is judged at the end, for the record."""
+
+    def __init__(self, dispatch: Dispatch, attempt: Attempt, pipe: HeldPipe, escalate: Escalate | None) -> None:
+        self._dispatch = dispatch
+        self._attempt = attempt
+        self._pipe = pipe
+        self._escalate = escalate
+
+    def feed(self, data: bytes) -> bytes:
+        """As `Pipe.feed`."""
+        return self._pipe.feed(data)
+
+    def end(self) -> bytes:
+        """As `Pipe.end`, with what was held."""
+        out = self._pipe.end()
+        self._dispatch._judged(self._attempt, self._pipe.reply(), self._escalate)  # noqa: SLF001 - one module's two halves
+        return out + self._pipe.release()
+
+
+def _refuse_html(attempt: Attempt) -> None:
+    """A portal or proxy page under status 200 is no answer."""
+    if attempt.exchange.headers.get("content-type", "").startswith("text/html"):
+        attempt.exchange.abort()
+        raise faulty(Kind.INVALID_REPLY, "the runtime answered with an HTML page; is its base_url right, is a proxy in between?")

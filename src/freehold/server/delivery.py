@@ -1,0 +1,148 @@
+"""One HTTP conversation: reads the body, sends the answer, notices a client that goes away.
+
+Promised: a client that leaves is noticed within `NOTICE_AFTER_S` plus one loop turn, in every phase, streamed or
+not; a stream that waits is kept alive with SSE comments, which commit the head but no content. The watch costs
+nothing for requests that are answered before it begins.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from freehold.fault import FaultError, Kind, faulty
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+RawHeaders = list[tuple[bytes, bytes]]
+
+NOTICE_AFTER_S = 0.05
+BODY_DEADLINE_S = 60.0
+KEEP_ALIVE = b": waiting\n\n"
+STREAM_HEADERS: RawHeaders = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+
+
+class Conversation:
+    """One request and its response."""
+
+    __slots__ = (
+        "_body_is_read",
+        "_keep_alive_s",
+        "_main",
+        "_receive",
+        "_send",
+        "_timer",
+        "_waiting_headers",
+        "_watch",
+        "client_is_gone",
+        "head_is_sent",
+    )
+
+    def __init__(self, receive: Receive, send: Send, keep_alive_s: float) -> None:
+        self._receive = receive
+        self._send = send
+        self._keep_alive_s = keep_alive_s
+        self._timer: asyncio.TimerHandle | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._main: asyncio.Task[Any] | None = None
+        self._waiting_headers: RawHeaders | None = None
+        self._body_is_read = False
+        self.head_is_sent = False
+        self.client_is_gone = False
+
+    async def read_body(self, limit_bytes: int, declared_bytes: str | None) -> bytes:
+        """The whole body. Raises FaultError(TOO_LARGE) and (CLIENT_GONE)."""
+        if declared_bytes is not None and declared_bytes.isdigit() and int(declared_bytes) > limit_bytes:
+            raise _too_large(limit_bytes)
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise faulty(Kind.CLIENT_GONE, "the client left while sending its request")
+        body: bytes = message.get("body", b"")
+        if message.get("more_body"):
+            body = await self._read_rest(body, limit_bytes)
+        if len(body) > limit_bytes:
+            raise _too_large(limit_bytes)
+        self._body_is_read = True
+        return body
+
+    async def _read_rest(self, first: bytes, limit_bytes: int) -> bytes:
+        pieces, size, more = [first], len(first), True
+        try:
+            async with asyncio.timeout(BODY_DEADLINE_S):
+                while more:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        raise faulty(Kind.CLIENT_GONE, "the client left while sending its request")
+                    pieces.append(message.get("body", b""))
+                    size += len(pieces[-1])
+                    if size > limit_bytes:
+                        raise _too_large(limit_bytes)
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise faulty(Kind.INVALID_REQUEST, f"the body did not arrive within {BODY_DEADLINE_S:.0f} s") from None
+        return b"".join(pieces)
+
+    def watch(self, waiting_headers: RawHeaders | None) -> None:
+        """From now on cancel the current task when the client leaves.
+
+        `waiting_headers`: the head to commit when a stream has to wait; None for a whole answer, which cannot.
+        """
+        self._main = asyncio.current_task()
+        self._waiting_headers = waiting_headers
+        self._timer = asyncio.get_running_loop().call_later(NOTICE_AFTER_S, self._begin)
+
+    def _begin(self) -> None:
+        self._watch = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        while not self.client_is_gone:
+            try:
+                async with asyncio.timeout(self._keep_alive_s):
+                    message = await self._receive()
+            except TimeoutError:
+                await self._keep_alive()
+                continue
+            if message["type"] == "http.disconnect" and self._main is not None:
+                self.client_is_gone = True
+                self._main.cancel()
+
+    async def _keep_alive(self) -> None:
+        if self._waiting_headers is None:
+            return
+        if not self.head_is_sent:
+            await self.send_head(200, [*STREAM_HEADERS, *self._waiting_headers])
+        await self.send_body(KEEP_ALIVE, more=True)
+
+    def content_begins(self) -> None:
+        """No keep-alive any more: a comment could land inside an event."""
+        self._waiting_headers = None
+
+    def stop_watching(self) -> None:
+        """The answer is out, or will not come."""
+        self._waiting_headers = None
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def send_head(self, status: int, headers: RawHeaders) -> None:
+        """Commit the head."""
+        self.head_is_sent = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def send_body(self, body: bytes, *, more: bool = False) -> None:
+        """Send a piece of the body; the last one has `more=False`."""
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def send_whole(self, status: int, headers: RawHeaders, body: bytes) -> None:
+        """Head and body at once."""
+        await self.send_head(status, [*headers, (b"content-length", b"%d" % len(body))])
+        await self.send_body(body)
+
+
+def _too_large(limit_bytes: int) -> FaultError:
+    return faulty(
+        Kind.TOO_LARGE,
+        f"the body is over the limit of {limit_bytes} bytes; raise server.max_body_bytes if it must be larger",
+        limit_bytes=limit_bytes,
+    )

@@ -1,0 +1,141 @@
+"""From headers and body to a decision: caller, envelope, features, situation, plan. No call is made here.
+
+`freehold explain --request` runs exactly this, so that a dry run shows what a real request would do.
+"""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from freehold.dispatch.flight import Flight
+from freehold.dispatch.reach import Reaches
+from freehold.features import Caller, Features
+from freehold.identity.callers import KeyTable, identify
+from freehold.ledger import Ledger
+from freehold.ledger.ids import RANDOM_BYTES, new_id
+from freehold.limits.breaker import Breakers
+from freehold.policy.snapshot import Policy
+from freehold.record import DecisionRecord, PlannedStep
+from freehold.routing.features import FactsCache, gather
+from freehold.routing.plan import Plan, make_plan
+from freehold.routing.situation import Situation
+from freehold.sessions.sticky import Sticky
+from freehold.wire.codec import Asked, Codec, Envelope
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Intake:
+    """Everything a decision looks at, and the decision."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        keys: KeyTable | None,
+        cache: FactsCache,
+        count: Callable[[str], int],
+        breakers: Breakers,
+        reaches: Reaches,
+        sticky: Sticky,
+        ledger: Ledger,
+        now: Callable[[], float],
+        wall_ms: Callable[[], int],
+        hour_of: Callable[[int], int],
+        random_bytes: Callable[[int], bytes],
+        windows: dict[str, int],
+    ) -> None:
+        self.policy = policy
+        self._keys = keys
+        self._cache = cache
+        self._count = count
+        self._breakers = breakers
+        self._reaches = reaches
+        self._sticky = sticky
+        self._ledger = ledger
+        self._now = now
+        self._wall_ms = wall_ms
+        self._hour_of = hour_of
+        self._random_bytes = random_bytes
+        self._windows = windows
+
+    def new_request_id(self) -> str:
+        """A fresh id, sortable by time."""
+        return new_id("req_", self._wall_ms(), self._random_bytes(RANDOM_BYTES))
+
+    def identify(self, headers: Mapping[str, str]) -> Caller:
+        """The caller. Raises FaultError(UNAUTHENTICATED)."""
+        return identify(headers, self._keys)
+
+    def decide(
+        self, codec: Codec, envelope: Envelope, headers: Mapping[str, str], caller: Caller, request_id: str, started_s: float,
+        operation: str = "chat",
+    ) -> Flight:  # fmt: skip
+        """The flight of one chat request, decided and written to the ledger."""
+        features = self.features(codec, envelope, headers, caller, operation)
+        plan, situation = self.plan(features)
+        at_ms = self._wall_ms()
+        self._ledger.decided(decision_record(request_id, at_ms, self.policy, features, situation, plan))
+        return Flight(
+            request_id=request_id,
+            at_ms=at_ms,
+            started_s=started_s,
+            codec=codec,
+            envelope=envelope,
+            headers=headers,
+            features=features,
+            plan=plan,
+            asked=Asked(
+                model=envelope.model,
+                stream_usage=envelope.stream_usage,
+                reply_id=request_id,
+                now_s=at_ms // 1000,
+                prompt_tokens=features.prompt_tokens,
+            ),
+        )
+
+    def features(
+        self, codec: Codec, envelope: Envelope, headers: Mapping[str, str], caller: Caller, operation: str = "chat"
+    ) -> Features:
+        """What is known of the request."""
+        return gather(
+            envelope,
+            codec.describe,
+            caller,
+            headers,
+            self._cache,
+            self._count,
+            ceiling=self.policy.server_ceiling,
+            exact=False,
+            operation=operation,
+        )
+
+    def plan(self, features: Features) -> tuple[Plan, Situation]:
+        """The decision, and the situation it was made in."""
+        now_ms = self._wall_ms()
+        situation = Situation(
+            now_ms=now_ms,
+            hour=self._hour_of(now_ms),
+            seed=int.from_bytes(self._random_bytes(4), "big"),
+            health=self._breakers.health(),
+            down=dict(self._reaches.down) if self._reaches.down else {},
+            windows=self._windows,
+            sticky=self._sticky.get(features.caller, features.session),
+        )
+        return make_plan(features, self.policy, situation), situation
+
+
+def decision_record(
+    request_id: str, at_ms: int, policy: Policy, features: Features, situation: Situation, plan: Plan
+) -> DecisionRecord:
+    """The decision as it is written down."""
+    return DecisionRecord(
+        request_id=request_id,
+        at_ms=at_ms,
+        policy_version=policy.version,
+        features=features,
+        situation=msgspec.Raw(_encode(situation)),
+        rule=plan.rule,
+        steps=tuple(PlannedStep(step.placed.id, step.reason) for step in plan.steps),
+        rejected=plan.rejected,
+    )

@@ -1,0 +1,49 @@
+"""The route table: which endpoint answers which method and path."""
+
+from collections.abc import Callable, Mapping
+
+from freehold.dispatch.runner import Dispatch
+from freehold.dispatch.singles import Singles
+from freehold.server.asgi import Endpoint, TailEndpoint
+from freehold.server.context import Context
+from freehold.server.endpoints.chat import ChatEndpoint
+from freehold.server.endpoints.counts import CountTokensEndpoint
+from freehold.server.endpoints.embeddings import EmbeddingsEndpoint
+from freehold.server.endpoints.health import HealthEndpoint, Readiness, ReadyEndpoint
+from freehold.server.endpoints.models import ModelsEndpoint
+from freehold.server.faults import FaultWriter
+from freehold.wire.formats import CODECS
+
+ANTHROPIC_PATHS = ("/v1/messages",)
+
+
+def make_routes(
+    context: Context, dispatch: Dispatch, singles: Singles, readiness: Callable[[], Readiness]
+) -> dict[tuple[str, str], Endpoint]:
+    """All fixed paths."""
+    health, models = HealthEndpoint(), ModelsEndpoint(context)
+    ready = ReadyEndpoint(readiness)
+    return {
+        ("POST", "/v1/chat/completions"): ChatEndpoint(context, dispatch, CODECS["openai_chat"]),
+        ("POST", "/v1/messages"): ChatEndpoint(context, dispatch, CODECS["anthropic_messages"]),
+        ("POST", "/v1/messages/count_tokens"): CountTokensEndpoint(context),
+        ("POST", "/v1/embeddings"): EmbeddingsEndpoint(context, singles),
+        ("GET", "/v1/models"): models.listed,
+        ("GET", "/healthz"): health,
+        ("GET", "/readyz"): ready,
+        ("GET", "/"): health,
+        ("HEAD", "/"): health,
+        ("HEAD", "/api/hello"): health,
+        ("GET", "/api/hello"): health,
+    }
+
+
+def make_tails(context: Context) -> dict[str, TailEndpoint]:
+    """Paths that end in an id."""
+    return {"/v1/models/": ModelsEndpoint(context).one}
+
+
+def speller_of(path: str, headers: Mapping[str, str]) -> FaultWriter:
+    """The wire format that an error at this path is spelled in."""
+    speaks_anthropic = path.startswith(ANTHROPIC_PATHS) or "anthropic-version" in headers
+    return CODECS["anthropic_messages" if speaks_anthropic else "openai_chat"]

@@ -1,0 +1,142 @@
+"""The final row of a request, gathered while it runs and written exactly once, whatever happens to it."""
+
+import traceback
+
+from freehold.dispatch.answers import Answer
+from freehold.dispatch.flight import Flight
+from freehold.fault import Fault, Kind, Source, faulty
+from freehold.features import Caller
+from freehold.record import AttemptRecord, CostBasis, Outcome, RequestRecord
+from freehold.server.context import Context
+
+_ANYBODY = Caller()
+
+
+class RequestRow:
+    """What the final row will say."""
+
+    __slots__ = (
+        "_context",
+        "_operation",
+        "_wire_format",
+        "answer",
+        "at_ms",
+        "caller",
+        "fault",
+        "flight",
+        "outcome",
+        "request_id",
+        "started_s",
+        "status",
+    )
+
+    def __init__(self, context: Context, operation: str, wire_format: str) -> None:
+        self._context = context
+        self._operation = operation
+        self._wire_format = wire_format
+        self.request_id = context.intake.new_request_id()
+        self.at_ms = context.wall_ms()
+        self.started_s = context.now()
+        self.caller = _ANYBODY
+        self.flight: Flight | None = None
+        self.answer: Answer | None = None
+        self.outcome: Outcome = "failed"
+        self.status = 200
+        self.fault: Fault | None = None
+
+    def served(self) -> None:
+        """The answer went out whole."""
+        self.outcome = "served"
+
+    def failed(self, fault: Fault) -> None:
+        """The request ended in a fault before any content went out."""
+        self.fault = fault
+        self.status = fault.meaning.status
+        if fault.kind is Kind.CLIENT_GONE:
+            self.outcome = "cancelled"
+        else:
+            self.outcome = "refused" if fault.meaning.source is Source.POLICY else "failed"
+
+    def cut(self, fault: Fault) -> None:
+        """The answer broke after its first content; the client was told by an error event."""
+        self.fault = fault
+        self.outcome = "cut"
+
+    def gone(self) -> None:
+        """The client left."""
+        self.failed(Fault(kind=Kind.CLIENT_GONE, message="the client closed the connection; the upstream was cancelled"))
+
+    def defect(self, error: Exception) -> Fault:
+        """A defect of ours: log where it happened (never what was being said) and make it a fault."""
+        frames = [
+            f"{frame.filename.rpartition('freehold/')[2]}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)
+        ]
+        self._context.log.event(
+            "request.defect",
+            level="error",
+            request_id=self.request_id,
+            error=type(error).__name__,
+            at=" < ".join(reversed(frames[-6:])),
+        )
+        fault = faulty(Kind.INTERNAL, f"a defect of Freehold; the log has it under {self.request_id}").fault
+        self.failed(fault)
+        return fault
+
+    def write(self) -> None:
+        """Hand the row to the ledger."""
+        self._context.ledger.finished(self._record())
+
+    def _record(self) -> RequestRecord:
+        flight, answer, caller, fault = self.flight, self.answer, self.caller, self.fault
+        duration_s = self._context.now() - self.started_s
+        step = answer.attempt.step if answer is not None else None
+        features = flight.features if flight is not None else None
+        attempts = flight.attempts if flight is not None else []
+        cost_nano_usd, cost_basis = _sum_costs(attempts)
+        return RequestRecord(
+            request_id=self.request_id,
+            at_ms=self.at_ms,
+            operation=self._operation,
+            wire_format=self._wire_format,
+            caller_key=caller.key,
+            caller_user=caller.user,
+            caller_team=caller.team,
+            session=features.session if features else None,
+            agent=features.agent if features else None,
+            asked_model=features.asked_model if features else "",
+            task=features.task.value if features else "",
+            label=features.label.value if features else "",
+            stream=features.stream if features else False,
+            policy_version=self._context.intake.policy.version,
+            outcome=self.outcome,
+            status=self.status,
+            fault=fault.kind.value if fault else None,
+            fault_message=fault.message if fault else None,
+            deployment=step.placed.id if step else None,
+            runtime=step.placed.runtime.name if step else None,
+            egress=step.placed.egress.value if step else None,
+            reason=step.reason if step else (fault.message if fault else ""),
+            attempts=len(attempts),
+            prompt_tokens_counted=features.prompt_tokens if features else 0,
+            usage=answer.attempt.tap.usage if answer is not None else None,
+            cost_nano_usd=cost_nano_usd,
+            cost_basis=cost_basis,
+            first_content_ms=(flight.first_content_s - self.started_s) * 1000 if flight and flight.first_content_s else None,
+            duration_ms=duration_s * 1000,
+            overhead_ms=(duration_s - flight.waited_s) * 1000 if flight else duration_s * 1000,
+        )
+
+
+def _sum_costs(attempts: list[AttemptRecord]) -> tuple[int | None, CostBasis]:
+    """All attempts are paid for, the given-up ones too. One unknown cost makes the sum unknown."""
+    if len(attempts) == 1:
+        return attempts[0].cost_nano_usd, attempts[0].cost_basis
+    total = 0
+    basis: CostBasis = "free" if attempts else "unknown"
+    for attempt in attempts:
+        if attempt.cost_nano_usd is None:
+            return None, "unknown"
+        total += attempt.cost_nano_usd
+        if attempt.cost_basis != "free":
+            basis = attempt.cost_basis
+    return (total if attempts else None), basis

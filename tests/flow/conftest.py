@@ -1,0 +1,77 @@
+"""The whole gateway on a real socket, in front of real or scripted runtimes."""
+
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from freehold.fault import FaultError
+from freehold.gateways.fake import FakeRuntime
+from freehold.local import weights
+from freehold.local.places import data_dir
+from support.gateway import NO_ENGINE, Serve, Served, running
+
+IN_CI = os.environ.get("CI") == "true"
+
+
+@pytest.fixture
+async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
+    """Start a gateway from configuration text; it stops with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(config: str = NO_ENGINE, *, environ: dict[str, str] | None = None, home: Path | None = None) -> Served:
+            return await stack.enter_async_context(running(config, environ or {}, home or tmp_path))
+
+        yield start
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeRuntime]:
+    runtime = FakeRuntime()
+    await runtime.start()
+    yield runtime
+    await runtime.stop()
+
+
+@pytest.fixture
+async def other_fake() -> AsyncIterator[FakeRuntime]:
+    runtime = FakeRuntime()
+    await runtime.start()
+    yield runtime
+    await runtime.stop()
+
+
+@pytest.fixture(scope="session")
+def engine_home() -> Path:
+    """A data directory that has the embedded engine's weights."""
+    home = data_dir(os.environ)
+    try:
+        weights.find("smollm2-135m-instruct", home)
+        weights.find("all-minilm-l6-v2", home)
+    except FaultError as error:
+        if IN_CI:
+            raise
+        pytest.skip(f"embedded engine: {error.fault.message}")
+    return home
+
+
+@pytest.fixture
+def home_with_weights(engine_home: Path, tmp_path: Path) -> Path:
+    """A fresh data directory that shares the weights."""
+    (tmp_path / "weights").symlink_to(engine_home / "weights", target_is_directory=True)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def llama_server_binary() -> str:
+    """A stand-alone llama-server."""
+    found = shutil.which("llama-server-vulkan", path=str(Path(sys.executable).parent)) or shutil.which("llama-server")
+    if found is None:
+        if IN_CI:
+            pytest.fail("CI needs a llama-server: requirements/engines.txt")
+        pytest.skip("llama-server: no binary here (requirements/engines.txt)")
+    return found

@@ -1,0 +1,158 @@
+"""The embedded model, for real: what a stranger gets from `make run`, with the official clients."""
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.gateway import Serve, Served
+
+pytestmark = pytest.mark.engine
+
+CAPITAL: Any = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]
+WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
+
+
+@pytest.fixture
+async def served(serve: Serve, home_with_weights: Path) -> Served:
+    served: Served = await serve("", home=home_with_weights)
+    await asyncio.wait_for(served.app.engines.ready(), 60)
+    return served
+
+
+async def test_a_stranger_gets_real_answers_through_both_clients(served: Served) -> None:
+    openai, anthropic = served.openai(), served.anthropic()
+    whole = await openai.chat.completions.create(model="gpt-4o-mini", messages=CAPITAL, temperature=0, max_tokens=30)
+    assert "Paris" in (whole.choices[0].message.content or "")
+    assert whole.model == "gpt-4o-mini"
+    assert whole.usage is not None
+    assert whole.usage.completion_tokens > 0
+    stream = await openai.chat.completions.create(model="auto", messages=CAPITAL, temperature=0, max_tokens=30, stream=True)
+    assert "Paris" in "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
+    message = await anthropic.messages.create(model="claude-haiku-4-5", max_tokens=30, temperature=0, messages=CAPITAL)
+    assert "Paris" in message.content[0].text  # type: ignore[union-attr]
+    async with anthropic.messages.stream(model="claude-haiku-4-5", max_tokens=30, temperature=0, messages=CAPITAL) as events:
+        assert "Paris" in "".join([text async for text in events.text_stream])
+    rows = served.rows()
+    assert {row.deployment for row in rows} == {"embedded/smollm2-135m-instruct"}
+    assert {row.egress for row in rows} == {"local"}
+    assert all(row.usage.output_tokens > 0 for row in rows)
+
+
+async def test_models_and_token_counts(served: Served) -> None:
+    assert "auto" in [model.id async for model in served.openai().models.list()]
+    assert any("claude" in model.id for model in (await served.anthropic().models.list()).data)
+    counted = await served.anthropic().messages.count_tokens(model="claude-x", messages=CAPITAL)
+    assert 10 <= counted.input_tokens <= 40
+
+
+async def test_embeddings_are_near_for_near_meanings(served: Served) -> None:
+    texts = ["The cat sat on the mat.", "A cat is sitting on a rug.", "Quarterly revenue rose by ten percent."]
+    reply = await served.openai().embeddings.create(model="text-embedding-3-small", input=texts)
+    vectors = [item.embedding for item in reply.data]
+    assert len(vectors[0]) == 384
+    near, far = dot(vectors[0], vectors[1]), dot(vectors[0], vectors[2])
+    assert near > 0.6 > far
+    assert served.last().request.deployment == "embedder/all-minilm-l6-v2"
+
+
+def dot(one: list[float], other: list[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_tool_call_is_made_through_a_schema_with_valid_arguments(served: Served, streamed: bool) -> None:
+    tool: Any = {
+        "type": "function",
+        "function": {"name": "get_weather", "description": "Weather of a city", "parameters": WEATHER},
+    }
+    ask: Any = {
+        "model": "auto",
+        "messages": [{"role": "user", "content": "What is the weather in Paris?"}],
+        "tools": [tool],
+        "tool_choice": "required",
+        "temperature": 0,
+        "max_tokens": 200,
+    }
+    if streamed:
+        async with served.openai().chat.completions.stream(**ask) as stream:
+            reply: Any = await stream.get_final_completion()
+    else:
+        reply = await served.openai().chat.completions.create(**ask)
+    calls = reply.choices[0].message.tool_calls
+    assert reply.choices[0].finish_reason == "tool_calls"
+    assert calls[0].function.name == "get_weather"
+    arguments = json.loads(calls[0].function.arguments)
+    assert set(arguments) == {"city"}
+    assert isinstance(arguments["city"], str)
+
+
+async def test_an_anthropic_tool_call_too(served: Served) -> None:
+    message = await served.anthropic().messages.create(
+        model="claude-x",
+        max_tokens=200,
+        temperature=0,
+        messages=[{"role": "user", "content": "What is the weather in Paris?"}],
+        tools=[{"name": "get_weather", "description": "Weather of a city", "input_schema": WEATHER}],
+        tool_choice={"type": "tool", "name": "get_weather"},
+    )
+    block: Any = next(block for block in message.content if block.type == "tool_use")
+    assert block.name == "get_weather"
+    assert set(block.input) == {"city"}
+    assert message.stop_reason == "tool_use"
+
+
+async def test_structured_output_conforms(served: Served) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+    reply = await served.openai().chat.completions.create(
+        model="auto",
+        messages=[{"role": "user", "content": "Give me a number."}],
+        response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": True}},
+        max_tokens=50,
+        temperature=0,
+    )
+    assert isinstance(json.loads(reply.choices[0].message.content or "")["n"], int)
+
+
+async def test_a_prompt_longer_than_the_window_is_refused_before_it_is_sent(served: Served) -> None:
+    long = "word " * 12_000
+    with pytest.raises(Exception, match=r"context|window|long") as told:
+        await served.openai().chat.completions.create(model="auto", messages=[{"role": "user", "content": long}])
+    assert told.value.body["code"] == "context_length_exceeded"  # type: ignore[attr-defined]
+    with pytest.raises(Exception, match=r"prompt is too long: \d+ tokens > 8192 maximum"):
+        await served.anthropic().messages.create(model="claude-x", max_tokens=10, messages=[{"role": "user", "content": long}])
+    assert served.last().attempts == ()
+
+
+async def test_kill_9_of_the_engine_is_a_clear_fault_and_it_comes_back(served: Served) -> None:
+    engines = served.app.engines
+    pid = engines.state("embedded").pid
+    assert pid is not None
+    changed = asyncio.Event()
+    engines.on_change(lambda name, state: changed.set() if name == "embedded" and state.status == "ready" else None)
+    stream = await served.openai().chat.completions.create(
+        model="auto", messages=[{"role": "user", "content": "Count to one thousand."}], stream=True, max_tokens=2000
+    )
+    with pytest.raises(Exception, match="ended before|connection") as told:
+        async for _ in stream:
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
+                pid = None
+    assert type(told.value).__name__ == "APIError"
+    assert served.last().request.outcome == "cut"
+    await asyncio.wait_for(changed.wait(), 30)
+    again = await served.openai().chat.completions.create(model="auto", messages=CAPITAL, temperature=0, max_tokens=30)
+    assert "Paris" in (again.choices[0].message.content or "")
+    assert engines.state("embedded").restarts == 1
+
+
+async def test_missing_weights_are_a_clear_fault(serve: Serve, tmp_path: Path) -> None:
+    served = await serve("", home=tmp_path)
+    await asyncio.wait_for(served.app.engines.ready(), 60)
+    with pytest.raises(Exception, match="freehold pull") as told:
+        await served.openai().chat.completions.create(model="auto", messages=CAPITAL)
+    assert told.value.status_code == 503  # type: ignore[attr-defined]

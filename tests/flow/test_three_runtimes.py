@@ -1,0 +1,138 @@
+"""The runtime axis for real: the embedded engine (local), a stand-alone llama-server (self-hosted), a fake vendor."""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from freehold.gateways.fake import FakeRuntime
+from freehold.local import weights
+from support.gateway import Serve, Served, base_url, deployment_toml, runtime_toml
+
+pytestmark = [pytest.mark.engine, pytest.mark.llama_server]
+CAPITAL: Any = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]
+
+
+@pytest.fixture
+async def llama_server(llama_server_binary: str, engine_home: Path) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+    """A real llama-server with the same weights; its base URL and its process."""
+    model = weights.find("smollm2-135m-instruct", engine_home)
+    process = await asyncio.create_subprocess_exec(
+        llama_server_binary, "-m", str(model), "--host", "127.0.0.1", "--port", "0", "-c", "4096", "-t", "1", "-ngl", "0",
+        env={"PATH": os.environ["PATH"], "OMP_WAIT_POLICY": "passive", "HOME": "/nonexistent"},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    url = ""
+    async with asyncio.timeout(60):
+        while not url:
+            line = (await process.stderr.readline()).decode(errors="replace")
+            assert line, "llama-server ended before it listened"
+            found = re.search(r"listening on (http://127\.0\.0\.1:\d+)", line)
+            url = found.group(1) if found else ""
+    drain = asyncio.ensure_future(process.stderr.read())
+    yield f"{url}/v1", process
+    if process.returncode is None:
+        process.terminate()
+        await process.wait()
+    drain.cancel()
+
+
+@pytest.fixture
+async def served(
+    serve: Serve, home_with_weights: Path, llama_server: tuple[str, asyncio.subprocess.Process], fake: FakeRuntime
+) -> Served:
+    config = (
+        runtime_toml("team", "self_hosted", llama_server[0], quirks='["system_first"]')
+        + runtime_toml("cloud", "vendor", base_url(fake), formats='["anthropic_messages"]')
+        + deployment_toml(
+            "team", "smollm2-135m-instruct", "smollm2", abilities="{ context = 4096, json_schema = true }", free="true"
+        )
+        + deployment_toml("cloud", "frontier", "frontier-1", price="{ input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }")
+    )
+    served: Served = await serve(config, home=home_with_weights)
+    await asyncio.wait_for(served.app.engines.ready(), 60)
+    return served
+
+
+async def test_routine_work_is_served_locally_and_hard_reasoning_by_the_frontier(served: Served, fake: FakeRuntime) -> None:
+    await served.openai().chat.completions.create(model="auto", messages=CAPITAL, max_tokens=20)
+    assert served.last().request.egress == "local"
+    hard = "Do a threat model of our login service: attackers, trust boundaries, abuse cases. [[fake: say=STRIDE]]"
+    reply = await served.openai().chat.completions.create(model="auto", messages=[{"role": "user", "content": hard}])
+    assert reply.choices[0].message.content == "STRIDE"
+    detail = served.last()
+    assert detail.request.egress == "vendor"
+    assert detail.request.task == "threat-model"
+    assert detail.request.cost_nano_usd > 0
+    assert detail.request.cost_basis == "metered"
+
+
+async def test_restricted_work_never_leaves_even_when_the_engine_is_gone(served: Served, fake: FakeRuntime) -> None:
+    await served.app.engines.stop()
+    client = served.openai(default_headers={"x-freehold-label": "restricted"})
+    with pytest.raises(Exception, match="embedded|local|engine") as told:
+        await client.chat.completions.create(model="auto", messages=CAPITAL)
+    assert told.value.status_code in {403, 503}  # type: ignore[attr-defined]
+    assert fake.journal == []
+
+
+async def test_when_the_engine_dies_the_teams_server_answers(served: Served, fake: FakeRuntime) -> None:
+    await served.app.engines.stop()
+    reply = await served.openai().chat.completions.create(model="auto", messages=CAPITAL, temperature=0, max_tokens=20)
+    assert reply.choices[0].message.content
+    assert served.last().request.deployment == "team/smollm2-135m-instruct"
+    assert fake.journal == []
+
+
+async def test_when_both_are_gone_the_vendor_answers(
+    served: Served, fake: FakeRuntime, llama_server: tuple[str, asyncio.subprocess.Process]
+) -> None:
+    await served.app.engines.stop()
+    llama_server[1].kill()
+    await llama_server[1].wait()
+    reply = await served.openai().chat.completions.create(
+        model="auto", messages=[{"role": "user", "content": "[[fake: say=from the vendor]]"}]
+    )
+    assert reply.choices[0].message.content == "from the vendor"
+    assert [attempt.end for attempt in served.last().attempts] == ["fault", "served"]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_client_that_leaves_frees_the_llama_server(served: Served, streamed: bool) -> None:
+    ask: Any = {
+        "model": "team/smollm2-135m-instruct",
+        "messages": [{"role": "user", "content": "Tell a very long story."}],
+        "max_tokens": 3000,
+    }
+    asking = asyncio.ensure_future(served.openai().chat.completions.create(stream=streamed, **ask))
+    if streamed:
+        stream: Any = await asking
+        await anext(aiter(stream))
+        await stream.close()
+    else:
+        done, _ = await asyncio.wait([asking], timeout=0.3)
+        assert not done
+        asking.cancel()
+    async with asyncio.timeout(5):
+        while not served.rows():
+            await asyncio.wait([asyncio.ensure_future(asyncio.to_thread(served.app.writer.flush, 1))])
+    assert served.last().request.outcome == "cancelled"
+    # The slot is free again: the next answer comes at once.
+    reply = await served.openai().chat.completions.create(
+        model="team/smollm2-135m-instruct", messages=CAPITAL, max_tokens=5, temperature=0
+    )
+    assert reply.choices
+
+
+async def test_both_formats_reach_the_llama_server(served: Served) -> None:
+    message = await served.anthropic().messages.create(
+        model="team/smollm2-135m-instruct", max_tokens=20, temperature=0, system="Answer in one word.", messages=CAPITAL
+    )
+    assert message.content[0].text  # type: ignore[union-attr]
+    assert message.usage.input_tokens > 0
