@@ -18,6 +18,7 @@ _STRING = msgspec.json.Decoder(str)
 _ENTRY = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
 _SEPARATOR = re.compile(rb"[ \t\r\n]*,")
 _CLOSING = re.compile(rb"[ \t\r\n]*\}[ \t\r\n]*")
+_MISSING = re.compile(r"missing required field `([^`]+)`")
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 
 
@@ -46,6 +47,9 @@ def refusal(error: Exception, within: str = "") -> FaultError:
     if not isinstance(error, msgspec.ValidationError):
         return faulty(Kind.INVALID_REQUEST, f"the body is not JSON: {said}", param=within or None)
     path = found[1] if found is not None else ""
+    missing = _MISSING.search(said)
+    if missing is not None:
+        path, said, found = (f"{path}.{missing[1]}" if path else missing[1]), "is missing", None
     param = path if not within else within + (path if path.startswith("[") or not path else f".{path}")
     complaint = said[: found.start()] if found is not None else said
     complaint = complaint[:1].lower() + complaint[1:]

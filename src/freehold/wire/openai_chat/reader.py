@@ -1,0 +1,222 @@
+"""Reads a Chat Completions reply, streamed or whole, into the seven events.
+
+Promised: bytes cut anywhere give the same events; every call has an id unique in its choice and an index that counts
+from 0; an error object is raised as the fault it means; a stream without an end for every choice is BROKEN_STREAM.
+Repaired: a missing `index` or `id` of a call, arguments given as an object, a `stop` behind tool calls. A missing
+`[DONE]` is fine. Not carried: audio, annotations, and what comes after a choice's finish.
+"""
+
+from hashlib import blake2b
+
+import msgspec
+
+from freehold.chat import (
+    Event,
+    Finished,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+    UsageReported,
+)
+from freehold.fault import FaultError, Kind, faulty
+from freehold.wire.body import UNREADABLE
+from freehold.wire.openai_chat.chunks import (
+    CallFunction,
+    CallPiece,
+    Chunk,
+    ChunkChoice,
+    Progress,
+    Said,
+    read_arguments,
+    read_chunk,
+    read_finish,
+    read_usage,
+)
+from freehold.wire.openai_chat.faults import read_fault
+from freehold.wire.sse import SseEvent, SseSplitter
+
+
+class _Calls:
+    """The tool calls of one choice: upstream's spelling of them to ours."""
+
+    __slots__ = ("_by_id", "_by_index", "_ids", "_last", "_seed")
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self._ids: set[str] = set()
+        self._by_id: dict[str, int] = {}
+        self._by_index: dict[int, int] = {}
+        self._last = -1
+
+    def find(self, piece: CallPiece) -> int | None:
+        """Our index of the call this piece continues; None: it begins a new one.
+
+        Some servers give every parallel call index 0; a new id with a name then begins a new call.
+        """
+        name = piece.function.name if piece.function is not None else None
+        if piece.index is not None:
+            known = self._by_index.get(piece.index)
+            if known is None or not (piece.id and name and piece.id not in self._by_id):
+                return known
+            return None
+        if piece.id:
+            return self._by_id.get(piece.id)
+        return None if name or self._last < 0 else self._last
+
+    def begin(self, piece: CallPiece) -> tuple[int, str]:
+        """Number a new call and give it an id; an id that is missing or taken is made from the reply's own bytes."""
+        self._last += 1
+        given = piece.id or ""
+        call_id = given if given and given not in self._ids else f"call_{self._seed}_{self._last}"
+        self._ids.add(call_id)
+        if given:
+            self._by_id[given] = self._last
+        if piece.index is not None:
+            self._by_index[piece.index] = self._last
+        return self._last, call_id
+
+
+class ChatReader:
+    """One reply being read."""
+
+    __slots__ = ("_calls", "_done", "_fault", "_progress", "_splitter", "_started")
+
+    def __init__(self) -> None:
+        self._splitter = SseSplitter()
+        self._progress = Progress()
+        self._calls: dict[int, _Calls] = {}
+        self._started = False
+        self._done = False
+        self._fault: FaultError | None = None
+
+    def feed(self, data: bytes) -> list[Event]:
+        """See `wire.codec.Reader.feed`. Events before a fault are returned first; the next call raises it."""
+        if self._fault is not None:
+            raise self._fault
+        events: list[Event] = []
+        try:
+            for block in self._splitter.feed(data):
+                self._take(block, events)
+        except FaultError as error:
+            self._fault = error
+            if not events:
+                raise
+        return events
+
+    def end(self) -> list[Event]:
+        """See `wire.codec.Reader.end`. A last event without its blank line counts where it is whole."""
+        if self._fault is not None:
+            raise self._fault
+        events: list[Event] = []
+        for block in self._splitter.end():
+            try:
+                self._take(block, events)
+            except FaultError as error:
+                if error.fault.kind is not Kind.INVALID_REPLY:
+                    raise
+        self._progress.require_whole()
+        return events
+
+    def whole(self, body: bytes) -> list[Event]:
+        """See `wire.codec.Reader.whole`."""
+        chunk = read_chunk(body)
+        if chunk.is_error:
+            raise FaultError(read_fault(200, {}, body))
+        if not chunk.choices:
+            raise faulty(Kind.INVALID_REPLY, "the runtime's answer has no choices")
+        events: list[Event] = [self._start(chunk)]
+        for choice in chunk.choices:
+            said = choice.message or choice.delta
+            if said is None:
+                raise faulty(Kind.INVALID_REPLY, "the runtime's answer has a choice without a message")
+            self._take_choice(choice, said, body, events)
+            if choice.index not in self._progress.ended:
+                reason, stop = read_finish("stop", choice.index in self._calls, choice.stop_reason)
+                events.append(Finished(reason, stop, choice.index))
+        if chunk.usage is not None:
+            events.append(UsageReported(read_usage(chunk.usage, chunk.timings)))
+        return events
+
+    def _take(self, block: SseEvent, events: list[Event]) -> None:
+        data = block.data
+        if not data or self._done:
+            return
+        if data == b"[DONE]":
+            self._done = True
+            return
+        chunk = read_chunk(data)
+        if chunk.is_error or block.name == b"error":
+            raise FaultError(read_fault(200, {}, data))
+        choices = chunk.choices
+        if not self._started and (choices or chunk.usage is not None):
+            self._started = True
+            events.append(self._start(chunk))
+        if choices:
+            for choice in choices:
+                if choice.index not in self._progress.ended:
+                    self._progress.open.add(choice.index)
+                    self._take_choice(choice, choice.delta or choice.message, data, events)
+        if chunk.usage is not None:
+            events.append(UsageReported(read_usage(chunk.usage, chunk.timings)))
+
+    def _start(self, chunk: Chunk) -> Started:
+        created_s = int(chunk.created) if chunk.created is not None else None
+        return Started(chunk.id or None, chunk.model or None, created_s, None, chunk.system_fingerprint or None)
+
+    def _take_choice(self, choice: ChunkChoice, said: Said | None, data: bytes, events: list[Event]) -> None:
+        at = choice.index
+        if said is not None:
+            thought = said.reasoning_content or said.reasoning
+            if thought:
+                events.append(ReasoningDelta(thought, at))
+            if choice.logprobs is not None:
+                self._take_with_logprobs(choice, said, events)
+            else:
+                if said.content:
+                    events.append(TextDelta(said.content, at))
+                if said.refusal:
+                    events.append(TextDelta(said.refusal, at, None, True))
+            if said.tool_calls:
+                for piece in said.tool_calls:
+                    self._take_call(at, piece, data, events)
+            elif said.function_call is not None:
+                self._take_call(at, CallPiece(0, None, "function", said.function_call), data, events)
+        if choice.finish_reason:
+            self._progress.open.discard(at)
+            reason, stop = read_finish(choice.finish_reason, at in self._calls, choice.stop_reason)
+            self._progress.ended.add(at)
+            events.append(Finished(reason, stop, at))
+
+    def _take_with_logprobs(self, choice: ChunkChoice, said: Said, events: list[Event]) -> None:
+        assert choice.logprobs is not None
+        of_text, of_refusal = _tokens(choice.logprobs.content), _tokens(choice.logprobs.refusal)
+        if said.content or of_text is not None:
+            events.append(TextDelta(said.content or "", choice.index, of_text))
+        if said.refusal or of_refusal is not None:
+            events.append(TextDelta(said.refusal or "", choice.index, of_refusal, True))
+
+    def _take_call(self, choice: int, piece: CallPiece, data: bytes, events: list[Event]) -> None:
+        calls = self._calls.get(choice)
+        if calls is None:
+            calls = self._calls[choice] = _Calls(blake2b(data, digest_size=8).hexdigest() + (f"_{choice}" if choice else ""))
+        function = piece.function or CallFunction()
+        index = calls.find(piece)
+        if index is None:
+            if not function.name:
+                raise faulty(Kind.INVALID_REPLY, "the runtime began a tool call without naming the tool")
+            index, call_id = calls.begin(piece)
+            events.append(ToolCallStarted(index, call_id, function.name, choice))
+        try:
+            arguments = read_arguments(function.arguments)
+        except UNREADABLE:
+            raise faulty(Kind.INVALID_REPLY, "the runtime sent a tool call with unreadable arguments") from None
+        if arguments:
+            events.append(ToolCallDelta(index, arguments, choice))
+
+
+def _tokens(raw: msgspec.Raw) -> msgspec.Raw | None:
+    """A list of token objects that says something, on one line (a line end in JSON is a blank, in a stream it is not)."""
+    text = bytes(raw).replace(b"\n", b" ").replace(b"\r", b" ")
+    return msgspec.Raw(text) if text[:1] == b"[" and text != b"[]" else None

@@ -1,0 +1,239 @@
+"""Passes Chat Completions through to a client of the same format: the bytes are kept but for the named edits.
+
+Request: `model`, `usage_asked`, `max_tokens_clamped`, `engine_options`. Reply: `reply_model`, `usage_hidden`. An event that
+needs no edit leaves as the very bytes that came, comments included. A missing `[DONE]` is not added.
+"""
+
+import msgspec
+
+from freehold.chat import Usage
+from freehold.fault import FaultError, Kind, faulty
+from freehold.wire.body import UNREADABLE
+from freehold.wire.codec import Asked, EditName, Envelope, Sent, Tap
+from freehold.wire.openai_chat.chunks import Chunk, ChunkChoice, Progress, read_chunk, read_finish, read_usage
+from freehold.wire.openai_chat.faults import read_fault
+from freehold.wire.sse import SseEvent, SseSplitter
+
+_encode = msgspec.json.Encoder().encode
+_TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TRUE = msgspec.Raw(b"true")
+
+
+def relay_request(envelope: Envelope, sent: Sent) -> tuple[bytes, tuple[EditName, ...]]:
+    """See `wire.codec.Codec.relay_request`. Engine options win over the client's own: the operator pins them."""
+    changed: dict[str, msgspec.Raw] = {}
+    edits: list[EditName] = []
+    if envelope.model != sent.model:
+        changed["model"] = msgspec.Raw(_encode(sent.model))
+        edits.append("model")
+    if envelope.stream and not envelope.stream_usage:
+        changed["stream_options"] = _ask_usage(envelope.top.get("stream_options"))
+        edits.append("usage_asked")
+    clamped = _clamp(envelope, sent)
+    if clamped:
+        changed.update(clamped)
+        edits.append("max_tokens_clamped")
+    options = {key: value for key, value in sent.extra.items() if envelope.top.get(key) != value}
+    if options:
+        changed.update(options)
+        edits.append("engine_options")
+    if not changed:
+        return envelope.body, ()
+    return _encode({**envelope.top, **changed}), tuple(edits)
+
+
+def _ask_usage(options: msgspec.Raw | None) -> msgspec.Raw:
+    """`stream_options` with usage asked for and the client's other options kept."""
+    kept = _TOP.decode(options) if options is not None and bytes(options) != b"null" else {}
+    kept["include_usage"] = _TRUE
+    return msgspec.Raw(_encode(kept))
+
+
+def _clamp(envelope: Envelope, sent: Sent) -> dict[str, msgspec.Raw]:
+    ceiling = sent.max_tokens_ceiling
+    if ceiling is None or (envelope.max_tokens is not None and envelope.max_tokens <= ceiling):
+        return {}
+    limit = msgspec.Raw(b"%d" % ceiling)
+    said = [key for key in ("max_tokens", "max_completion_tokens") if key in envelope.top]
+    return dict.fromkeys(said or ["max_completion_tokens" if "max_completion_tokens" in sent.quirks else "max_tokens"], limit)
+
+
+class RelayPipe:
+    """One stream on its way through. See `wire.codec.Pipe`."""
+
+    __slots__ = ("_asked", "_done", "_fault", "_model", "_model_json", "_needle", "_progress", "_splitter", "_tools", "tap")
+
+    def __init__(self, asked: Asked) -> None:
+        self.tap = Tap()
+        self._asked = asked
+        self._splitter = SseSplitter()
+        self._progress = Progress()
+        self._fault: FaultError | None = None
+        self._done = False
+        self._tools: dict[int, set[object]] = {}
+        self._model = asked.model
+        self._model_json = b'"model":' + _encode(asked.model)
+        self._needle = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """See `wire.codec.Pipe.feed`. Bytes before a fault are returned first; the next call raises it."""
+        if self._fault is not None:
+            raise self._fault
+        blocks = self._splitter.feed(data)
+        if len(blocks) == 1:
+            return self._pass(blocks[0])
+        out: list[bytes] = []
+        for block in blocks:
+            try:
+                out.append(self._pass(block))
+            except FaultError as error:
+                self._fault = error
+                if not any(out):
+                    raise
+                break
+        return b"".join(out)
+
+    def end(self) -> bytes:
+        """See `wire.codec.Pipe.end`."""
+        if self._fault is not None:
+            raise self._fault
+        out: list[bytes] = []
+        for block in self._splitter.end():
+            try:
+                out.append(self._pass(block))
+            except FaultError as error:
+                if error.fault.kind is not Kind.INVALID_REPLY:
+                    raise
+        self._progress.require_whole()
+        return b"".join(out)
+
+    def _pass(self, block: SseEvent) -> bytes:
+        data = block.data
+        if not data or self._done:
+            return block.raw
+        if data == b"[DONE]":
+            self._done = True
+            return block.raw
+        chunk = read_chunk(data)
+        if chunk.is_error or block.name == b"error":
+            raise FaultError(read_fault(200, {}, data))
+        if chunk.choices:
+            for choice in chunk.choices:
+                self._note(choice)
+        tap, model = self.tap, chunk.model
+        if model:
+            tap.answered_model = model
+        if chunk.system_fingerprint:
+            tap.fingerprint = chunk.system_fingerprint
+        if chunk.usage is not None:
+            return self._pass_usage(chunk, block)
+        if model is None or model == self._asked.model:
+            return block.raw
+        return self._rename(model, block)
+
+    def _pass_usage(self, chunk: Chunk, block: SseEvent) -> bytes:
+        """A client that did not ask for usage must not see it: the chunk that brings only usage goes, or the field."""
+        assert chunk.usage is not None
+        self.tap.usage = read_usage(chunk.usage, chunk.timings)
+        renames = chunk.model is not None and chunk.model != self._asked.model
+        if self._asked.stream_usage:
+            return self._rename(chunk.model or "", block) if renames else block.raw
+        self.tap.edits.add("usage_hidden")
+        if not chunk.choices:
+            return b""
+        if renames:
+            self.tap.edits.add("reply_model")
+        return self._rewrite(block, renames, hides_usage=True)
+
+    def _note(self, choice: ChunkChoice) -> None:
+        tap, at = self.tap, choice.index
+        said = choice.delta or choice.message
+        if at not in self._progress.ended:
+            self._progress.open.add(at)
+        if said is not None:
+            if said.content or said.reasoning_content or said.reasoning or said.refusal or said.audio:
+                tap.content = True
+            if said.tool_calls or said.function_call is not None:
+                tap.content = True
+                self._count_tools(choice)
+        if choice.finish_reason:
+            self._progress.open.discard(at)
+            self._progress.ended.add(at)
+            tap.finish, _ = read_finish(choice.finish_reason, at in self._tools, choice.stop_reason)
+
+    def _count_tools(self, choice: ChunkChoice) -> None:
+        """A call is counted where its name is said; a name said again under the same index or id is the same call."""
+        said = choice.delta or choice.message
+        seen = self._tools.setdefault(choice.index, set())
+        for piece in (said.tool_calls if said is not None else None) or ():
+            if piece.function is not None and piece.function.name:
+                seen.add(piece.id or piece.index)
+        self.tap.tool_calls = sum(map(len, self._tools.values()))
+
+    def _rename(self, model: str, block: SseEvent) -> bytes:
+        self.tap.edits.add("reply_model")
+        return self._splice(model, block.raw) or self._rewrite(block, renames=True, hides_usage=False)
+
+    def _rewrite(self, block: SseEvent, renames: bool, hides_usage: bool) -> bytes:
+        """Take the event apart and write it again, every other value as it came."""
+        top = _TOP.decode(block.data)
+        if renames:
+            top["model"] = msgspec.Raw(_encode(self._asked.model))
+        if hides_usage:
+            top.pop("usage", None)
+        name = b"event: %b\n" % block.name if block.name else b""
+        return b"%bdata: %b\n\n" % (name, _encode(top).replace(b"\n", b" "))
+
+    def _splice(self, model: str, raw: bytes) -> bytes | None:
+        """The model replaced in place, where it certainly stands at the top level: no brace opens before it but the
+        outermost, or none closes behind it but that one. None: take the event apart instead.
+
+        The bytes of a key with its quotes cannot stand inside a JSON string, where quotes are escaped.
+        """
+        if model != self._model:
+            self._model = model
+            self._needle = b'"model":' + _encode(model)
+        if not raw.startswith(b"data: {"):
+            return None
+        at = raw.find(self._needle)
+        if at < 0:
+            return None
+        if raw.find(b"{", 7, at) >= 0 and raw.find(b"}", at) != raw.rfind(b"}"):
+            return None
+        return raw[:at] + self._model_json + raw[at + len(self._needle) :]
+
+
+def relay_whole(body: bytes, asked: Asked) -> tuple[bytes, Tap]:
+    """See `wire.codec.Codec.relay_whole`."""
+    chunk = read_chunk(body)
+    if chunk.is_error:
+        raise FaultError(read_fault(200, {}, body))
+    if not chunk.choices:
+        raise faulty(Kind.INVALID_REPLY, "the runtime's answer has no choices")
+    tap = Tap()
+    tap.answered_model = chunk.model or None
+    tap.fingerprint = chunk.system_fingerprint or None
+    tap.usage = _usage_of(chunk)
+    for choice in chunk.choices:
+        said = choice.message
+        if said is None:
+            raise faulty(Kind.INVALID_REPLY, "the runtime's answer has a choice without a message")
+        calls = len(said.tool_calls or ()) + (said.function_call is not None)
+        tap.tool_calls += calls
+        tap.content = tap.content or bool(
+            said.content or said.reasoning_content or said.reasoning or said.refusal or said.audio or calls
+        )
+        tap.finish, _ = read_finish(choice.finish_reason or "stop", calls > 0, choice.stop_reason)
+    if chunk.model is None or chunk.model == asked.model:
+        return body, tap
+    try:
+        top = _TOP.decode(body)
+    except UNREADABLE as error:
+        raise faulty(Kind.INVALID_REPLY, f"the runtime's answer is no chat completion: {error}") from None
+    top["model"] = msgspec.Raw(_encode(asked.model))
+    tap.edits.add("reply_model")
+    return _encode(top), tap
+
+
+def _usage_of(chunk: Chunk) -> Usage | None:
+    return read_usage(chunk.usage, chunk.timings) if chunk.usage is not None else None

@@ -1,0 +1,78 @@
+"""Carries a reply from one wire format to another: the upstream's reader, the seven events, the client's writer.
+
+Promised: the tap is filled from the events themselves, so both formats meter alike. A fault behind good events is raised
+by the next call, after their bytes went out. Not done: nothing is repaired or judged here.
+"""
+
+from collections.abc import Iterable
+
+from freehold.chat import (
+    Event,
+    Finished,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+    UsageReported,
+    fold,
+)
+from freehold.wire.codec import Asked, Codec, Reader, Tap, Writer
+
+
+def note_events(tap: Tap, events: Iterable[Event]) -> None:
+    """Fill the tap. An empty delta is no content."""
+    for event in events:
+        kind = type(event)
+        if kind is TextDelta or kind is ReasoningDelta:
+            if not tap.content and (event.text or getattr(event, "redacted", None)):  # type: ignore[union-attr]  # narrowed by exact type
+                tap.content = True
+            continue
+        match event:
+            case ToolCallDelta():
+                tap.content = True
+            case ToolCallStarted():
+                tap.content = True
+                tap.tool_calls += 1
+            case Finished(reason):
+                tap.finish = reason
+            case UsageReported(usage):
+                tap.usage = usage
+            case Started(_, model, _, usage, fingerprint):
+                tap.answered_model = model or tap.answered_model
+                tap.fingerprint = fingerprint or tap.fingerprint
+                tap.usage = usage or tap.usage
+
+
+class TranslatePipe:
+    """One stream on its way from the reader's format to the writer's. See `wire.codec.Pipe`."""
+
+    __slots__ = ("_reader", "_writer", "tap")
+
+    def __init__(self, reader: Reader, writer: Writer) -> None:
+        self.tap = Tap()
+        self._reader = reader
+        self._writer = writer
+
+    def feed(self, data: bytes) -> bytes:
+        """See `wire.codec.Pipe.feed`."""
+        return self._write(self._reader.feed(data))
+
+    def end(self) -> bytes:
+        """See `wire.codec.Pipe.end`."""
+        return self._write(self._reader.end()) + self._writer.close()
+
+    def _write(self, events: list[Event]) -> bytes:
+        if not events:
+            return b""
+        note_events(self.tap, events)
+        write = self._writer.write
+        return write(events[0]) if len(events) == 1 else b"".join([write(event) for event in events])
+
+
+def translate_whole(upstream: Codec, client: Codec, body: bytes, asked: Asked) -> tuple[bytes, Tap]:
+    """A whole reply in the client's format. Raises FaultError(INVALID_REPLY), or the fault an error object means."""
+    events = upstream.reader().whole(body)
+    tap = Tap()
+    note_events(tap, events)
+    return client.write_whole(fold(events), asked), tap
