@@ -1,0 +1,22 @@
+"""Ids: text that sorts by time and is unique without asking anyone.
+
+Like a ULID (github.com/ulid/spec): 48 bits of Unix milliseconds, then 80 random bits, in Crockford's base 32, lower
+case. Pure: time and randomness are arguments.
+"""
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = tuple(one + other for one in _ALPHABET for other in _ALPHABET)
+RANDOM_BYTES = 10
+PREFIX = "req_"
+"""Of request ids."""
+
+
+def new_id(prefix: str, now_ms: int, random_bytes: bytes) -> str:
+    """`prefix` (such as `req_`) and 26 characters. `random_bytes`: ten of them."""
+    time, low, high = now_ms & 0xFFFFFFFFFFFF, int.from_bytes(random_bytes[5:10]), int.from_bytes(random_bytes[:5])
+    pairs = _PAIRS
+    return (
+        f"{prefix}{pairs[time >> 40]}{pairs[time >> 30 & 1023]}{pairs[time >> 20 & 1023]}{pairs[time >> 10 & 1023]}{pairs[time & 1023]}"
+        f"{pairs[high >> 30]}{pairs[high >> 20 & 1023]}{pairs[high >> 10 & 1023]}{pairs[high & 1023]}"
+        f"{pairs[low >> 30]}{pairs[low >> 20 & 1023]}{pairs[low >> 10 & 1023]}{pairs[low & 1023]}"
+    )

@@ -1,0 +1,173 @@
+"""The ledger's reading side: rows as the records they were made from. For the command line and the dashboard.
+
+Works on an engine of its own (`storage.engine.open_engine(url, read_only=True)`), never on a server's loop. A store
+without tables yet reads as empty. Raises StoreError where the store is locked or gone.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import msgspec
+from sqlalchemy import Connection, Engine, Select, func, select, union
+from sqlalchemy.exc import DBAPIError
+
+from freehold.ledger.ids import PREFIX
+from freehold.record import AttemptRecord, DecisionRecord, Outcome, RequestRecord
+from freehold.storage.engine import read_version
+from freehold.storage.rows import attempt_record, decision_record, request_record
+from freehold.storage.schema import attempts, decisions, policies, requests
+from freehold.storage.store import StoreUnavailableError, judge
+
+RequestView = RequestRecord
+"""A request in a list is its final row, whole."""
+_LAST_OF_ALPHABET = "z" * 26
+_OVERLAP_MS = 2_000
+"""Rows of another process may become visible a little after younger ones did; `follow` looks back this far."""
+
+
+class RequestDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is recorded of a request. One that is still running may have a decision and no final row yet."""
+
+    request: RequestRecord | None
+    decision: DecisionRecord | None
+    attempts: tuple[AttemptRecord, ...]
+    policy_source: str | None
+    """JSON of the policy that decided."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """How far `follow` has read."""
+
+    written_ms: int
+    seen: frozenset[str] = frozenset()
+    """Requests written within the overlap before that moment, which were handed out already."""
+
+
+class AmbiguousIdError(LookupError):
+    """More than one request begins so; the message names some."""
+
+
+def recent(
+    engine: Engine,
+    *,
+    limit: int = 50,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+    deployment: str | None = None,
+    outcome: Outcome | None = None,
+    session: str | None = None,
+    task: str | None = None,
+    label: str | None = None,
+    user: str | None = None,
+    runtime: str | None = None,
+    egress: str | None = None,
+    asked_model: str | None = None,
+    fault: str | None = None,
+) -> list[RequestView]:
+    """The newest finished requests, newest first. `since_ms` is included, `until_ms` is not; None: any."""
+    wanted = select(requests)
+    if since_ms is not None:
+        wanted = wanted.where(requests.c.at_ms >= since_ms)
+    if until_ms is not None:
+        wanted = wanted.where(requests.c.at_ms < until_ms)
+    equal = {
+        requests.c.deployment: deployment,
+        requests.c.outcome: outcome,
+        requests.c.session: session,
+        requests.c.task: task,
+        requests.c.label: label,
+        requests.c.caller_user: user,
+        requests.c.runtime: runtime,
+        requests.c.egress: egress,
+        requests.c.asked_model: asked_model,
+        requests.c.fault: fault,
+    }
+    for column, value in equal.items():
+        if value is not None:
+            wanted = wanted.where(column == value)
+    wanted = wanted.order_by(requests.c.at_ms.desc(), requests.c.request_id.desc()).limit(limit)
+    with _reading(engine) as connection:
+        return [request_record(cells) for cells in _cells(connection, wanted)]
+
+
+def request(engine: Engine, request_id: str) -> RequestDetail | None:
+    """All of one request, by its id or an unmistakable beginning of it, `req_` or not. None: there is none.
+
+    Raises AmbiguousIdError where several begin so.
+    """
+    with _reading(engine) as connection:
+        found = _whole_id(connection, request_id)
+        if found is None:
+            return None
+        finals = _cells(connection, select(requests).where(requests.c.request_id == found))
+        decided = _cells(connection, select(decisions).where(decisions.c.request_id == found))
+        tried = _cells(connection, select(attempts).where(attempts.c.request_id == found).order_by(attempts.c.number))
+        decision = decision_record(decided[0]) if decided else None
+        version = decision.policy_version if decision else finals[0]["policy_version"] if finals else None
+        source = connection.execute(select(policies.c.source).where(policies.c.version == version)).scalar()
+    return RequestDetail(
+        request=request_record(finals[0]) if finals else None,
+        decision=decision,
+        attempts=tuple(attempt_record(cells) for cells in tried),
+        policy_source=source,
+    )
+
+
+def policy_source(engine: Engine, version: str) -> str | None:
+    """JSON of the policy of this version, where it ever decided something here."""
+    with _reading(engine) as connection:
+        return connection.execute(select(policies.c.source).where(policies.c.version == version)).scalar()
+
+
+def follow(engine: Engine, after: Place | None = None, *, limit: int = 1000) -> tuple[list[RequestView], Place]:
+    """What was written since `after`, oldest first, each request once; and how far that read. None: from now on."""
+    with _reading(engine) as connection:
+        if after is None:
+            newest = connection.execute(select(func.max(requests.c.written_ms))).scalar() or 0
+            return [], Place(newest, frozenset(name for name, _ in _written_since(connection, newest - _OVERLAP_MS)))
+        listed = _written_since(connection, after.written_ms - _OVERLAP_MS)
+        fresh = [(name, written_ms) for name, written_ms in listed if name not in after.seen][:limit]
+        if not fresh:
+            return [], after
+        names = [name for name, _ in fresh]
+        by_name = {
+            cells["request_id"]: cells for cells in _cells(connection, select(requests).where(requests.c.request_id.in_(names)))
+        }
+    reached_ms = max(after.written_ms, fresh[-1][1])
+    seen = frozenset(name for name, ms in listed if ms >= reached_ms - _OVERLAP_MS and (name in after.seen or name in by_name))
+    return [request_record(by_name[name]) for name in names], Place(reached_ms, seen)
+
+
+def _written_since(connection: Connection, since_ms: int) -> list[tuple[str, int]]:
+    wanted = select(requests.c.request_id, requests.c.written_ms).where(requests.c.written_ms >= since_ms)
+    return [(name, ms) for name, ms in connection.execute(wanted.order_by(requests.c.written_ms, requests.c.request_id))]
+
+
+def _whole_id(connection: Connection, asked: str) -> str | None:
+    """The one request id that is `asked` or begins so, with a final row or without."""
+    start = asked if asked.startswith(PREFIX) else PREFIX + asked
+    begins = [
+        select(column).where(column >= start, column <= start + _LAST_OF_ALPHABET, column.startswith(start, autoescape=True))
+        for column in (requests.c.request_id, decisions.c.request_id)
+    ]
+    found = sorted(set(connection.execute(union(*begins).limit(5)).scalars()))
+    if start in found:
+        return start
+    if len(found) > 1:
+        raise AmbiguousIdError(f"{asked!r} begins several requests, among them {', '.join(found)}; give more of it")
+    return found[0] if found else None
+
+
+@contextmanager
+def _reading(engine: Engine) -> Iterator[Connection]:
+    """A connection that sees one moment of a store this code can read."""
+    judge(read_version(engine), engine.url.render_as_string(hide_password=True))
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except DBAPIError as error:
+        raise StoreUnavailableError(f"the store cannot be read: {error.orig}") from error
+
+
+def _cells(connection: Connection, wanted: Select[tuple[object, ...]]) -> Sequence[Mapping[str, object]]:
+    return [dict(row._mapping) for row in connection.execute(wanted)]  # noqa: SLF001 - SQLAlchemy's public name for it

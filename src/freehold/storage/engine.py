@@ -1,0 +1,93 @@
+"""The engine: a database opened the way Freehold needs it, and the little that differs between databases.
+
+SQLite: WAL, `synchronous=NORMAL` (a power cut may lose the last rows of telemetry, never the file's integrity; rows
+of money will ask for FULL), a busy timeout, foreign keys, explicit transactions. Everything else is SQLAlchemy Core
+and runs on PostgreSQL unchanged. Importing this module imports SQLAlchemy.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine, Table, create_engine, event, inspect, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from freehold import __version__
+from freehold.storage.schema import alembic_version, meta, metadata
+from freehold.storage.store import SCHEMA_VERSION, StoreMissingError, StoreUnavailableError, judge, sqlite_path
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
+    from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+
+BUSY_TIMEOUT_S = 5.0
+"""How long SQLite waits for another process's lock before the writer backs off."""
+
+
+def open_engine(url: str, *, read_only: bool = False) -> Engine:
+    """Open the database at `url`, with positional parameters on every driver.
+
+    A read-only engine neither makes the file nor can write to it. Raises StoreMissingError where its file is missing.
+    """
+    path = sqlite_path(url)
+    if path is None:
+        return create_engine(url, paramstyle="format", pool_pre_ping=True)
+    if read_only and not path.exists():
+        raise StoreMissingError(f"{path}: nothing is recorded there yet; `freehold serve` makes it")
+    engine = create_engine(
+        f"sqlite:///{path.absolute().as_uri()}?mode=rw&uri=true",
+        poolclass=NullPool,
+        connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": True, "isolation_level": None},
+    )
+    pragmas = ["foreign_keys=ON", "query_only=ON"] if read_only else ["journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"]
+    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+
+    @event.listens_for(engine, "connect")
+    def _tune(connection: Any, _record: object) -> None:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def read_version(engine: Engine) -> str | None:
+    """The schema version of the database. None: there are no tables yet."""
+    try:
+        with engine.connect() as connection:
+            if not inspect(connection).has_table(alembic_version.name):
+                return None
+            return connection.execute(select(alembic_version.c.version_num)).scalar()
+    except DBAPIError as error:
+        raise StoreUnavailableError(f"{_shown(engine)}: cannot be read ({error.orig})") from error
+
+
+def create_tables(engine: Engine, *, now_ms: int | None = None) -> None:
+    """Make all tables of an empty database at the newest version, in one transaction; nothing where they are there."""
+    with engine.begin() as connection:
+        if inspect(connection).has_table(alembic_version.name):
+            found = connection.execute(select(alembic_version.c.version_num)).scalar()
+            judge(found, _shown(engine))
+            return
+        metadata.create_all(connection, checkfirst=False)
+        alembic_version.create(connection, checkfirst=False)
+        connection.execute(alembic_version.insert().values(version_num=SCHEMA_VERSION))
+        connection.execute(meta.insert(), [{"name": "created_by", "value": f"freehold {__version__}"}])
+        if now_ms is not None:
+            connection.execute(meta.insert(), [{"name": "created_ms", "value": str(now_ms)}])
+
+
+def insert_once(table: Table, engine: Engine) -> "SqliteInsert | PostgresqlInsert":
+    """An INSERT that leaves a row alone whose key is there already: writing twice is writing once."""
+    match engine.dialect.name:
+        case "postgresql":
+            return postgresql.insert(table).on_conflict_do_nothing()
+        case _:
+            return sqlite.insert(table).on_conflict_do_nothing()
+
+
+def _shown(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=True)

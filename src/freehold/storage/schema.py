@@ -1,0 +1,190 @@
+"""The tables, as SQLAlchemy Core says them: the one place that names a column's type, its bounds and its meaning.
+
+`docs/ledger.md` is generated from the words here, and the migrations are proven to build exactly this. Ids are
+text that sorts by time. Times are Unix milliseconds, durations milliseconds, money integer nano-USD. NULL says *not
+known* or *does not apply*, never zero. Attempts and decisions name their request without a foreign key: they are
+written before its final row.
+"""
+
+from typing import get_args
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+)
+
+from freehold.chat import UsageBasis
+from freehold.features import Label
+from freehold.record import AttemptEnd, CostBasis, Outcome
+from freehold.runtime import Egress
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    """The column holds one of these words; NULL passes, where the column allows it.
+
+    Spelled with OR: SQLite builds a table for each IN of more than two words, which costs a fifth of a row's time.
+    """
+    return CheckConstraint(" OR ".join(f"\"{column}\" = '{value}'" for value in values), name=column)
+
+
+def _usage_columns() -> list[Column[int] | Column[str]]:
+    return [
+        Column("input_tokens", BigInteger, doc="Tokens in, cached ones included; NULL: no usage is known."),
+        Column("output_tokens", BigInteger, doc="Tokens out, reasoning included."),
+        Column("cached_tokens", BigInteger, doc="Read from the prompt cache, a share of `input_tokens`."),
+        Column("cache_write_tokens", BigInteger, doc="Written to the prompt cache, a share of `input_tokens`."),
+        Column("reasoning_tokens", BigInteger, doc="A share of `output_tokens`."),
+        Column("usage_basis", Text, doc="measured (counted by us), reported (by the runtime) or estimated."),
+    ]
+
+
+def _written() -> Column[int]:
+    return Column("written_ms", BigInteger, nullable=False, doc="When the row was written; what `--follow` goes by.")
+
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("request_id", Text, nullable=False, doc="`req_...`; sorts by time."),
+    Column("at_ms", BigInteger, nullable=False, doc="When the request arrived."),
+    Column("operation", Text, nullable=False, doc="`chat`, `embeddings` or `count_tokens`."),
+    Column("wire_format", Text, doc="The client's wire format."),
+    Column("caller_key", Text, nullable=False, doc="The virtual key's name, never its value."),
+    Column("caller_user", Text, nullable=False, doc="Who asked; `local` on a keyless loopback."),
+    Column("caller_team", Text, doc="The user's team."),
+    Column("session", Text, doc="Opaque id of the client's session."),
+    Column("agent", Text, doc="The client program as recognised: `claude-code`, `codex` ..."),
+    Column("asked_model", Text, nullable=False, doc="The model the client named."),
+    Column("task", Text, nullable=False, doc="The kind of work, from the classifier's closed list."),
+    Column("label", Text, nullable=False, doc="Data classification."),
+    Column("stream", Boolean(create_constraint=False), nullable=False, doc="A streamed answer was asked for."),
+    Column("policy_version", Text, nullable=False, doc="The policy in force; see `policies`."),
+    Column("outcome", Text, nullable=False, doc="How it ended for the client."),
+    Column("status", Integer, nullable=False, doc="HTTP status the client saw; 499: it had gone."),
+    Column("fault", Text, doc="The kind of fault, where it failed."),
+    Column("fault_message", Text, doc="What the client was told; no prompt, no secret."),
+    Column("deployment", Text, doc="The deployment that answered; NULL: none did."),
+    Column("runtime", Text, doc="The runtime it stands on."),
+    Column("egress", Text, doc="How far the answering call travelled."),
+    Column("reason", Text, nullable=False, doc="Why it was served there, in words."),
+    Column("attempts", Integer, nullable=False, doc="How many upstream attempts were made."),
+    Column("prompt_tokens_counted", BigInteger, nullable=False, doc="The prompt as counted before the decision."),
+    Column("cost_nano_usd", BigInteger, doc="Cost of all attempts; NULL: unknown, which is never zero."),
+    Column("cost_basis", Text, nullable=False, doc="Where the cost comes from."),
+    Column("first_content_ms", Double, doc="From arrival to the first content; NULL: there was none."),
+    Column("duration_ms", Double, nullable=False, doc="From arrival to the end."),
+    Column("overhead_ms", Double, doc="Our share: total less the time spent waiting for upstreams."),
+    *_usage_columns(),
+    _written(),
+    PrimaryKeyConstraint("request_id"),
+    _one_of("outcome", get_args(Outcome)),
+    _one_of("cost_basis", get_args(CostBasis)),
+    _one_of("usage_basis", get_args(UsageBasis)),
+    _one_of("egress", tuple(Egress)),
+    _one_of("label", tuple(Label)),
+    info={"says": "One final row per request, whatever happened to it."},
+)
+Index(None, requests.c.at_ms)
+Index(None, requests.c.written_ms)
+Index(None, requests.c.session, requests.c.at_ms)
+Index(None, requests.c.deployment, requests.c.at_ms)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("attempt_id", Text, nullable=False, doc="`att_...`; sorts by time."),
+    Column("request_id", Text, nullable=False, doc="The request it was made for."),
+    Column("number", Integer, nullable=False, doc="From 1, in the order they were made."),
+    Column("deployment", Text, nullable=False, doc="Where it went."),
+    Column("runtime", Text, nullable=False, doc="The runtime that deployment stands on."),
+    Column("egress", Text, nullable=False, doc="How far the call travelled."),
+    Column("sent_model", Text, nullable=False, doc="The model named by us upstream."),
+    Column("answered_model", Text, doc="The model the upstream said it answered with."),
+    Column("fingerprint", Text, doc="The upstream's system fingerprint."),
+    Column("mode", Text, nullable=False, doc="relay (bytes kept) or translate (through the neutral middle)."),
+    Column("started_ms", BigInteger, nullable=False, doc="When the attempt began."),
+    Column("first_content_ms", Double, doc="From the attempt's start to its first content."),
+    Column("duration_ms", Double, nullable=False, doc="From the attempt's start to its end."),
+    Column("end", Text, nullable=False, doc="How it ended."),
+    Column("status", Integer, doc="The upstream's HTTP status, where it sent one."),
+    Column("fault", Text, doc="The kind of fault, where it failed."),
+    Column("fault_message", Text, doc="What went wrong; no prompt, no secret."),
+    Column("cost_nano_usd", BigInteger, doc="NULL: unknown, which is never zero."),
+    Column("cost_basis", Text, nullable=False, doc="Where the cost comes from."),
+    Column("edits", Text, nullable=False, doc="JSON list: names of the edits made to a relayed request or reply."),
+    Column("verdicts", Text, nullable=False, doc="JSON list: what the named checks said of the reply."),
+    *_usage_columns(),
+    _written(),
+    PrimaryKeyConstraint("attempt_id"),
+    _one_of("mode", ("relay", "translate")),
+    _one_of("end", get_args(AttemptEnd)),
+    _one_of("cost_basis", get_args(CostBasis)),
+    _one_of("usage_basis", get_args(UsageBasis)),
+    _one_of("egress", tuple(Egress)),
+    info={"says": "One row per upstream attempt."},
+)
+Index(None, attempts.c.request_id)
+Index(None, attempts.c.deployment, attempts.c.started_ms)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("request_id", Text, nullable=False, doc="The request that was decided."),
+    Column("at_ms", BigInteger, nullable=False, doc="When it was decided."),
+    Column("policy_version", Text, nullable=False, doc="The policy that decided; its text is in `policies`."),
+    Column("rule", Text, doc="The preference rule that ordered the plan; NULL: the built-in order."),
+    Column("features", Text, nullable=False, doc="JSON: all that was known of the request. No prompt text."),
+    Column("situation", Text, nullable=False, doc="JSON: health, sessions, clock and seed as they were."),
+    Column("steps", Text, nullable=False, doc="JSON list: the deployments to try, each with its reason."),
+    Column("rejected", Text, nullable=False, doc="JSON list: the deployments left out, each with its reason and gate."),
+    _written(),
+    PrimaryKeyConstraint("request_id"),
+    info={"says": "One row per decision, with all that went into it, so that it can be computed again."},
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("version", Text, nullable=False, doc="Hash of the policy."),
+    Column("source", Text, nullable=False, doc="JSON: the policy itself."),
+    Column("first_used_ms", BigInteger, nullable=False, doc="When it first decided something here."),
+    PrimaryKeyConstraint("version"),
+    info={"says": "Each policy that ever decided something, once."},
+)
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, nullable=False, doc="`created_ms`, `created_by`."),
+    Column("value", Text, nullable=False, doc="Its value."),
+    PrimaryKeyConstraint("name"),
+    info={"says": "Facts about this store itself."},
+)
+
+alembic_version = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""Alembic's own table, so that a fresh store is stamped, and a version read, without importing Alembic."""

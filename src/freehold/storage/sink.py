@@ -1,0 +1,176 @@
+"""The SQL end of the writer: batches of records in, rows in one transaction out.
+
+INSERTs are compiled once by SQLAlchemy Core for the database at hand and then run as text with flat tuples, many rows
+to a statement: Core's work per row is skipped, and the interpreter lock is given up once per statement, not per row.
+Writing a row twice leaves one (`doubled` counts it). A row that the database refuses is mended (numbers too large,
+text that is no UTF-8) or handed back as refused; it never holds up the others. Imports SQLAlchemy.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+
+import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, NotSupportedError, ProgrammingError, SQLAlchemyError
+
+from freehold.storage.engine import create_tables, insert_once, open_engine
+from freehold.storage.rows import COLUMNS, TO_ROW, Cell, Record, RowKind
+from freehold.storage.schema import metadata
+from freehold.storage.store import StoreUnavailableError
+
+SIZES = (256, 64, 16, 4, 1)
+"""Rows per statement, largest first; any number of rows is a sum of these.
+
+A busy event loop gives the interpreter lock back only every few milliseconds, and each statement waits for it once:
+with 256 rows in one, a thread still writes some 50,000 rows a second beside a loop that never rests.
+"""
+_REPEATABLE: frozenset[RowKind] = frozenset({"policies"})
+_LARGEST = 2**63 - 1
+_REFUSALS = (
+    *(IntegrityError, DataError, ProgrammingError, InterfaceError, NotSupportedError),
+    *(OverflowError, UnicodeError, AttributeError, TypeError, ValueError),
+)
+"""What says that a row is at fault, not the database: by the driver, or on the way to it."""
+
+Batch = Sequence[tuple[RowKind, Record]]
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A record that the database will not take, and why."""
+
+    kind: RowKind
+    record: Record
+    reason: str
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What became of a batch."""
+
+    rows: int
+    """Now in the database, each exactly once."""
+    doubled: int
+    """Were there already, where they should not have been: a policy may be written again, the rest may not."""
+    mended: int = 0
+    """Of `rows`: written with a value changed so that the database takes it."""
+    refused: tuple[Refused, ...] = ()
+
+
+class Sink:
+    """One connection that stays open, and the statements compiled for it. For one thread only."""
+
+    def __init__(self, url: str, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+        self._engine = open_engine(url)
+        self._statements = {(kind, rows): statement for kind in COLUMNS for rows, statement in self._compiled(kind)}
+        self._connection: Connection | None = None
+        self._are_tables_there = False
+
+    def open(self) -> None:
+        """Connect, and make the tables of a fresh store. Raises StoreUnavailableError."""
+        try:
+            self._opened()
+        except SQLAlchemyError as error:
+            self.close()
+            raise StoreUnavailableError(_reason(error)) from error
+
+    def write(self, batch: Batch) -> Written:
+        """Write all of it in one transaction. Raises StoreUnavailableError, and then wrote nothing of it."""
+        try:
+            try:
+                return self._write_chunks(batch)
+            except _REFUSALS:
+                return self._write_each(batch)
+        except SQLAlchemyError as error:
+            self.close()
+            raise StoreUnavailableError(_reason(error)) from error
+
+    def close(self) -> None:
+        """Let go of the connection; the next write opens it again."""
+        connection, self._connection = self._connection, None
+        try:
+            if connection is not None:
+                connection.close()
+        except SQLAlchemyError:
+            pass  # it was broken, which is why it is let go of
+        finally:
+            self._engine.dispose()
+
+    def _compiled(self, kind: RowKind) -> Iterator[tuple[int, str]]:
+        """The INSERT for each size: compiled for one row, whose placeholders are then repeated."""
+        table = metadata.tables[kind]
+        if tuple(table.columns.keys()) != COLUMNS[kind]:
+            raise AssertionError(f"schema.{kind} must name its columns in the order of rows.COLUMNS")
+        one = str(insert_once(table, self._engine).values(dict.fromkeys(COLUMNS[kind], "")).compile(self._engine))
+        head, values, rest = one.partition(" VALUES (")
+        places, closing, tail = rest.partition(")")
+        for rows in SIZES:
+            yield rows, head + values + f"{places}{closing}, (".join([""] * rows) + places + closing + tail
+
+    def _opened(self) -> Connection:
+        if not self._are_tables_there:
+            create_tables(self._engine, now_ms=self._now_ms())
+            self._are_tables_there = True
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _write_chunks(self, batch: Batch) -> Written:
+        connection = self._opened()
+        written_ms = self._now_ms()
+        by_kind: dict[RowKind, list[Record]] = {}
+        for kind, record in batch:
+            by_kind.setdefault(kind, []).append(record)
+        rows = doubled = 0
+        with connection.begin():
+            for kind, records in by_kind.items():
+                wrote, to_row = 0, TO_ROW[kind]
+                for chunk in _chunks(records):
+                    cells = tuple(chain.from_iterable([to_row(record, written_ms) for record in chunk]))
+                    wrote += connection.exec_driver_sql(self._statements[kind, len(chunk)], cells).rowcount
+                rows += wrote
+                doubled += len(records) - wrote if kind not in _REPEATABLE else 0
+        return Written(rows, doubled)
+
+    def _write_each(self, batch: Batch) -> Written:
+        """The careful way, after a row of the batch was refused: each row by itself, mended where that helps."""
+        connection = self._opened()
+        written_ms = self._now_ms()
+        rows = mended = doubled = 0
+        refused: list[Refused] = []
+        with connection.begin():
+            for kind, record in batch:
+                try:
+                    row = TO_ROW[kind](record, written_ms)
+                    fit = tuple(_mended(cell) for cell in row)
+                    with connection.begin_nested():
+                        wrote = connection.exec_driver_sql(self._statements[kind, 1], fit).rowcount
+                    rows += wrote
+                    mended += wrote if fit != row else 0
+                    doubled += 1 - wrote if kind not in _REPEATABLE else 0
+                except _REFUSALS as error:
+                    refused.append(Refused(kind, record, _reason(error)))
+        return Written(rows, doubled, mended, tuple(refused))
+
+
+def _chunks(records: list[Record]) -> Iterator[list[Record]]:
+    at = 0
+    for size in SIZES:
+        while len(records) - at >= size:
+            yield records[at : at + size]
+            at += size
+
+
+def _mended(cell: Cell) -> Cell:
+    """The value itself where a database takes it, else the nearest one that it does."""
+    match cell:
+        case str():
+            return cell.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+        case int():
+            return max(-_LARGEST, min(cell, _LARGEST))
+        case _:
+            return cell
+
+
+def _reason(error: Exception) -> str:
+    """The driver's own words: without the statement, and without the row, which SQLAlchemy would print."""
+    return f"{type(error).__name__}: {getattr(error, 'orig', None) or error}"
