@@ -24,29 +24,32 @@ _SESSION_HEADERS: tuple[tuple[str, str | None], ...] = (
 )
 """Headers that carry a session id, and the client a header gives away."""
 
-_USER_AGENTS: tuple[tuple[str, str], ...] = (
-    ("claude-cli/", "claude-code"),
-    ("codex", "codex"),
-    ("opencode/", "opencode"),
-    ("qwencode/", "qwen-code"),
-    ("qwen-code/", "qwen-code"),
-    ("continue", "continue"),
-    ("aider", "aider"),
-    ("litellm/", "litellm"),
-    ("langchain", "langchain"),
-    ("pydantic-ai/", "pydantic-ai"),
-    ("ollama-python/", "ollama-python"),
-    ("openai/python", "openai-python"),
-    ("openai/js", "openai-js"),
-    ("asyncopenai/python", "openai-python"),
-    ("anthropic/python", "anthropic-python"),
-    ("anthropic/js", "anthropic-js"),
-    ("asyncanthropic/python", "anthropic-python"),
-    ("ai-sdk/", "ai-sdk"),
-    ("ai/", "ai-sdk"),
-    ("curl/", "curl"),
-)
-"""Beginnings of lower-cased `user-agent` values."""
+_PROGRAMS: dict[str, str] = {
+    "claude-cli": "claude-code",
+    "codex": "codex",
+    "codex_exec": "codex",
+    "codex_cli_rs": "codex",
+    "codex-tui": "codex",
+    "opencode": "opencode",
+    "qwencode": "qwen-code",
+    "qwen-code": "qwen-code",
+    "continue": "continue",
+    "aider": "aider",
+    "litellm": "litellm",
+    "langchain": "langchain",
+    "pydantic-ai": "pydantic-ai",
+    "ollama-python": "ollama-python",
+    "openai/python": "openai-python",
+    "asyncopenai/python": "openai-python",
+    "openai/js": "openai-js",
+    "anthropic/python": "anthropic-python",
+    "asyncanthropic/python": "anthropic-python",
+    "anthropic/js": "anthropic-js",
+    "ai-sdk": "ai-sdk",
+    "ai": "ai-sdk",
+    "curl": "curl",
+}
+"""By the lower-cased product of `user-agent`, with what follows its slash where one company has several."""
 
 TOOL_AGENTS = frozenset({"claude-code", "codex", "opencode", "qwen-code", "continue"})
 """Clients whose every ordinary turn offers tools, so that a request without any is one of their side jobs."""
@@ -84,8 +87,8 @@ def _agent(headers: Mapping[str, str]) -> str | None:
     user_agent = headers.get("user-agent")
     if not user_agent:
         return None
-    lowered = user_agent[:64].lower()
-    return next((agent for start, agent in _USER_AGENTS if lowered.startswith(start)), None)
+    first, _, _ = user_agent[:64].lower().partition(" ")
+    return _PROGRAMS.get(first) or _PROGRAMS.get(first.partition("/")[0])
 
 
 def _request_class(headers: Mapping[str, str]) -> str | None:

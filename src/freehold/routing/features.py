@@ -14,6 +14,7 @@ from freehold.chat import WireFormat
 from freehold.fault import Kind, faulty
 from freehold.features import LABEL_ORDER, Caller, Features, Label, Task
 from freehold.routing import agents, tasks
+from freehold.routing.task_rules import Signals
 from freehold.runtime import Egress, lower
 from freehold.wire.codec import Block, Envelope
 
@@ -44,8 +45,8 @@ class BlockFacts(msgspec.Struct, frozen=True):
     tool_calls: int
     tool_results: int
     tool_errors: int
-    signals: tasks.Signals | None
-    """What the block asks for; None unless it is a user's own text."""
+    signals: Signals | None = None
+    """What the block asks for; None until it was a user's last text: those before it are never asked."""
 
 
 class FactsCache:
@@ -108,7 +109,7 @@ class FactsCache:
         return int.from_bytes(blake3(data, key=self._key).digest(16), "big")
 
 
-def gather(
+def gather(  # noqa: PLR0917 - one call site, and each argument has a type of its own
     envelope: Envelope,
     describe: Callable[[msgspec.Raw], Block],
     caller: Caller,
@@ -132,7 +133,7 @@ def gather(
     digest, scope = cache.digest, cache.scope(caller, envelope.format)
     tokens, images, messages = REPLY_TOKENS, 0, 0
     last: BlockFacts | None = None
-    asking: BlockFacts | None = None
+    asking: tuple[msgspec.Raw, int, BlockFacts] | None = None
     for raw in envelope.blocks:
         place = digest(bytes(raw)) ^ scope
         facts = cache.get(place)
@@ -146,19 +147,19 @@ def gather(
             messages += 1
             if role != "system":
                 last = facts
-                if facts.signals is not None:
-                    asking = facts
+                if role == "user" and not facts.tool_results:
+                    asking = raw, place, facts
     client = agents.recognise(headers, envelope.session_hint)
-    task, reason = tasks.classify(
-        None if asking is None else asking.signals,
-        tasks.Facts(
-            operation=operation,
-            tools=envelope.tools,
-            result_is_last=last is not None and last.tool_results > 0,
-            agent=client.agent,
-            request_class=client.request_class,
-        ),
+    facts_of_all = tasks.Facts(
+        operation=operation,
+        tools=envelope.tools,
+        result_is_last=last is not None and last.tool_results > 0,
+        agent=client.agent,
+        request_class=client.request_class,
     )
+    decided = tasks.by_facts(facts_of_all)
+    if decided is None:
+        decided = tasks.classify(None if asking is None else _signals(*asking, describe, cache), facts_of_all)
     return Features(
         operation=operation,
         wire_format=envelope.format,
@@ -174,8 +175,8 @@ def gather(
         schema=envelope.schema,
         logprobs=envelope.logprobs,
         choices=envelope.choices,
-        task=task,
-        task_reason=reason,
+        task=decided[0],
+        task_reason=decided[1],
         label=effective_label(label, caller, headers),
         session=client.session,
         agent=client.agent,
@@ -234,8 +235,18 @@ def read_block(block: Block, count: Callable[[str], int]) -> BlockFacts:
     overhead = TOOLS_TOKENS if block.role == "tools" else MESSAGE_TOKENS
     tokens = overhead + sum(map(count, block.texts))
     tokens += TOOL_CALL_TOKENS * (block.tool_calls + block.tool_results) + IMAGE_TOKENS * block.images
-    signals = tasks.read(block.texts) if block.role == "user" and not block.tool_results else None
-    return BlockFacts(tokens, block.role, block.images, block.tool_calls, block.tool_results, block.tool_errors, signals)
+    return BlockFacts(tokens, block.role, block.images, block.tool_calls, block.tool_results, block.tool_errors)
+
+
+def _signals(
+    raw: msgspec.Raw, place: int, facts: BlockFacts, describe: Callable[[msgspec.Raw], Block], cache: FactsCache
+) -> Signals:
+    """What a user's last text asks for, read once."""
+    signals = facts.signals
+    if signals is None:
+        signals = tasks.read(describe(raw).texts)
+        cache.put(place, msgspec.structs.replace(facts, signals=signals))
+    return signals
 
 
 def effective_label(label: Label, caller: Caller, headers: Mapping[str, str]) -> Label:

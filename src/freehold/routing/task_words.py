@@ -18,7 +18,9 @@ POLITE = _words(
     per favore puoi potresti mi
     """
 )
+
 """Skipped before the first telling word of a clause."""
+
 
 VERBS: dict[str, str] = {
     word: family
@@ -59,7 +61,9 @@ VERBS: dict[str, str] = {
     }.items()
     for word in words.split()
 }
+
 """The word a clause begins with, and the family it speaks for."""
+
 
 OBJECTS: dict[str, str] = {
     word: family
@@ -78,7 +82,9 @@ OBJECTS: dict[str, str] = {
     }.items()
     for word in words.split()
 }
+
 """What is to be made, found within a few words of a verb of making."""
+
 
 LANGUAGES = _words(
     """english german french spanish italian portuguese dutch polish russian ukrainian chinese mandarin japanese korean arabic
@@ -89,40 +95,6 @@ LANGUAGES = _words(
     bash powershell sql lua julia r dart zig fortran cobol matlab"""
 )
 
-TRACE_MARKS = (
-    "traceback (most recent call last)",
-    "error[e",
-    "error ts",
-    "error: ",
-    "error:\n",
-    "exception in thread",
-    "exception: ",
-    "panicked at",
-    "panic: ",
-    "goroutine 1 [",
-    "undefined reference to",
-    "npm err!",
-    "segmentation fault",
-    "core dumped",
-    "caused by: ",
-    "assertionerror",
-    "unhandled exception",
-    "uncaught ",
-    "fatal: ",
-    "failed (errors=",
-    "build failed",
-    "failed with exit code",
-    "exited with code",
-    "error cs",
-    "cannot find symbol",
-    "fatal error",
-    "command not found",
-    "no such file or directory",
-    "modulenotfounderror",
-    "syntaxerror",
-    "--- fail: ",
-)
-"""Lines that compilers, interpreters, test runners and shells print when something failed."""
 
 ERROR_WORDS = _words(
     """error errors exception exceptions traceback stacktrace crash crashes crashed crashing fails failed failing failure broken
@@ -130,268 +102,61 @@ ERROR_WORDS = _words(
     error errores falla fallan errore eccezione fallisce erro falha exceção undefined nan oom"""
 )
 
-FIX_PHRASES = (
-    "not working",
-    "doesn't work",
-    "does not work",
-    "doesn't compile",
-    "won't compile",
-    "won't start",
-    "stopped working",
-    "what's wrong",
-    "what is wrong",
-    "i get this",
-    "i'm getting",
-    "i am getting",
-    "getting this error",
-    "keeps failing",
-    "funktioniert nicht",
-    "ne fonctionne pas",
-    "ne marche pas",
-    "no funciona",
-    "non funziona",
-    "não funciona",
-)
-
-THREAT_PHRASES = (
-    "threat model",
-    "threat-model",
-    "threatmodel",
-    "threat analysis",
-    "attack surface",
-    "attack tree",
-    "attack vector",
-    "trust boundar",
-    "abuse case",
-    "stride analysis",
-    "stride threat",
-    "using stride",
-    "mitre att&ck",
-    "penetration test plan",
-    "security design review",
-    "how could an attacker",
-    "how would an attacker",
-    "what could an attacker",
-    "what can an attacker",
-    "bedrohungsmodell",
-    "bedrohungsanalyse",
-    "angriffsfläche",
-    "modèle de menace",
-    "modélisation des menaces",
-    "surface d'attaque",
-    "modelo de amenazas",
-    "modelado de amenazas",
-    "superficie de ataque",
-    "modello delle minacce",
-    "modello di minaccia",
-    "modelo de ameaças",
-)
-
-WIDE_PHRASES = (
-    "across the codebase",
-    "across the code base",
-    "across the whole",
-    "across the entire",
-    "across the repo",
-    "across the project",
-    "across all",
-    "across every",
-    "across our",
-    "all files",
-    "all the files",
-    "every file",
-    "all modules",
-    "every module",
-    "all packages",
-    "every package",
-    "all services",
-    "every service",
-    "all call sites",
-    "every call site",
-    "all callers",
-    "all usages",
-    "every usage",
-    "all occurrences",
-    "everywhere",
-    "whole codebase",
-    "entire codebase",
-    "whole repo",
-    "entire repo",
-    "whole project",
-    "entire project",
-    "codebase-wide",
-    "repo-wide",
-    "project-wide",
-    "monorepo",
-    "throughout the",
-    "überall",
-    "im ganzen projekt",
-    "in allen dateien",
-    "dans tout le projet",
-    "dans tous les fichiers",
-    "partout",
-    "en todo el proyecto",
-    "en todos los archivos",
-    "in tutto il progetto",
-    "in tutti i file",
-    "em todo o projeto",
-    "em todos os arquivos",
-)
-
-ARCHITECTURE_PHRASES = (
-    "system design",
-    "software architecture",
-    "high-level design",
-    "high level design",
-    "architecture for",
-    "architectural",
-    "design a system",
-    "design a service",
-    "data model for",
-    "trade-offs",
-    "tradeoffs",
-    "trade offs",
-    "monolith",
-    "microservice",
-    "event-driven",
-    "event driven",
-    "event sourcing",
-    "cqrs",
-    "multi-tenant",
-    "multi-region",
-    "sharding",
-    "scale to",
-    "scales to",
-    "service boundaries",
-    "bounded context",
-    "migration strategy",
-    "migration plan",
-    "migrationsstrategie",
-    "systemarchitektur",
-    "architecture logicielle",
-    "arquitectura de",
-    "architettura di",
-    "arquitetura de",
-)
-
-COMPLETION_PHRASES = (
-    "complete this",
-    "complete the following",
-    "complete the function",
-    "complete the code",
-    "finish this",
-    "finish the function",
-    "continue this code",
-    "continue the code",
-    "fill in the missing",
-    "fill in the blank",
-    "fill in the body",
-    "fill in the middle",
-    "autocomplete",
-    "code completion",
-)
-
-FIM_MARKS = ("<|fim_", "<fim_", "<fim-", "[suffix]", "<|fim▁", "▁<pre>", "<pre> ", "<|cursor|>", "<cursor>", "{{cursor}}")
-
-TITLE_PHRASES = (
-    "title for this conversation",
-    "title for this chat",
-    "title for the conversation",
-    "title for the chat",
-    "title for the session",
-    "title of this conversation",
-    "generate a title",
-    "generate a short title",
-    "generate a concise title",
-    "conversation title",
-    "thread title",
-    "session title",
-    "name this conversation",
-)
-
-COMPACTION_PHRASES = (
-    "summary of the conversation so far",
-    "summarize the conversation so far",
-    "summarise the conversation so far",
-    "compact the conversation",
-    "context checkpoint compaction",
-    "handoff summary",
-)
 
 CODE_THINGS = _words("function code snippet method class line lines body implementation script query regex statement")
 
-WRAPPERS = (
-    "system-reminder",
-    "environment_context",
-    "environment_details",
-    "user_instructions",
-    "ide_opened_file",
-    "ide_selection",
-    "local-command-stdout",
-    "local-command-caveat",
-    "command-name",
-    "command-message",
-    "bash-stdout",
-    "bash-stderr",
-)
-"""Tags around text that a client's program put into the user's turn: not the user's own words."""
 
 SMALL_TALK = _words("poem haiku joke story email letter essay song tweet limerick speech recipe gedicht witz blog toast post")
+
 """Things to write that are not code."""
+
 
 PIECES_OF_CODE = _words(
     "function method class component module helper hook constant constants interface variable file struct trait service "
     "package mixin base superclass utility"
 )
+
 """What code is extracted into: then it is an edit."""
 
+
 CLASS_WORDS = _words("sentiment spam toxic intent category categories label labels class classes severity priority topic topics")
+
+
 GIVEN_WORDS = _words("this these following each fits best email ticket message comment review utterance tweet text issue")
+
 """A class and a thing to be put into it: both must be named."""
 
+
 INTO = _words("to into in ins auf nach en al para zu idiomatic")
+
 """What stands before the language that something is put into."""
 
+
 ARTICLES = _words("a an eine einen ein une un una uno um uma some")
+
+
 ARTEFACTS = _words(
     "dockerfile makefile script regex query function class component endpoint migration workflow pipeline config cli api hook "
     "middleware parser decorator macro template schema skript funktion klasse fonction classe función clase funzione função"
 )
+
 """What people say they need when they want it written."""
 
+
 FLAWS = _words("bug bugs issue issues problem problems vulnerability vulnerabilities mistake mistakes flaw flaws")
+
+
 ALL_OF = _words("all every each from mentioned alle tous toutes todos todas tutti tutte")
+
+
 ASKING = _words("how why what difference if whether when")
+
+
 FACTUAL = _words("who where is are do does did was")
+
 """Questions that ask for a fact or are small talk, unless there is code."""
+
+
 MOVING = _words("migrate move rename port upgrade replace modernize modernise")
+
 """Verbs whose object is where the work happens, not what is to be made."""
-
-REVIEW_PHRASES = (
-    "any issues",
-    "any problems",
-    "any concerns",
-    "look right",
-    "look good",
-    "lgtm",
-    "code review",
-    "reviewen",
-    "critique",
-    "your feedback",
-    "like feedback",
-    "what could go wrong",
-    "what would you improve",
-)
-
-EXPLAIN_PHRASES = (
-    "don't understand",
-    "do not understand",
-    "don't get why",
-    "makes no sense",
-    "confused about",
-    "verstehe nicht",
-    "ne comprends pas",
-    "no entiendo",
-    "non capisco",
-    "não entendo",
-)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from freehold.features import Task
-from freehold.routing import task_words as words
+from freehold.routing import task_phrases as phrases
 from freehold.routing.agents import TOOL_AGENTS
 from freehold.routing.task_rules import Signals, by_request
 from freehold.routing.task_text import Text
@@ -68,10 +68,16 @@ REASONS: dict[str, str] = {
 
 def classify(signals: Signals | None, facts: Facts) -> tuple[Task, str]:
     """The task and the reason, a key of `REASONS`. What the whole request shows goes before what its text says."""
+    decided = by_facts(facts)
+    if decided is not None:
+        return decided
+    return (Task.CHAT, "no-text") if signals is None else (signals.task, signals.reason)
+
+
+def by_facts(facts: Facts) -> tuple[Task, str] | None:
+    """What the whole request decides; None: its text has to be read."""
     if facts.operation == "count_tokens":
         return Task.AUXILIARY, "count-tokens"
-    if facts.operation == "embeddings":
-        return Task.EMBEDDING, "embeddings-endpoint"
     if facts.request_class == "auxiliary":
         return Task.AUXILIARY, "client-says-auxiliary"
     if facts.request_class == "compaction":
@@ -83,9 +89,7 @@ def classify(signals: Signals | None, facts: Facts) -> tuple[Task, str]:
             return Task.AGENT_TURN, "agent-with-tools"
         if facts.request_class is None:
             return Task.AUXILIARY, "agent-without-tools"
-    if signals is None:
-        return Task.CHAT, "no-text"
-    return signals.task, signals.reason
+    return None
 
 
 _CODE_LINE = re.compile(
@@ -110,7 +114,7 @@ def read(texts: Sequence[str]) -> Signals:
 
 def _without_wrappers(text: str) -> str:
     """The text less what a client's program put in, tag and all."""
-    for tag in words.WRAPPERS:
+    for tag in phrases.WRAPPERS:
         opening, closing = f"<{tag}>", f"</{tag}>"
         if opening not in text:
             continue
@@ -125,18 +129,20 @@ def _without_wrappers(text: str) -> str:
 
 def _by_marks(text: Text) -> Signals | None:
     """What a single mark decides."""
-    if any(mark in text.all for mark in words.FIM_MARKS):
+    if text.says(phrases.FIM_STEMS) and any(mark in text.all for mark in phrases.FIM_MARKS):
         return Signals(Task.COMPLETION, "fim-markers")
-    if text.says(words.TITLE_PHRASES) or (text.clauses and "title" in text.clauses[0] and "conversation" in text.clauses[0]):
+    if not text.says(phrases.CONVERSATION_STEMS):
+        return None
+    if text.says(phrases.TITLE_PHRASES) or (text.clauses and {"title", "conversation"} <= set(text.clauses[0])):
         return Signals(Task.AUXILIARY, "title")
-    if text.says(words.COMPACTION_PHRASES):
+    if text.says(phrases.COMPACTION_PHRASES):
         return Signals(Task.AUXILIARY, "compaction")
     return None
 
 
 def _by_shape(text: Text, whole: str) -> Signals:
     """What the text looks like, where it asks for nothing in particular."""
-    if text.says(words.ARCHITECTURE_PHRASES):
+    if text.says(phrases.ARCHITECTURE_PHRASES):
         return Signals(Task.ARCHITECTURE, "architecture-words")
     if text.says_failure():
         return Signals(Task.FIX_FROM_ERROR, "error-output")
