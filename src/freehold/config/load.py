@@ -17,6 +17,7 @@ from freehold.config.checking import carries_key_in_clear
 from freehold.config.facts import default_config_source
 from freehold.config.secrets import MissingSecretError, fetch, parse_reference, readable_by_others
 from freehold.config.settings import Settings
+from freehold.local.places import data_dir
 from freehold.policy.concerns import concerns_of
 from freehold.policy.problems import Problem
 from freehold.policy.snapshot import Policy
@@ -110,7 +111,7 @@ def read_config(text: str, environ: Mapping[str, str], source: Path | None) -> C
             for name, runtime in assembled.runtimes.items()
             if isinstance(runtime, Local) and runtime.launch is not None
         },
-        data_dir=_data_dir(environ),
+        data_dir=data_dir(environ),
         source=source,
         warnings=(*assembled.warnings, *warnings, *concerns_of(policy)),
     )
@@ -170,12 +171,6 @@ def _fetch_secrets(
 
 def _config_home(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("XDG_CONFIG_HOME") or _home(environ) / ".config")
-
-
-def _data_dir(environ: Mapping[str, str]) -> Path:
-    if named := environ.get("FREEHOLD_DATA"):
-        return Path(named)
-    return Path(environ.get("XDG_DATA_HOME") or _home(environ) / ".local" / "share") / "freehold"
 
 
 def _home(environ: Mapping[str, str]) -> Path:

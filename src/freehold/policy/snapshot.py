@@ -27,7 +27,19 @@ VERSION_HEX_DIGITS = 16
 class Policy:
     """Deployments, aliases and rules, compiled. Nothing in it changes once it is made."""
 
-    __slots__ = ("_names", "aliases", "gates", "placed", "preferences", "resolution", "server_ceiling", "server_rank", "version")
+    __slots__ = (
+        "_names",
+        "aliases",
+        "gates",
+        "placed",
+        "preferences",
+        "resolution",
+        "rules",
+        "server_ceiling",
+        "server_rank",
+        "source_json",
+        "version",
+    )
 
     def __init__(
         self, placed: Sequence[Placed], aliases: Mapping[str, Sequence[str]], rules: Sequence[Rule], server_ceiling: Egress
@@ -38,11 +50,14 @@ class Policy:
         self.placed = MappingProxyType({one.id: one for one in placed})
         """By deployment id, in configured order."""
         self.aliases = MappingProxyType({name: tuple(targets) for name, targets in aliases.items()})
+        self.rules = tuple(rules)
         self.gates = tuple(rule for rule in rules if rule.allow is not None or rule.deny is not None)
         self.preferences = tuple(rule for rule in rules if rule.try_)
         self.server_ceiling = server_ceiling
         self.server_rank = EGRESS_ORDER[server_ceiling]
-        self.version = _version_of(placed, self.aliases, rules, server_ceiling)
+        self.source_json = _content_of(placed, self.aliases, rules, server_ceiling).decode()
+        """All that can change a decision, as JSON: what the version is a hash of."""
+        self.version = sha256(self.source_json.encode()).hexdigest()[:VERSION_HEX_DIGITS]
         self._names = Names(self.placed, self.aliases)
         self.resolution = lru_cache(RESOLUTIONS_KEPT)(Compiler(self._names, tuple(rules)).resolution)
         """What an asked model means and how every rule bears on it; None: unknown. For `routing.plan`."""
@@ -65,11 +80,11 @@ class Policy:
         return close_names(asked_model, self._names.listed())
 
 
-def _version_of(placed: Sequence[Placed], aliases: Mapping[str, tuple[str, ...]], rules: Sequence[Rule], ceiling: Egress) -> str:
-    content = [
-        [[one.deployment, one.runtime, one.model] for one in placed],
-        list(aliases.items()),
-        list(rules),
-        ceiling,
-    ]
-    return sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:VERSION_HEX_DIGITS]
+def _content_of(placed: Sequence[Placed], aliases: Mapping[str, tuple[str, ...]], rules: Sequence[Rule], ceiling: Egress) -> bytes:
+    content = {
+        "deployments": [{"deployment": one.deployment, "runtime": one.runtime, "model": one.model} for one in placed],
+        "aliases": list(aliases.items()),
+        "rules": list(rules),
+        "ceiling": ceiling,
+    }
+    return msgspec.json.encode(content, order="deterministic")

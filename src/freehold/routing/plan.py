@@ -17,8 +17,8 @@ from freehold.policy.conditions import all_hold
 from freehold.policy.rules import Hold
 from freehold.policy.snapshot import Policy
 from freehold.record import Rejected
-from freehold.routing.refusal import LACKS, Funnel, Turned, refuse, refuse_unknown
 from freehold.routing.situation import Situation
+from freehold.routing.turned_away import LACKS, Funnel, Turned, refuse, refuse_unknown
 from freehold.runtime import Egress, Placed
 
 __all__ = ["Escalate", "Hold", "Plan", "Step", "make_plan"]
@@ -86,8 +86,10 @@ def make_plan(features: Features, policy: Policy, situation: Situation) -> Plan:
     steps: list[Step] = []
     late: list[Step] = []
     turned: list[Turned] = []
+    judged: dict[str, bool] = {}
     for candidate, reason in preference.order:
         verdict = _turn_away(candidate, demand)
+        judged[candidate.id] = verdict is None
         if verdict is not None:
             turned.append(verdict)
         elif (why_late := _why_late(candidate, demand)) is not None:
@@ -105,7 +107,7 @@ def make_plan(features: Features, policy: Policy, situation: Situation) -> Plan:
         rejected=rejected,
         rule=preference.name,
         ceiling=_CLASSES[ceiling_rank],
-        escalate=None if preference.escalation is None else _escalate(preference, demand),
+        escalate=None if preference.escalation is None else _escalate(preference, demand, judged),
     )
 
 
@@ -178,10 +180,14 @@ def _stay(steps: list[Step], sticky: str) -> None:
             return
 
 
-def _escalate(preference: Preference, demand: _Demand) -> Escalate | None:
+def _escalate(preference: Preference, demand: _Demand, judged: dict[str, bool]) -> Escalate | None:
     assert preference.escalation is not None
-    steps = tuple(Step(target.placed, reason) for target, reason in preference.targets if _turn_away(target, demand) is None)
+    steps: list[Step] = []
+    for target, reason in preference.targets:
+        may_serve = judged.get(target.id)
+        if may_serve or (may_serve is None and _turn_away(target, demand) is None):
+            steps.append(Step(target.placed, reason))
     if not steps:
         return None
     rule = preference.escalation
-    return Escalate(checks=rule.on, steps=steps, at_most=rule.at_most, hold=rule.hold)
+    return Escalate(checks=rule.on, steps=tuple(steps), at_most=rule.at_most, hold=rule.hold)
