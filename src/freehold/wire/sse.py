@@ -22,6 +22,7 @@ _LINE_END = rb"(?:\r\n|\n|\r(?!\n))"
 _BLANK_LINE = re.compile(_LINE_END + _LINE_END)
 _LINE = re.compile(_LINE_END)
 _FIELD = re.compile(rb"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_LF, _CR, _COLON = 10, 13, 58
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -56,11 +57,10 @@ class SseSplitter:
             raise self._fault
         if self._held:
             return self._feed_behind_held(data)
-        if b"\r" in data:
-            return self._split_any(data)
-        if data[-2:] == b"\n\n" and data.find(b"\n\n") == len(data) - 2:
-            return [_read_block(data[:-2], data)]
-        return self._split_plain(data)
+        has_cr = data.find(_CR) >= 0
+        if not has_cr and data.find(_LF) == len(data) - 2 and data.endswith(b"\n\n") and data.startswith(b"data: "):
+            return [SseEvent(b"", data[6:-2], data)]  # one event of one line in one piece: what runtimes mostly send
+        return self._split_any(data) if has_cr else self._split_plain(data)
 
     def end(self) -> list[SseEvent]:
         """The stream is over: what is held is the last event, with or without its blank line."""
@@ -125,12 +125,12 @@ class SseSplitter:
 
 def _read_block(block: bytes, raw: bytes) -> SseEvent:
     """An event from its lines."""
-    if block[:6] == b"data: " and b"\n" not in block and b"\r" not in block:
+    if block.startswith(b"data: ") and block.find(_LF) < 0 and block.find(_CR) < 0:
         return SseEvent(b"", block[6:], raw)
     name = b""
     data: list[bytes] = []
     for line in _LINE.split(block.removeprefix(_BOM)):
-        if not line or line[0] == 0x3A:  # a colon opens a comment
+        if not line or line[0] == _COLON:  # a comment
             continue
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")

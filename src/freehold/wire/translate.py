@@ -56,15 +56,15 @@ class TranslatePipe:
 
     def feed(self, data: bytes) -> bytes:
         """See `wire.codec.Pipe.feed`."""
-        return self._write(self._reader.feed(data))
+        events = self._reader.feed(data)
+        return self._write(events) if events else b""
 
     def end(self) -> bytes:
         """See `wire.codec.Pipe.end`."""
-        return self._write(self._reader.end()) + self._writer.close()
+        last = self._write(self._reader.end())
+        return last + self._writer.close()
 
     def _write(self, events: list[Event]) -> bytes:
-        if not events:
-            return b""
         note_events(self.tap, events)
         write = self._writer.write
         return write(events[0]) if len(events) == 1 else b"".join([write(event) for event in events])

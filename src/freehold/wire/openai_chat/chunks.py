@@ -10,6 +10,7 @@ import msgspec
 from freehold.chat import FinishReason, Usage
 from freehold.fault import FaultError, Kind, faulty
 from freehold.wire.body import UNREADABLE
+from freehold.wire.openai_chat.faults import read_fault
 
 _NOTHING = msgspec.Raw(b"")
 _STRING = msgspec.json.Decoder(str)
@@ -105,11 +106,6 @@ class Chunk(msgspec.Struct, frozen=True):
     timings: Timings | None = None
     error: msgspec.Raw = _NOTHING
 
-    @property
-    def is_error(self) -> bool:
-        """Whether this is an error object instead of a reply (old vLLM says so in `object`)."""
-        return (len(self.error) > 0 and bytes(self.error) != b"null") or self.object == "error"
-
 
 _CHUNK = msgspec.json.Decoder(Chunk)
 
@@ -133,6 +129,12 @@ def read_chunk(data: bytes) -> Chunk:
         return _CHUNK.decode(data)
     except UNREADABLE as error:
         raise faulty(Kind.INVALID_REPLY, f"the runtime's answer is no chat completion: {error}") from None
+
+
+def refuse_error(chunk: Chunk, event_name: bytes, data: bytes) -> None:
+    """Raise the fault that an error object stands for; old vLLM says `error` in `object`, others in the event's name."""
+    if (chunk.error and bytes(chunk.error) != b"null") or chunk.object == "error" or event_name == b"error":
+        raise FaultError(read_fault(200, {}, data))
 
 
 def read_finish(said: str, called_tools: bool, stop_reason: str | int | None) -> tuple[FinishReason, str | None]:
@@ -194,12 +196,19 @@ class Progress:
         self.open: set[int] = set()
         self.ended: set[int] = set()
 
+    def begin(self, choice: int) -> bool:
+        """Note that a choice is under way; False where it has ended before."""
+        if choice in self.ended:
+            return False
+        self.open.add(choice)
+        return True
+
+    def finish(self, choice: int) -> None:
+        """Note a choice's end."""
+        self.open.discard(choice)
+        self.ended.add(choice)
+
     def require_whole(self) -> None:
         """Raises FaultError(BROKEN_STREAM) where a choice has no end, or none began."""
         if self.open or not self.ended:
-            raise broken()
-
-
-def broken() -> FaultError:
-    """The fault of a stream that ended too early."""
-    return faulty(Kind.BROKEN_STREAM, "the runtime closed its stream before the answer was finished")
+            raise faulty(Kind.BROKEN_STREAM, "the runtime closed its stream before the answer was finished")

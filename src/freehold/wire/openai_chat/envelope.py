@@ -120,9 +120,16 @@ def peek(body: bytes) -> Envelope:
         tools=len(read.tools or ()) + len(read.functions or ()),
         schema=form is not None and form.type in {"json_object", "json_schema"},
         logprobs=read.logprobs is True,
-        blocks=(*read.messages, *(top[key] for key in ("tools", "functions") if getattr(read, key))),
+        blocks=_split_prompt(read, top),
         session_hint=read.prompt_cache_key or read.user or None,
     )
+
+
+def _split_prompt(read: _Top, top: dict[str, msgspec.Raw]) -> tuple[msgspec.Raw, ...]:
+    """Each message, then the arrays of tools that are not empty."""
+    if not read.tools and not read.functions:
+        return tuple(read.messages)
+    return (*read.messages, *(top[key] for key, said in (("tools", read.tools), ("functions", read.functions)) if said))
 
 
 def read_limit(max_tokens: int | None, max_completion_tokens: int | None) -> int | None:

@@ -33,8 +33,8 @@ from freehold.wire.openai_chat.chunks import (
     read_chunk,
     read_finish,
     read_usage,
+    refuse_error,
 )
-from freehold.wire.openai_chat.faults import read_fault
 from freehold.wire.sse import SseEvent, SseSplitter
 
 
@@ -122,8 +122,7 @@ class ChatReader:
     def whole(self, body: bytes) -> list[Event]:
         """See `wire.codec.Reader.whole`."""
         chunk = read_chunk(body)
-        if chunk.is_error:
-            raise FaultError(read_fault(200, {}, body))
+        refuse_error(chunk, b"", body)
         if not chunk.choices:
             raise faulty(Kind.INVALID_REPLY, "the runtime's answer has no choices")
         events: list[Event] = [self._start(chunk)]
@@ -147,16 +146,16 @@ class ChatReader:
             self._done = True
             return
         chunk = read_chunk(data)
-        if chunk.is_error or block.name == b"error":
-            raise FaultError(read_fault(200, {}, data))
-        choices = chunk.choices
+        if chunk.error or chunk.object == "error" or block.name == b"error":
+            refuse_error(chunk, block.name, data)
+        choices, opened = chunk.choices, self._progress.open
         if not self._started and (choices or chunk.usage is not None):
             self._started = True
             events.append(self._start(chunk))
         if choices:
             for choice in choices:
-                if choice.index not in self._progress.ended:
-                    self._progress.open.add(choice.index)
+                at = choice.index
+                if at in opened or self._progress.begin(at):
                     self._take_choice(choice, choice.delta or choice.message, data, events)
         if chunk.usage is not None:
             events.append(UsageReported(read_usage(chunk.usage, chunk.timings)))
@@ -184,9 +183,8 @@ class ChatReader:
             elif said.function_call is not None:
                 self._take_call(at, CallPiece(0, None, "function", said.function_call), data, events)
         if choice.finish_reason:
-            self._progress.open.discard(at)
             reason, stop = read_finish(choice.finish_reason, at in self._calls, choice.stop_reason)
-            self._progress.ended.add(at)
+            self._progress.finish(at)
             events.append(Finished(reason, stop, at))
 
     def _take_with_logprobs(self, choice: ChunkChoice, said: Said, events: list[Event]) -> None:

@@ -10,8 +10,7 @@ from freehold.chat import Usage
 from freehold.fault import FaultError, Kind, faulty
 from freehold.wire.body import UNREADABLE
 from freehold.wire.codec import Asked, EditName, Envelope, Sent, Tap
-from freehold.wire.openai_chat.chunks import Chunk, ChunkChoice, Progress, read_chunk, read_finish, read_usage
-from freehold.wire.openai_chat.faults import read_fault
+from freehold.wire.openai_chat.chunks import Chunk, ChunkChoice, Progress, read_chunk, read_finish, read_usage, refuse_error
 from freehold.wire.sse import SseEvent, SseSplitter
 
 _encode = msgspec.json.Encoder().encode
@@ -115,12 +114,13 @@ class RelayPipe:
             self._done = True
             return block.raw
         chunk = read_chunk(data)
-        if chunk.is_error or block.name == b"error":
-            raise FaultError(read_fault(200, {}, data))
-        if chunk.choices:
-            for choice in chunk.choices:
+        if chunk.error or chunk.object == "error" or block.name == b"error":
+            refuse_error(chunk, block.name, data)
+        tap, model, opened = self.tap, chunk.model, self._progress.open
+        for choice in chunk.choices or ():
+            said = choice.delta
+            if not tap.content or said is None or said.tool_calls or choice.finish_reason or choice.index not in opened:
                 self._note(choice)
-        tap, model = self.tap, chunk.model
         if model:
             tap.answered_model = model
         if chunk.system_fingerprint:
@@ -148,8 +148,7 @@ class RelayPipe:
     def _note(self, choice: ChunkChoice) -> None:
         tap, at = self.tap, choice.index
         said = choice.delta or choice.message
-        if at not in self._progress.ended:
-            self._progress.open.add(at)
+        self._progress.begin(at)
         if said is not None:
             if said.content or said.reasoning_content or said.reasoning or said.refusal or said.audio:
                 tap.content = True
@@ -157,8 +156,7 @@ class RelayPipe:
                 tap.content = True
                 self._count_tools(choice)
         if choice.finish_reason:
-            self._progress.open.discard(at)
-            self._progress.ended.add(at)
+            self._progress.finish(at)
             tap.finish, _ = read_finish(choice.finish_reason, at in self._tools, choice.stop_reason)
 
     def _count_tools(self, choice: ChunkChoice) -> None:
@@ -206,8 +204,7 @@ class RelayPipe:
 def relay_whole(body: bytes, asked: Asked) -> tuple[bytes, Tap]:
     """See `wire.codec.Codec.relay_whole`."""
     chunk = read_chunk(body)
-    if chunk.is_error:
-        raise FaultError(read_fault(200, {}, body))
+    refuse_error(chunk, b"", body)
     if not chunk.choices:
         raise faulty(Kind.INVALID_REPLY, "the runtime's answer has no choices")
     tap = Tap()
