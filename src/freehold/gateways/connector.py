@@ -13,6 +13,7 @@ of addresses (they are tried in turn, each with its share of the time left).
 
 import asyncio
 import ipaddress
+import os
 import re
 import socket
 import ssl
@@ -304,6 +305,7 @@ def _words(error: OSError | UnicodeError) -> str:
         return f"its certificate is not trusted ({error.verify_message})"
     if isinstance(error, ssl.SSLError):
         return f"the TLS handshake failed ({error.reason or 'closed'})"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
+    if isinstance(error, OSError) and error.errno is not None:
+        looked_up = isinstance(error, socket.gaierror)
+        return ((error.strerror if looked_up else os.strerror(error.errno)) or "failed").lower()
     return "the name is not valid" if isinstance(error, UnicodeError) else "closed by the peer"

@@ -12,7 +12,7 @@ the one before ended.
 import asyncio
 from typing import Protocol, cast
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from freehold.fault import Fault, FaultError, Kind
 
@@ -79,7 +79,7 @@ class Exchange:
 
     async def head(self) -> None:
         """Wait for status and headers. Raises FaultError, except when `stale` was found."""
-        if not self.status and not self._ended:
+        while not self.status and not self._ended:
             await self._wait()
         if not self.stale and not self._parts:
             self.check()
@@ -94,10 +94,9 @@ class Exchange:
 
         Raises FaultError: the armed kind, BROKEN_STREAM, INVALID_REPLY, CLIENT_GONE after `abort`. Cancelling aborts.
         """
+        while not self._parts and not self._ended:
+            await self._wait()  # woken by framing too, which is no content
         parts = self._parts
-        if not parts and not self._ended:
-            await self._wait()
-            parts = self._parts
         if parts:
             self._parts = []
             self._buffered = 0
@@ -274,7 +273,7 @@ class Connection(asyncio.Protocol):
         self._framing += len(data)
         try:
             self._parser.feed_data(data)
-        except HttpParserError as error:
+        except (HttpParserError, HttpParserUpgrade) as error:
             self._clean = False
             if not self._over:
                 self._wrong = self._wrong or f"what {self.place} sent is not HTTP/1.1: {error}"
@@ -357,7 +356,7 @@ class Connection(asyncio.Protocol):
             self._wrong = f"{self.place} sent more than {HEADERS_LIMIT} headers or {FRAMING_LIMIT_BYTES} bytes of them"
             return
         key = name.decode("latin-1").lower()
-        text = value.decode("latin-1")
+        text = value.decode("latin-1").strip(" \t")
         fields = self._fields
         fields[key] = f"{fields[key]}, {text}" if key in fields else text
 
@@ -368,8 +367,10 @@ class Connection(asyncio.Protocol):
             return
         status = self._parser.get_status_code()
         if status < 200:
-            if status == 101:
-                self._wrong = f"{self.place} wants another protocol"
+            if status < 100 or status == 101:
+                self._wrong = (
+                    f"{self.place} wants another protocol" if status == 101 else f"{self.place} sent the status {status}"
+                )
             self._fields = {}
             return
         fields = self._fields

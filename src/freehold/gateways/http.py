@@ -14,6 +14,7 @@ Deliberately not done: redirects (a 3xx is a status like any other), cookies, ca
 
 import asyncio
 from collections import deque
+from time import perf_counter
 
 import msgspec
 
@@ -195,9 +196,9 @@ class Upstreams:
         if connection is None:
             if self._closed:
                 raise faulty(Kind.SHUTTING_DOWN, "this server is stopping")
-            began = berths.loop.time()
+            began = perf_counter()
             connection = await self._connect(berths, call)
-            connected_ms = (berths.loop.time() - began) * 1000
+            connected_ms = (perf_counter() - began) * 1000
         exchange = connection.send(head, call.body, call.head_timeout_s)
         exchange.connected_ms = connected_ms
         await exchange.head()
