@@ -1,0 +1,253 @@
+"""What is measured: how each gateway is started on its own, where it answers, and in which format.
+
+A gateway has one or more lanes, each a row of the table: a way in (format, path, headers, how a model is named). Where a
+gateway is not installed, `missing` says what to do about it. Configurations stand in bench/configs.
+"""
+
+import http.client
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import bodies
+import peers
+from processes import Process, free_port, wait_for_port
+
+HERE = Path(__file__).resolve().parent
+CONFIGS = HERE / "configs"
+START_LIMIT_S = 90.0
+VENV_BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """One way into a gateway. `name` is the row's name in the table."""
+
+    name: str
+    format: str = "openai_chat"
+    path: str = "/v1/chat/completions"
+    headers: tuple[str, ...] = ()
+    model: str = "mock-{}"
+    """How the mock's model is named there; {} is whole, burst, paced or ttft."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where and with what a gateway is started."""
+
+    port: int
+    upstream: int
+    state: Path
+    core: int
+
+    def fill(self, config: str) -> Path:
+        """A copy of a configuration with its places filled in."""
+        text = (CONFIGS / config).read_text("utf-8").replace('"@PORT@"', str(self.port))
+        for name, value in (("PORT", self.port), ("UPSTREAM", self.upstream), ("STATE", self.state)):
+            text = text.replace(f"@{name}@", str(value))
+        target = self.state / config
+        target.write_text(text, "utf-8")
+        return target
+
+    def start(self, *command: str | Path, **environment: str) -> Process:
+        """Run a command as the gateway."""
+        return Process(
+            [str(part) for part in command],
+            core=self.core,
+            home=self.state / "home",
+            log=self.state / "log",
+            environment=environment,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """A gateway and its lanes."""
+
+    name: str
+    lanes: tuple[Lane, ...]
+    start: Callable[[Place], Process] | None
+    """None: the mock itself, with nothing between."""
+    missing: Callable[[], str | None]
+    version: Callable[[], str]
+    announced_port: str | None = None
+    """Pattern of the port in what it says, when it takes none of our choice."""
+    settle_s: float = 1.0
+    """Load it gets before anything is measured: compilers and caches get warm."""
+    window_factor: float = 1.0
+    """How much longer its windows are, for those that answer little in a short one."""
+
+
+@dataclass(kw_only=True)
+class Running:
+    """A started gateway."""
+
+    gateway: Gateway
+    process: Process | None
+    port: int
+    start_s: float | None
+
+    def end(self) -> None:
+        """Stop it."""
+        if self.process is not None:
+            self.process.end()
+
+
+def bring_up(gateway: Gateway, upstream: int, state: Path, core: int) -> Running:
+    """Start it and wait for the first good reply. Raises RuntimeError with what it said when there is none."""
+    if gateway.start is None:
+        return Running(gateway=gateway, process=None, port=upstream, start_s=None)
+    shutil.rmtree(state, ignore_errors=True)
+    state.mkdir(parents=True)
+    place = Place(port=free_port(), upstream=upstream, state=state, core=core)
+    began = time.monotonic()
+    process = gateway.start(place)
+    running = Running(gateway=gateway, process=process, port=place.port, start_s=None)
+    try:
+        while time.monotonic() - began < START_LIMIT_S and not process.has_ended:
+            if gateway.announced_port and (found := re.search(gateway.announced_port, process.said())):
+                running.port = int(found[1])
+            if answers(running):
+                running.start_s = time.monotonic() - began
+                return running
+            time.sleep(0.005)
+    except BaseException:
+        running.end()
+        raise
+    running.end()
+    raise RuntimeError(f"{gateway.name} gave no good reply: {process.said()[-1500:]}")
+
+
+def answers(running: Running) -> bool:
+    """Whether each lane gives a whole good reply."""
+    for lane in running.gateway.lanes:
+        headers = {"Content-Type": "application/json", **dict(header.split(": ", 1) for header in lane.headers)}
+        body = bodies.body("1k", lane.format, lane.model.format("whole"))
+        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=5)
+        try:
+            connection.request("POST", lane.path, body, headers)
+            reply = connection.getresponse()
+            if reply.status != 200 or b"zyx49" not in reply.read():
+                return False
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+    return True
+
+
+def start_mock(core: int, state: Path) -> tuple[Process, int]:
+    """The upstream. Raises RuntimeError when it does not listen."""
+    state.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    process = Process([str(HERE / "native" / "bin" / "mock"), str(port)], core=core, home=state / "home", log=state / "mock.log")
+    wait_for_port(port, process)
+    return process, port
+
+
+def run_nginx(place: Place) -> Process:
+    return place.start("nginx", "-p", place.state, "-e", place.state / "error.log", "-c", place.fill("nginx.conf"))
+
+
+def run_freehold(place: Place) -> Process:
+    return place.start(VENV_BIN / "freehold", "serve", "--config", place.fill("freehold.toml"), "--port", str(place.port))
+
+
+def run_litellm(place: Place) -> Process:
+    command = (peers.LITELLM.folder / "bin" / "litellm", "--config", place.fill("litellm.yaml"), "--host", "127.0.0.1")
+    options = ("--port", str(place.port), "--num_workers", "1", "--telemetry", "False")
+    return place.start(*command, *options, LITELLM_LOCAL_MODEL_COST_MAP="True", LITELLM_TELEMETRY="False")
+
+
+def run_tensorzero(place: Place) -> Process:
+    return place.start(peers.TENSORZERO.folder / "bin" / "python", CONFIGS / "tensorzero_serve.py", place.fill("tensorzero.toml"))
+
+
+def run_ccr(place: Place) -> Process:
+    home = place.state / "home" / ".claude-code-router"
+    home.mkdir(parents=True)
+    shutil.copy(place.fill("ccr.json"), home / "config.json")
+    script = peers.CCR.folder / "node_modules" / "@musistudio" / "claude-code-router" / "dist" / "main" / "cli.js"
+    manager = ("--host", "127.0.0.1", "--port", str(free_port()))
+    return place.start("node", script, "serve", "--no-open", *manager, CCR_WEB_AUTH_TOKEN="bench")
+
+
+def need_command(name: str, remedy: str) -> Callable[[], str | None]:
+    """A check that a command is on the PATH."""
+    return lambda: None if shutil.which(name) else f"no {name}: {remedy}"
+
+
+def need_peer(peer: peers.Peer) -> Callable[[], str | None]:
+    """A check that a peer is installed."""
+    return lambda: None if peer.is_installed else f"not installed: python bench/peers.py install {peer.name}"
+
+
+def need_freehold() -> str | None:
+    """A check that the project is installed where the bench runs."""
+    return (
+        None if os.access(VENV_BIN / "freehold", os.X_OK) else "no freehold command beside this Python: use the project's .venv"
+    )
+
+
+def nginx_version() -> str:
+    """As nginx says it."""
+    said = subprocess.run(["nginx", "-v"], check=False, capture_output=True, text=True).stderr
+    return said.rpartition("/")[2].strip()
+
+
+def freehold_version() -> str:
+    """The checkout's commit."""
+    git = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(git, check=False, capture_output=True, text=True).stdout.strip() or "unknown"
+
+
+ANTHROPIC = {"format": "anthropic_messages", "path": "/v1/messages"}
+GATEWAYS = (
+    Gateway(name="direct", lanes=(Lane(name="direct"),), start=None, missing=lambda: None, version=lambda: ""),
+    Gateway(
+        name="nginx",
+        lanes=(Lane(name="nginx"),),
+        start=run_nginx,
+        missing=need_command("nginx", "apt-get install nginx-light"),
+        version=nginx_version,
+    ),
+    Gateway(
+        name="freehold",
+        lanes=(Lane(name="freehold, relay"), Lane(name="freehold, translate", **ANTHROPIC)),
+        start=run_freehold,
+        missing=need_freehold,
+        version=freehold_version,
+    ),
+    Gateway(
+        name="tensorzero",
+        lanes=(Lane(name="TensorZero", path="/openai/v1/chat/completions", model="tensorzero::model_name::mock-{}"),),
+        start=run_tensorzero,
+        missing=need_peer(peers.TENSORZERO),
+        version=lambda: peers.TENSORZERO.version,
+        announced_port=r"http://[^ ]*?:(\d+)/openai/v1",
+    ),
+    Gateway(
+        name="claude-code-router",
+        lanes=(Lane(name="claude-code-router, translate", headers=("x-api-key: sk-bench",), model="mock,mock-{}", **ANTHROPIC),),
+        start=run_ccr,
+        missing=need_peer(peers.CCR),
+        version=lambda: peers.CCR.version,
+        settle_s=6.0,
+        window_factor=2.0,
+    ),
+    Gateway(
+        name="litellm",
+        lanes=(Lane(name="LiteLLM", headers=("Authorization: Bearer sk-bench",)),),
+        start=run_litellm,
+        missing=need_peer(peers.LITELLM),
+        version=lambda: peers.LITELLM.version,
+        settle_s=6.0,
+        window_factor=2.0,
+    ),
+)
