@@ -19,8 +19,9 @@ from time import perf_counter
 import msgspec
 
 from freehold.fault import Fault, FaultError, Kind, faulty
+from freehold.gateways.connection import IDLE_S, Connection
 from freehold.gateways.connector import Address, Connector
-from freehold.gateways.exchange import IDLE_S, Connection, Exchange
+from freehold.gateways.exchange import Exchange
 from freehold.gateways.head import end_head, write_head
 from freehold.runtime import Egress
 
