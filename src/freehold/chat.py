@@ -244,17 +244,38 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
 
 
+class _Piece:
+    """A part while its deltas come in: texts are joined once, at the end, so that folding is linear."""
+
+    __slots__ = ("id", "kind", "name", "redacted", "signature", "texts")
+
+    def __init__(self, kind: Literal["text", "reasoning", "call"], *, id_: str = "", name: str = "") -> None:
+        self.kind = kind
+        self.texts: list[str] = []
+        self.id = id_
+        self.name = name
+        self.signature: str | None = None
+        self.redacted: str | None = None
+
+    def part(self) -> TextPart | ReasoningPart | ToolCallPart:
+        text = "".join(self.texts)
+        if self.kind == "text":
+            return TextPart(text)
+        if self.kind == "reasoning":
+            return ReasoningPart(text, self.signature, self.redacted)
+        return ToolCallPart(self.id, self.name, text)
+
+
 class _Folding:
     """One choice while its events come in."""
 
     def __init__(self) -> None:
-        self.parts: list[TextPart | ReasoningPart | ToolCallPart] = []
-        self.calls: dict[int, int] = {}
+        self.pieces: list[_Piece] = []
+        self.calls: dict[int, _Piece] = {}
         self.finish: FinishReason | None = None
         self.stop_sequence: str | None = None
         self.logprobs: list[msgspec.Raw] = []
         self.refusal: list[str] = []
-        self.block_closed = False
 
     def take(self, event: Event) -> None:
         match event:
@@ -263,41 +284,40 @@ class _Folding:
             case ReasoningDelta():
                 self._take_reasoning(event)
             case ToolCallStarted(index, id_, name):
-                self.calls[index] = len(self.parts)
-                self.parts.append(ToolCallPart(id_, name, ""))
+                self.calls[index] = self._begin(_Piece("call", id_=id_, name=name))
             case ToolCallDelta(index, arguments):
-                at = self.calls[index]
-                call = self.parts[at]
-                assert isinstance(call, ToolCallPart)
-                self.parts[at] = ToolCallPart(call.id, call.name, call.arguments + arguments)
+                self.calls[index].texts.append(arguments)
             case Finished(reason, stop_sequence):
                 self.finish, self.stop_sequence = reason, stop_sequence
             case _:
                 pass
+
+    def _begin(self, piece: _Piece) -> _Piece:
+        self.pieces.append(piece)
+        return piece
 
     def _take_text(self, event: TextDelta) -> None:
         if event.logprobs is not None:
             self.logprobs.append(event.logprobs)
         if event.refusal:
             self.refusal.append(event.text)
-            return
-        last = self.parts[-1] if self.parts else None
-        if isinstance(last, TextPart):
-            self.parts[-1] = TextPart(last.text + event.text)
         elif event.text:
-            self.parts.append(TextPart(event.text))
+            last = self.pieces[-1] if self.pieces else None
+            if last is None or last.kind != "text":
+                last = self._begin(_Piece("text"))
+            last.texts.append(event.text)
 
     def _take_reasoning(self, event: ReasoningDelta) -> None:
-        last = self.parts[-1] if self.parts else None
-        if isinstance(last, ReasoningPart) and not self.block_closed and event.redacted is None:
-            self.parts[-1] = ReasoningPart(last.text + event.text, event.signature)
-        else:
-            self.parts.append(ReasoningPart(event.text, event.signature, event.redacted))
-        self.block_closed = event.signature is not None or event.redacted is not None
+        last = self.pieces[-1] if self.pieces else None
+        is_open = last is not None and last.kind == "reasoning" and last.signature is None and last.redacted is None
+        if last is None or not is_open or event.redacted is not None:
+            last = self._begin(_Piece("reasoning"))
+        last.texts.append(event.text)
+        last.signature, last.redacted = event.signature, event.redacted
 
     def choice(self) -> Choice:
         return Choice(
-            parts=tuple(self.parts),
+            parts=tuple(piece.part() for piece in self.pieces),
             finish=self.finish,
             stop_sequence=self.stop_sequence,
             logprobs=tuple(self.logprobs),
@@ -318,7 +338,10 @@ def fold(events: Iterable[Event]) -> Reply:
             case UsageReported():
                 usage = event.usage
             case _:
-                choices.setdefault(event.choice, _Folding()).take(event)
+                folding = choices.get(event.choice)
+                if folding is None:
+                    folding = choices[event.choice] = _Folding()
+                folding.take(event)
     head = started or Started()
     return Reply(
         id=head.id,
