@@ -109,7 +109,18 @@ class FactsCache:
         return int.from_bytes(blake3(data, key=self._key).digest(16), "big")
 
 
-def gather(  # noqa: PLR0917 - one call site, and each argument has a type of its own
+class _Prompt(msgspec.Struct):
+    """The sums over a prompt's blocks, and the two blocks that matter for the task."""
+
+    tokens: int
+    images: int
+    messages: int
+    result_is_last: bool
+    asking: tuple[msgspec.Raw, int, BlockFacts] | None
+    """A user's last own text: its bytes, its place in the cache, its facts."""
+
+
+def gather(
     envelope: Envelope,
     describe: Callable[[msgspec.Raw], Block],
     caller: Caller,
@@ -130,6 +141,38 @@ def gather(  # noqa: PLR0917 - one call site, and each argument has a type of it
 
     Raises FaultError(INVALID_REQUEST) from `describe` and for an unknown label or ceiling header.
     """
+    prompt = _read_prompt(envelope, describe, caller, cache, count)
+    client = agents.recognise(headers, envelope.session_hint)
+    task, reason = _name_task(envelope, prompt, client, operation, describe, cache)
+    return Features(
+        operation=operation,
+        wire_format=envelope.format,
+        asked_model=envelope.model,
+        caller=caller,
+        prompt_tokens=prompt.tokens,
+        prompt_tokens_exact=exact and not prompt.images and not envelope.tools,
+        max_tokens=envelope.max_tokens,
+        messages=prompt.messages,
+        stream=envelope.stream,
+        tools=envelope.tools,
+        images=prompt.images,
+        schema=envelope.schema,
+        logprobs=envelope.logprobs,
+        choices=envelope.choices,
+        task=task,
+        task_reason=reason,
+        label=effective_label(label, caller, headers),
+        session=client.session,
+        agent=client.agent,
+        request_class=client.request_class,
+        ceiling=effective_ceiling(ceiling, caller, headers),
+        hints=hints_of(headers),
+    )
+
+
+def _read_prompt(
+    envelope: Envelope, describe: Callable[[msgspec.Raw], Block], caller: Caller, cache: FactsCache, count: Callable[[str], int]
+) -> _Prompt:
     digest, scope = cache.digest, cache.scope(caller, envelope.format)
     tokens, images, messages = REPLY_TOKENS, 0, 0
     last: BlockFacts | None = None
@@ -149,41 +192,29 @@ def gather(  # noqa: PLR0917 - one call site, and each argument has a type of it
                 last = facts
                 if role == "user" and not facts.tool_results:
                     asking = raw, place, facts
-    client = agents.recognise(headers, envelope.session_hint)
-    facts_of_all = tasks.Facts(
+    return _Prompt(tokens, images, messages, last is not None and last.tool_results > 0, asking)
+
+
+def _name_task(
+    envelope: Envelope,
+    prompt: _Prompt,
+    client: agents.Client,
+    operation: str,
+    describe: Callable[[msgspec.Raw], Block],
+    cache: FactsCache,
+) -> tuple[Task, str]:
+    """The task and its reason; the asking text is read only where the rest of the request does not decide."""
+    facts = tasks.Facts(
         operation=operation,
         tools=envelope.tools,
-        result_is_last=last is not None and last.tool_results > 0,
+        result_is_last=prompt.result_is_last,
         agent=client.agent,
         request_class=client.request_class,
     )
-    decided = tasks.by_facts(facts_of_all)
-    if decided is None:
-        decided = tasks.classify(None if asking is None else _signals(*asking, describe, cache), facts_of_all)
-    return Features(
-        operation=operation,
-        wire_format=envelope.format,
-        asked_model=envelope.model,
-        caller=caller,
-        prompt_tokens=tokens,
-        prompt_tokens_exact=exact and not images and not envelope.tools,
-        max_tokens=envelope.max_tokens,
-        messages=messages,
-        stream=envelope.stream,
-        tools=envelope.tools,
-        images=images,
-        schema=envelope.schema,
-        logprobs=envelope.logprobs,
-        choices=envelope.choices,
-        task=decided[0],
-        task_reason=decided[1],
-        label=effective_label(label, caller, headers),
-        session=client.session,
-        agent=client.agent,
-        request_class=client.request_class,
-        ceiling=effective_ceiling(ceiling, caller, headers),
-        hints=hints_of(headers),
-    )
+    decided = tasks.by_facts(facts)
+    if decided is not None:
+        return decided
+    return tasks.classify(None if prompt.asking is None else _signals(*prompt.asking, describe, cache), facts)
 
 
 def gather_embeddings(
