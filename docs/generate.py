@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from config_reference import built_in, quirks, section
 from typer.main import get_command
 
 from freehold.cli import app
@@ -45,7 +46,15 @@ def commands() -> str:
     return "\n".join(lines).rstrip()
 
 
-PARTS: dict[str, Callable[[], str]] = {"faults": faults, "commands": commands}
+PARTS: dict[str, Callable[[], str]] = {
+    "faults": faults,
+    "commands": commands,
+    "settings": lambda: section("settings"),
+    "runtimes": lambda: section("runtimes"),
+    "rules": lambda: section("rules"),
+    "quirks": quirks,
+    "built-in": built_in,
+}
 MARK = re.compile(r"<!-- generated: (?P<name>[a-z_-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 

@@ -146,7 +146,7 @@ def escalations(plan: Plan) -> set[str]:
 
 @QUICK
 @given(fleets(), rule_lists(), gates("the added gate"), st.integers(0, 4), requests(), situations)
-def test_adding_a_gate_never_adds_a_deployment(  # noqa: PLR0917 - hypothesis hands values in by position
+def test_adding_a_gate_never_adds_a_deployment(
     fleet: list[Placed], rules: list[Rule], gate: Rule, at: int, features: Features, situation: Situation
 ) -> None:
     before = make_plan(features, policy_of(fleet, rules), situation)
@@ -158,7 +158,7 @@ def test_adding_a_gate_never_adds_a_deployment(  # noqa: PLR0917 - hypothesis ha
 
 @QUICK
 @given(fleets(), rule_lists(), requests(), situations, st.sampled_from(list(Egress)), some())
-def test_a_tighter_ceiling_leaves_a_subset_within_it(  # noqa: PLR0917 - hypothesis hands values in by position
+def test_a_tighter_ceiling_leaves_a_subset_within_it(
     fleet: list[Placed], rules: list[Rule], features: Features, situation: Situation, ceiling: Egress, of_server: bool
 ) -> None:
     before = make_plan(features, policy_of(fleet, rules), situation)

@@ -16,7 +16,7 @@ from freehold.config.checking import (
     check_server,
     check_storage,
     check_unique,
-    with_launched_window,
+    with_implied,
 )
 from freehold.config.decoding import Decoded, decode_file
 from freehold.config.facts import know_model, read_model_facts, read_quirks
@@ -117,7 +117,7 @@ def _place(user: File, default: File, runtimes: Mapping[str, Runtime]) -> tuple[
         runtime = runtimes.get(one.runtime)
         if runtime is not None and one.id not in placed:
             placed[one.id] = Placed(
-                deployment=with_launched_window(one, runtime),
+                deployment=with_implied(one, runtime),
                 runtime=runtime,
                 model=know_model(one.model, user.models, facts),
                 egress=egress_of(runtime),

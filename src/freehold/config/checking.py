@@ -163,9 +163,19 @@ def _check_quirks(used: Sequence[str], path: str, quirks: Mapping[str, object]) 
             yield Problem(f"{path}.quirks[{index}]", f"'{quirk}' is no quirk", suggest(quirk, quirks))
 
 
-def with_launched_window(deployment: Deployment, runtime: Runtime) -> Deployment:
-    """The deployment with the window its engine is started with, where the file does not say one."""
+def with_implied(deployment: Deployment, runtime: Runtime) -> Deployment:
+    """The deployment with what follows from its runtime, where the file does not say it.
+
+    A launched engine's window, and that `json_schema` on a Messages runtime is that format's structured output.
+    """
+    abilities, quirks = deployment.abilities, deployment.quirks
     launch = runtime.launch if isinstance(runtime, Local) else None
-    if launch is None or launch.engine != "llama" or deployment.abilities.context is not None:
-        return deployment
-    return msgspec.structs.replace(deployment, abilities=msgspec.structs.replace(deployment.abilities, context=launch.context))
+    if launch is not None and launch.engine == "llama" and abilities.context is None:
+        abilities = msgspec.structs.replace(abilities, context=launch.context)
+    if (
+        abilities.json_schema
+        and "anthropic_messages" in runtime.formats
+        and "structured_output" not in (*quirks, *runtime.quirks)
+    ):
+        quirks = (*quirks, "structured_output")
+    return msgspec.structs.replace(deployment, abilities=abilities, quirks=quirks)

@@ -29,7 +29,7 @@ def concerns_of(policy: Policy) -> tuple[str, ...]:
 
 def describe_when(when: Match) -> str:
     """The requests a `when` matches, in words."""
-    said = [f"label at least {when.label}"] if when.label is not None else []
+    said = [f"label {when.label} or higher"] if when.label is not None else []
     said += [f"{field.replace('_', ' ')} {', '.join(values)}" for field in _LISTS if (values := getattr(when, field))]
     flags = [(field, getattr(when, field)) for field in _FLAGS if getattr(when, field) is not None]
     said += [f"{'with' if value else 'without'} {field.replace('_', ' ')}" for field, value in flags]
@@ -58,14 +58,14 @@ def _gates(gates: Sequence[Rule], placed: Sequence[Placed]) -> Iterator[str]:
         for kind, able in _able(gate.when, placed):
             if able and not _left([gate], able):
                 empty.add(gate.name)
-                yield f"rule '{gate.name}' leaves no {kind} deployment: refused are requests with {describe_when(gate.when)}"
+                yield f"rule '{gate.name}' leaves no {kind} deployment; refused: {describe_when(gate.when)}"
     for one, other in combinations([gate for gate in gates if gate.name not in empty], 2):
         if not _may_meet(one.when, other.when):
             continue
         for kind, able in _able(one.when, placed):
             if able and (kind, able) in list(_able(other.when, placed)) and not _left([one, other], able):
                 yield (
-                    f"rules '{one.name}' and '{other.name}' together leave no {kind} deployment: refused are requests with "
+                    f"rules '{one.name}' and '{other.name}' together leave no {kind} deployment; refused: "
                     f"{describe_when(one.when)}; {describe_when(other.when)}"
                 )
 

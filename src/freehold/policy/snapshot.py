@@ -80,7 +80,9 @@ class Policy:
         return close_names(asked_model, self._names.listed())
 
 
-def _content_of(placed: Sequence[Placed], aliases: Mapping[str, tuple[str, ...]], rules: Sequence[Rule], ceiling: Egress) -> bytes:
+def _content_of(
+    placed: Sequence[Placed], aliases: Mapping[str, tuple[str, ...]], rules: Sequence[Rule], ceiling: Egress
+) -> bytes:
     content = {
         "deployments": [{"deployment": one.deployment, "runtime": one.runtime, "model": one.model} for one in placed],
         "aliases": list(aliases.items()),

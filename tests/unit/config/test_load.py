@@ -110,6 +110,12 @@ def test_a_launched_engine_gives_its_window() -> None:
     assert "deployments[0].abilities.context" in problems(text + "abilities = { context = 5000 }")
 
 
+def test_a_json_schema_over_the_messages_format_is_its_structured_output() -> None:
+    text = CLOUD.replace("api_key", 'formats = ["anthropic_messages"]\napi_key') + "abilities = { json_schema = true }"
+    assert read(text).policy.placed["cloud/gpt-4o"].deployment.quirks == ("structured_output",)
+    assert read(CLOUD + "abilities = { json_schema = true }").policy.placed["cloud/gpt-4o"].deployment.quirks == ()
+
+
 def test_a_missing_secret_takes_its_runtime_down_and_nothing_else() -> None:
     config = read(BOX + CLOUD)
     assert config.secrets == {}

@@ -239,3 +239,14 @@ def test_a_gate_on_models_holds_for_the_asked_name_and_for_what_is_deployed() ->
     assert ids(make_plan(asking(), gate, NOON)) == ["box/small", "cloud/other"]
     assert make_plan(asking(asked_model="GPT-5"), gate, NOON).refusal is not None
     assert make_plan(asking(asked_model="gpt-5"), gate, NOON).ceiling is Egress.LOCAL
+
+
+def test_what_is_not_known_of_a_model_does_not_choose_a_preference() -> None:
+    rules = policy(rule(name="apache", when={"licences": ["*"]}, **{"try": ["vendor"]}))
+    assert make_plan(asking(), rules, NOON).rule is None
+
+
+def test_denying_a_class_lowers_the_ceiling_below_it() -> None:
+    plan = make_plan(asking(), policy(rule(deny={"egress": "vendor"})), NOON)
+    assert plan.ceiling is Egress.SELF_HOSTED
+    assert make_plan(asking(), policy(rule(deny={"egress": "self_hosted"})), NOON).ceiling is Egress.LOCAL

@@ -1,0 +1,73 @@
+"""The data that comes with Freehold is complete and says where it is from."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import freehold
+from freehold.config.checking import SPOKEN_FORMATS
+from freehold.config.facts import know_model, read_model_facts, read_quirks
+from freehold.fit.tokens import EXACT
+from freehold.policy.rules import Check
+from freehold.routing.judge import CHECKS
+from freehold.runtime import Model
+from freehold.wire.formats import CODECS
+
+
+def test_every_fact_names_its_source_and_a_tokenizer_that_is_counted_exactly() -> None:
+    facts = read_model_facts()
+    assert len({fact.match for fact in facts}) == len(facts) >= 36
+    assert all(len(fact.source) > 10 for fact in facts)
+    assert {fact.tokenizer for fact in facts} == {None, *EXACT}
+
+
+@pytest.mark.parametrize(
+    ("model", "open_weights", "licence", "tokenizer"),
+    [
+        ("gpt-4o-mini", False, None, "o200k_base"),
+        ("gpt-4-turbo", False, None, "cl100k_base"),
+        ("gpt-oss-20b", True, "Apache-2.0", None),
+        ("claude-sonnet-4-5", False, None, None),
+        ("smollm2-135m-instruct", True, "Apache-2.0", None),
+        ("Qwen/Qwen2.5-Coder-7B-Instruct", True, "Apache-2.0", None),
+        ("qwen2.5-3b-instruct", True, "LicenseRef-Qwen-Research", None),
+        ("qwen3-max", None, None, None),
+        ("gemma-3-4b-it", True, "LicenseRef-Gemma", None),
+        ("gemma-4-12b-it", True, "Apache-2.0", None),
+        ("llama-3.1-nemotron-70b", True, None, None),
+        ("a-model-of-my-own", None, None, None),
+    ],
+)
+def test_the_most_specific_fact_holds(model: str, open_weights: bool | None, licence: str | None, tokenizer: str | None) -> None:
+    known = know_model(model, [], read_model_facts())
+    assert known == Model(id=model, open_weights=open_weights, licence=licence, tokenizer=tokenizer)
+
+
+def test_what_the_file_says_beats_the_facts_field_by_field() -> None:
+    own = [Model(id="qwen3-*", licence="Mine")]
+    known = know_model("qwen3-4b", own, read_model_facts())
+    assert (known.licence, known.open_weights) == ("Mine", True)
+
+
+def test_every_quirk_is_one_the_code_acts_on_and_the_other_way_round() -> None:
+    source = Path(freehold.__file__).parent
+    acted_on = {
+        name
+        for place in ("dispatch", "wire")
+        for file in (source / place).rglob("*.py")
+        for name in re.findall(r'"([a-z_]+)" (?:not )?in (?:\w+\.)?quirks', file.read_text())
+    }
+    assert set(read_quirks()) == acted_on
+
+
+def test_formats_checks_and_holds_are_those_of_the_parts_that_use_them() -> None:
+    assert set(SPOKEN_FORMATS) == set(CODECS)
+    assert set(get_args(Check)) == set(CHECKS)
+
+
+def test_every_quirk_says_what_it_does_and_who_acts_on_it() -> None:
+    for quirk in read_quirks().values():
+        assert quirk.says.endswith(".")
+        assert quirk.honoured_by in {"dispatch", *SPOKEN_FORMATS}
