@@ -20,7 +20,7 @@ _HELP = (
     r"| produce| answer| discuss| share| support| complete (?:this|that|your)| engage| continue with| offer| give you"
     r"| process your| participate| access| browse| perform| execute| respond| satisfy| that request| this request| your request)"
 )
-_SORRY = r"(?:(?:i'm|i am|we're|we are|i'm so|i'm very) )?(?:really |very |so |terribly )?(?:sorry|afraid|apologi[sz]e|my apologies|apologies|unfortunately)"
+_SORRY = r"(?:(?:i'm|i am|we're|we are|i'm so|i'm very) )?(?:really |very |so |terribly )?(?:sorry|afraid|(?:i )?(?:sincerely )?apologi[sz]e|my apologies|apologies|unfortunately)"
 
 _OPENINGS: dict[str, re.Pattern[str]] = {
     "en": re.compile(
@@ -64,6 +64,6 @@ def language_of(text: str) -> str | None:
     """The language in which the text opens with a refusal; None when it does not."""
     if len(text) > LONGEST_CHARS or "```" in text:
         return None
-    opening = text[:OPENING_CHARS].replace("\u2019", "'").lower().lstrip(" \t\r\n*_#>\"'-.")
+    opening = text[:OPENING_CHARS].replace("\u2019", "'").replace("*", "").lower().lstrip(" \t\r\n_#>\"'-.")
     opening = " ".join(opening.split())
     return next((language for language, pattern in _OPENINGS.items() if pattern.match(opening)), None)

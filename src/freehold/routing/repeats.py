@@ -13,7 +13,7 @@ LOOP_ROUNDS = 4
 """... in at least so many rounds."""
 GRAM_WORDS = 6
 GRAM_FLOOR = 150
-"""Words that a text must have before its word sequences are counted."""
+"""Words with letters that a text must have before its word sequences are counted."""
 DISTINCT_SHARE = 0.35
 """Ordinary prose and code have over 0.8 distinct sequences of six words."""
 
@@ -23,7 +23,7 @@ def loop_in(text: str) -> str | None:
     tail = text[-TAIL_CHARS:].rstrip()
     if len(tail) >= LOOP_CHARS and _ends_periodic(tail):
         return "the end repeats itself word for word"
-    words = tail.split()
+    words = [word for word in tail.split() if any(map(str.isalpha, word))]
     if len(words) >= GRAM_FLOOR:
         grams = [tuple(words[start : start + GRAM_WORDS]) for start in range(len(words) - GRAM_WORDS + 1)]
         if len(set(grams)) < len(grams) * DISTINCT_SHARE:
