@@ -88,6 +88,26 @@ async def test_it_answers_whole_streamed_and_by_schema_and_refuses_what_it_shoul
         assert (await ask(name, path, body, key="wrong"))[0] == 401
 
 
+async def test_going_away_while_the_prompt_is_read_frees_the_slot(engines):
+    """Reading this prompt to its end takes about a minute."""
+    state = engines.state("text")
+    headers = {"authorization": f"Bearer {state.api_key.reveal()}"}
+    body = {"messages": [user("cancel me " * 3000)], "max_tokens": 8, "stream": True, "return_progress": True}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+
+        async def busy():
+            async with session.get(state.base_url.removesuffix("/v1") + "/slots", headers=headers) as answer:
+                return any(slot["is_processing"] for slot in await answer.json())
+
+        async with session.post(state.base_url + "/chat/completions", json=body, headers=headers) as answer:
+            first = await answer.content.readline()
+            assert b"prompt_progress" in first
+            assert await busy()
+        async with asyncio.timeout(20):
+            while await busy():
+                pass
+
+
 async def test_embeddings_have_unit_length_and_put_similar_texts_together(ask):
     texts = ["How do I sort a list in Python?", "Sorting an array in Python code", "The soup needs more salt and pepper"]
     status, text = await ask("embed", "/embeddings", {"input": texts, "model": "all-minilm-l6-v2"})
