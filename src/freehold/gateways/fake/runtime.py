@@ -17,7 +17,7 @@ from freehold.chat import WireFormat
 from freehold.fault import FaultError, Kind, faulty
 from freehold.gateways.fake.answer import CREATED_S, act_for, answer, count_prompt
 from freehold.gateways.fake.script import NAMED, Act
-from freehold.gateways.fake.single import embed, list_models
+from freehold.gateways.fake.single import complete_count, embed, list_models
 from freehold.gateways.fake.stage import Close, Pause, Send, Stall, Step, error_body, misbehave, stream, unstreamed, whole
 from freehold.wire.codec import Asked
 from freehold.wire.formats import CODECS
@@ -64,6 +64,7 @@ class FakeRuntime:
         self._api_key = api_key
         self._models = tuple(models)
         self._used = 0
+        self._defects: list[Exception] = []
         self._server: asyncio.Server | None = None
         self._watches: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
@@ -74,13 +75,15 @@ class FakeRuntime:
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
 
     async def stop(self) -> None:
-        """Stop listening and close every connection."""
+        """Stop listening and close every connection. Raises what a script raised, if one did."""
         if self._server is not None:
             self._server.close()
             for stage in list(self.connections):
                 stage.abort()
             await self._server.wait_closed()
             self._server = None
+        if self._defects:
+            raise self._defects.pop()
 
     async def received(self, count: int = 1) -> None:
         """Wait until so many requests arrived, since the start."""
@@ -120,6 +123,9 @@ class FakeRuntime:
         except FaultError as error:
             status = error.fault.meaning.status
             return whole(status, error_body(received.format, status, error.fault.message))
+        except Exception as error:  # noqa: BLE001 - whatever a script raises: it is raised again by `stop`
+            self._defects.append(error)
+            return whole(500, error_body(received.format, 500, f"the fake's script failed: {type(error).__name__}"))
 
     def _check_key(self, received: Received) -> None:
         given = received.headers.get("x-api-key") or received.headers.get("authorization", "").removeprefix("Bearer ")
@@ -146,7 +152,7 @@ class FakeRuntime:
 
     def _chat(self, received: Received, scripted: Act | None, *, counts: bool) -> list[Step]:
         codec = CODECS[received.format]
-        envelope = codec.peek(received.body)
+        envelope = codec.peek(complete_count(received.body) if counts else received.body)
         request = codec.read_request(envelope)
         try:
             act = received.act = scripted or act_for(request)

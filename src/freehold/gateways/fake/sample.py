@@ -84,13 +84,16 @@ def _resolve(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number(schema: dict[str, Any], *, whole: bool) -> int | float:
+    """The step (or 1), moved between the bounds; a bound that is left out lies one step beyond the other."""
     step = schema.get("multipleOf") or 1
-    low = schema.get("minimum", 0)
-    if "exclusiveMinimum" in schema:
-        low = max(low, schema["exclusiveMinimum"] + (step if whole else step / 2))
-    high = schema.get("maximum", schema.get("exclusiveMaximum", low + step) - (step if "exclusiveMaximum" in schema else 0))
-    value = min(max(low, min(step, high)), max(high, low))
-    if step != 1:
+    inside = step if whole else step / 2
+    lows = [schema["minimum"]] if "minimum" in schema else []
+    lows += [schema["exclusiveMinimum"] + inside] if "exclusiveMinimum" in schema else []
+    highs = [schema["maximum"]] if "maximum" in schema else []
+    highs += [schema["exclusiveMaximum"] - inside] if "exclusiveMaximum" in schema else []
+    value = max([step, *lows])
+    value = min([value, *highs])
+    if "multipleOf" in schema:
         value = -(-value // step) * step
     return int(-(-value // 1)) if whole else value
 

@@ -133,7 +133,9 @@ def _split(text: str, at: int) -> tuple[list[tuple[str, str]], int]:
         close = text.find("]]", end)
         return [(key, text[at:close].partition("=")[2].strip())], close + 2
     inside = text[at:close].strip()
-    if key in {"say", "think", "refuse"}:
+    if key in {"say", "think"}:
+        if "=" not in inside:
+            raise ValueError(f"the fake directive {key} says nothing")
         return [(key, inside.partition("=")[2])], close + 2
     pairs = [word.partition("=") for word in inside.split()]
     return [(name, value) for name, _, value in pairs], close + 2

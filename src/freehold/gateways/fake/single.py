@@ -4,7 +4,7 @@ import base64
 import hashlib
 import math
 import struct
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -18,9 +18,9 @@ class EmbeddingRequest(msgspec.Struct, frozen=True):
     """The fields of an OpenAI embeddings request the fake looks at."""
 
     model: str
-    input: str | list[str] | list[int] | list[list[int]]
+    input: str | list[str | int | list[int]]
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int = DIMENSIONS
+    dimensions: Annotated[int, msgspec.Meta(ge=1, le=4096)] = DIMENSIONS
 
 
 def embed(body: bytes) -> bytes:
@@ -40,7 +40,7 @@ def embed(body: bytes) -> bytes:
     return msgspec.json.encode({"object": "list", "data": data, "model": asked.model, "usage": usage})
 
 
-def _texts(given: str | list[str] | list[int] | list[list[int]]) -> list[str]:
+def _texts(given: str | list[str | int | list[int]]) -> list[str]:
     """One text for each vector; token ids stand as words."""
     if isinstance(given, str):
         return [given]
@@ -76,3 +76,12 @@ def list_models(names: tuple[str, ...]) -> bytes:
     ]
     ends = {"has_more": False, "first_id": names[0] if names else None, "last_id": names[-1] if names else None}
     return msgspec.json.encode({"object": "list", "data": data, **ends})
+
+
+def complete_count(body: bytes) -> bytes:
+    """A count request as a messages request: the same but for `max_tokens`, which a count does not have."""
+    try:
+        top = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return body  # the codec says what is wrong with it
+    return msgspec.json.encode({"max_tokens": 1, **top})
