@@ -58,8 +58,12 @@ class SseSplitter:
         if self._held:
             return self._feed_behind_held(data)
         has_cr = data.find(_CR) >= 0
-        if not has_cr and data.find(_LF) == len(data) - 2 and data.endswith(b"\n\n") and data.startswith(b"data: "):
-            return [SseEvent(b"", data[6:-2], data)]  # one event of one line in one piece: what runtimes mostly send
+        if not has_cr and data.endswith(b"\n\n"):  # one event of one or two lines in one piece: what runtimes mostly send
+            line_end, last = data.find(_LF), len(data) - 2
+            if line_end == last and data.startswith(b"data: "):
+                return [SseEvent(b"", data[6:last], data)]
+            if _is_named(data, line_end) and data.find(_LF, line_end + 1) == last:
+                return [SseEvent(data[7:line_end], data[line_end + 7 : last], data)]
         return self._split_any(data) if has_cr else self._split_plain(data)
 
     def end(self) -> list[SseEvent]:
@@ -123,10 +127,18 @@ class SseSplitter:
         return events
 
 
+def _is_named(block: bytes, line_end: int) -> bool:
+    """Whether the first line, which ends there, names the event and the second one is its data."""
+    return line_end > 0 and block.startswith(b"data: ", line_end + 1) and block.startswith(b"event: ")
+
+
 def _read_block(block: bytes, raw: bytes) -> SseEvent:
     """An event from its lines."""
     if block.startswith(b"data: ") and block.find(_LF) < 0 and block.find(_CR) < 0:
         return SseEvent(b"", block[6:], raw)
+    line_end = block.find(_LF)
+    if _is_named(block, line_end) and block.find(_LF, line_end + 1) < 0 and block.find(_CR) < 0:
+        return SseEvent(block[7:line_end], block[line_end + 7 :], raw)
     name = b""
     data: list[bytes] = []
     for line in _LINE.split(block.removeprefix(_BOM)):
