@@ -3,6 +3,8 @@
 Promised: no call waits or fails. Not done here: making the records (whoever runs the request), reading (`queries`).
 """
 
+from collections.abc import Callable
+
 from freehold.record import AttemptRecord, DecisionRecord, RequestRecord
 from freehold.storage.rows import PolicyRecord
 from freehold.storage.writer import Writer
@@ -11,10 +13,10 @@ from freehold.storage.writer import Writer
 class Ledger:
     """Takes records of decisions, attempts and finished requests."""
 
-    def __init__(self, writer: Writer) -> None:
-        """Write through `writer`, which whoever made it starts and closes."""
+    def __init__(self, writer: Writer, now_ms: Callable[[], int]) -> None:
+        """Write through `writer`, which whoever made it starts and closes; `now_ms` dates the first use of a policy."""
         self._put = writer.put
-        self._now_ms = writer.now_ms
+        self._now_ms = now_ms
 
     def decided(self, record: DecisionRecord) -> None:
         """A request was decided, whatever comes of it."""

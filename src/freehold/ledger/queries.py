@@ -87,6 +87,8 @@ def recent(
             wanted = wanted.where(column == value)
     wanted = wanted.order_by(requests.c.at_ms.desc(), requests.c.request_id.desc()).limit(limit)
     with _reading(engine) as connection:
+        if connection is None:
+            return []
         return [request_record(cells) for cells in _cells(connection, wanted)]
 
 
@@ -96,8 +98,8 @@ def request(engine: Engine, request_id: str) -> RequestDetail | None:
     Raises AmbiguousIdError where several begin so.
     """
     with _reading(engine) as connection:
-        found = _whole_id(connection, request_id)
-        if found is None:
+        found = None if connection is None else _whole_id(connection, request_id)
+        if connection is None or found is None:
             return None
         finals = _cells(connection, select(requests).where(requests.c.request_id == found))
         decided = _cells(connection, select(decisions).where(decisions.c.request_id == found))
@@ -116,12 +118,16 @@ def request(engine: Engine, request_id: str) -> RequestDetail | None:
 def policy_source(engine: Engine, version: str) -> str | None:
     """JSON of the policy of this version, where it ever decided something here."""
     with _reading(engine) as connection:
+        if connection is None:
+            return None
         return connection.execute(select(policies.c.source).where(policies.c.version == version)).scalar()
 
 
 def follow(engine: Engine, after: Place | None = None, *, limit: int = 1000) -> tuple[list[RequestView], Place]:
     """What was written since `after`, oldest first, each request once; and how far that read. None: from now on."""
     with _reading(engine) as connection:
+        if connection is None:
+            return [], after or Place(0)
         if after is None:
             newest = connection.execute(select(func.max(requests.c.written_ms))).scalar() or 0
             return [], Place(newest, frozenset(name for name, _ in _written_since(connection, newest - _OVERLAP_MS)))
@@ -159,9 +165,13 @@ def _whole_id(connection: Connection, asked: str) -> str | None:
 
 
 @contextmanager
-def _reading(engine: Engine) -> Iterator[Connection]:
-    """A connection that sees one moment of a store this code can read."""
-    judge(read_version(engine), engine.url.render_as_string(hide_password=True))
+def _reading(engine: Engine) -> Iterator[Connection | None]:
+    """A connection that sees one moment of a store this code can read. None: it has no tables yet."""
+    version = read_version(engine)
+    judge(version, engine.url.render_as_string(hide_password=True))
+    if version is None:
+        yield None
+        return
     try:
         with engine.begin() as connection:
             yield connection

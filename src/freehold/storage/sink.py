@@ -28,7 +28,7 @@ _REPEATABLE: frozenset[RowKind] = frozenset({"policies"})
 _LARGEST = 2**63 - 1
 _REFUSALS = (
     *(IntegrityError, DataError, ProgrammingError, InterfaceError, NotSupportedError),
-    *(OverflowError, UnicodeError, AttributeError, TypeError, ValueError),
+    *(OverflowError, UnicodeError, AttributeError, KeyError, TypeError, ValueError),
 )
 """What says that a row is at fault, not the database: by the driver, or on the way to it."""
 

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
@@ -27,6 +27,8 @@ _Queued = tuple[RowKind, Record]
 _IDLE_CHECK_S = 1.0
 """How often an idle thread looks whether its process is ending without a call of `close`."""
 _FORSAKEN_S = 5.0
+_YIELD_ROWS = 256
+_YIELD_S = 50e-6
 _LOOKS = 4
 """Looks at the queue while a batch comes together."""
 
@@ -96,6 +98,7 @@ class Writer:
         self._in_hand: list[_Queued] = []
         self._waiters: list[threading.Event] = []
         self._wake, self._hurry, self._closing = threading.Event(), threading.Event(), threading.Event()
+        self._yields_at = _YIELD_ROWS * 2
         self._is_idle = self._is_closed = self._is_failing = False
         self._may_have_journal = True
         self._gives_up_s = float("inf")
@@ -109,10 +112,13 @@ class Writer:
         self._thread.start()
 
     def put(self, kind: RowKind, record: Record) -> None:
-        """Queue a record; it is written within `linger_s` or so. Never waits and never fails."""
-        self._queue.append((kind, record))
+        """Queue a record; it is written within `linger_s` or so. Never fails, never waits for the database."""
+        queue = self._queue
+        queue.append((kind, record))
         if self._is_idle:
             self._rouse()
+        elif len(queue) >= self._yields_at:
+            self._yield()
 
     @property
     def queued(self) -> int:
@@ -154,6 +160,15 @@ class Writer:
         else:
             self._is_idle = False
             self._wake.set()
+
+    def _yield(self) -> None:
+        """Let the writer's thread have the interpreter once.
+
+        A busy event loop lets go of the interpreter lock often, and so briefly that a thread on another core never
+        wakes in time to take it (and never waits long enough to ask for it): without this, the queue only grows.
+        """
+        self._yields_at = len(self._queue) + _YIELD_ROWS
+        sleep(_YIELD_S)
 
     def _run(self) -> None:
         self._wake.wait(self._bounds.warm_after_s)
@@ -215,6 +230,7 @@ class Writer:
                 self._waiters.append(queued)
                 break
             self._in_hand.append(queued)
+        self._yields_at = _YIELD_ROWS * 2
 
     def _write_in_hand(self) -> None:
         """Write what is in hand, however often that takes; or spill it."""

@@ -53,7 +53,9 @@ class Log:
         if _RANKS[level] < self._least:
             return
         try:
-            line = self._format(self._now_ms(), level, event, {name: safe_value(name, value) for name, value in fields.items()})
+            line = self._format(
+                self._now_ms(), level, event, {safe_text(name): safe_value(name, value) for name, value in fields.items()}
+            )
             with self._one_at_a_time:
                 self._write(line)
         except (OSError, ValueError):

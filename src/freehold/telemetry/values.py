@@ -13,6 +13,8 @@ from freehold.secret import Secret
 MASK = "***"
 LONGEST = 500
 """Characters of one text; the rest is counted."""
+_LONGEST_KEY = 512
+"""Looked at behind the cut, so that a key across it is seen as one."""
 _MOST_ITEMS = 20
 
 Safe = str | int | float | bool | list["Safe"] | dict[str, "Safe"] | None
@@ -40,8 +42,10 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u
 
 def safe_text(text: str) -> str:
     """The text on one line, without keys and control characters, shortened."""
-    shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text) - LONGEST} more)"
-    return _UNPRINTABLE.sub(_escaped, _KEYS.sub(MASK, shown))
+    shown = _KEYS.sub(MASK, text[: LONGEST + _LONGEST_KEY])
+    if len(text) > LONGEST:
+        shown = f"{shown[:LONGEST]}... ({len(text) - LONGEST} more)"
+    return _UNPRINTABLE.sub(_escaped, shown)
 
 
 def safe_value(name: str, value: object) -> Safe:

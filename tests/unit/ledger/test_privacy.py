@@ -1,0 +1,59 @@
+"""No column of the ledger can carry a prompt or an answer: every field of every record is accounted for here."""
+
+import msgspec
+
+from freehold.features import Caller, Features
+from freehold.record import AttemptRecord, DecisionRecord, PlannedStep, Rejected, RequestRecord, Verdict
+from freehold.routing.situation import Health, Situation
+from freehold.storage.schema import metadata
+
+# What a text field holds. A new field must be put here by someone who has looked at what goes in.
+IDS = {"request_id", "attempt_id", "session", "sticky", "policy_version", "fingerprint", "version"}
+NAMES = {
+    *("caller_key", "caller_user", "caller_team", "key", "user", "team"),
+    *("deployment", "runtime", "asked_model", "sent_model", "answered_model", "agent", "rule", "check"),
+}
+WORDS_OF_A_LIST = {
+    *("operation", "wire_format", "task", "label", "ceiling", "request_class", "outcome", "fault", "cost_basis"),
+    *("egress", "mode", "end", "edits", "basis", "state"),
+}
+WORDS_OF_OURS = {"reason", "task_reason", "fault_message", "detail", "situation"}
+HEADERS_OF_THE_CALLER = {"hints"}
+NO_TEXT = {
+    *("at_ms", "started_ms", "first_content_ms", "duration_ms", "overhead_ms", "now_ms", "hour", "seed"),
+    *("number", "status", "attempts", "stream", "prompt_tokens_counted", "cost_nano_usd", "poor", "windows"),
+    *("prompt_tokens", "prompt_tokens_exact", "max_tokens", "messages", "tools", "images", "schema", "logprobs", "choices"),
+}
+PARTS = {"features", "steps", "rejected", "verdicts", "usage", "caller", "health", "down"}
+ACCOUNTED = IDS | NAMES | WORDS_OF_A_LIST | WORDS_OF_OURS | HEADERS_OF_THE_CALLER | NO_TEXT | PARTS
+
+
+def test_every_field_of_a_record_is_accounted_for() -> None:
+    structs: list[type[msgspec.Struct]] = [
+        *(RequestRecord, AttemptRecord, DecisionRecord, PlannedStep, Rejected, Verdict),
+        *(Features, Caller, Situation, Health),
+    ]
+    fields = {name for struct in structs for name in struct.__struct_fields__}
+    assert fields - ACCOUNTED == set()
+
+
+def test_what_counts_messages_is_a_number_and_not_the_messages() -> None:
+    types = {field.name: field.type for field in msgspec.structs.fields(Features)}
+    for name in ("messages", "tools", "images", "choices", "prompt_tokens"):
+        assert types[name] is int
+    for name in ("schema", "logprobs", "stream"):
+        assert types[name] is bool
+
+
+def test_no_table_has_a_column_that_no_record_has() -> None:
+    ours = {
+        "written_ms",
+        "input_tokens",
+        "output_tokens",
+        "cached_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+        "usage_basis",
+    }
+    for table in ("requests", "attempts", "decisions"):
+        assert set(metadata.tables[table].columns.keys()) - ACCOUNTED - ours == set()
