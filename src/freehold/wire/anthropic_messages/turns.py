@@ -86,7 +86,7 @@ def write_turns(messages: tuple[Message, ...]) -> Turns:
     ids = _Ids()
     system: list[Content] = []
     for index, message in enumerate(messages[:first]):
-        system += _system_content(message, f"messages[{index}]")
+        system += _system_content(message, f"messages[{index}]", ids)
     turns: list[_Turn] = []
     for index, message in enumerate(messages[first:], first):
         role = "assistant" if message.role == "assistant" else "user"
@@ -105,12 +105,12 @@ def write_turns(messages: tuple[Message, ...]) -> Turns:
     return Turns(system, [turn.written() for turn in turns], _can_think(turns))
 
 
-def _system_content(message: Message, at: str) -> list[Content]:
+def _system_content(message: Message, at: str, ids: _Ids) -> list[Content]:
     content: list[Content] = []
     for index, part in enumerate(message.parts):
-        if not isinstance(part, TextPart):
+        if not isinstance(part, TextPart | Opaque):
             raise unsupported(f"{at}.content[{index}]", "a system message holds text only")
-        content += _text(part)
+        content += _content(part, f"{at}.content[{index}]", ids)
     return content
 
 
