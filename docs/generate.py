@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config_reference import built_in, quirks, section
+from ledger_reference import tables
 from typer.main import get_command
 
 from freehold.cli import app
@@ -54,6 +55,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "rules": lambda: section("rules"),
     "quirks": quirks,
     "built-in": built_in,
+    "tables": tables,
 }
 MARK = re.compile(r"<!-- generated: (?P<name>[a-z_-]+) -->\n.*?<!-- end -->", re.DOTALL)
 

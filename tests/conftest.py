@@ -1,15 +1,14 @@
 """Shared by all tests: a guard that lets them reach loopback only, and loud words on what could not be run."""
 
-import asyncio
 import ipaddress
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 IN_CI = os.environ.get("CI") == "true"
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -50,11 +49,6 @@ def _only_loopback() -> Iterator[None]:
     patch.undo()
 
 
-@pytest.fixture(scope="session")
-def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:
     """The loop the server really runs on."""
-    if sys.platform == "win32":
-        return asyncio.DefaultEventLoopPolicy()
-    import uvloop
-
-    return uvloop.EventLoopPolicy()
+    return {"uvloop": uvloop.new_event_loop}

@@ -19,7 +19,9 @@ def source_files() -> list[Path]:
 
 
 def top_level_names() -> set[str]:
-    names = {path.stem for path in SOURCE.glob("*.py")} | {path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists()}
+    names = {path.stem for path in SOURCE.glob("*.py")} | {
+        path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists()
+    }
     return names - {"__init__", "__main__"}
 
 
@@ -63,6 +65,10 @@ def test_no_path_of_a_machine_and_no_registry_host_in_the_tree() -> None:
     forbidden = re.compile(r"/work/|/root/|pypi\.org|registry\.npmjs|files\.pythonhosted|deb\.debian")
     skipped = {".venv", ".git", "results", ".peers", "__pycache__", ".mypy_cache", ".ruff_cache", ".hypothesis"}
     for path in REPOSITORY.rglob("*"):
-        if path.is_file() and not skipped & set(path.parts) and path.suffix in {".py", ".md", ".toml", ".txt", ".sh", ".c", ".json", ""}:
+        if (
+            path.is_file()
+            and not skipped & set(path.parts)
+            and path.suffix in {".py", ".md", ".toml", ".txt", ".sh", ".c", ".json", ""}
+        ):
             found = forbidden.search(path.read_text(errors="replace"))
             assert found is None or path == Path(__file__), f"{path}: {found and found.group()}"

@@ -69,19 +69,19 @@ async def test_openai_client_sees_usage_when_it_asks(serve: Serve, fake: FakeRun
 async def test_anthropic_client_chats_whole(serve: Serve, fake: FakeRuntime, speaks: str) -> None:
     served = await serve(config(fake, speaks))
     reply = await served.anthropic().messages.create(
-        model="claude-sonnet-4-5", max_tokens=200, messages=[{"role": "user", "content": "[[fake: say=hello there]]"}]
+        model="claude-x", max_tokens=200, messages=[{"role": "user", "content": "[[fake: say=hello there]]"}]
     )
     assert reply.content[0].type == "text"
     assert reply.content[0].text == "hello there"
     assert reply.stop_reason == "end_turn"
-    assert reply.model == "claude-sonnet-4-5"
+    assert reply.model == "claude-x"
     assert reply.usage.output_tokens > 0
 
 
 async def test_anthropic_client_chats_streamed(serve: Serve, fake: FakeRuntime, speaks: str) -> None:
     served = await serve(config(fake, speaks))
     async with served.anthropic().messages.stream(
-        model="claude-sonnet-4-5[1m]",
+        model="claude-x[1m]",
         max_tokens=200,
         system="Be short.",
         messages=[{"role": "user", "content": "[[fake: say=hello streamed world]]"}],
@@ -89,7 +89,7 @@ async def test_anthropic_client_chats_streamed(serve: Serve, fake: FakeRuntime, 
         text = "".join([piece async for piece in stream.text_stream])
         final = await stream.get_final_message()
     assert text == "hello streamed world"
-    assert final.model == "claude-sonnet-4-5[1m]"
+    assert final.model == "claude-x[1m]"
     assert final.stop_reason == "end_turn"
 
 

@@ -33,9 +33,9 @@ async def test_a_stranger_gets_real_answers_through_both_clients(served: Served)
     assert whole.usage.completion_tokens > 0
     stream = await openai.chat.completions.create(model="auto", messages=CAPITAL, temperature=0, max_tokens=30, stream=True)
     assert "Paris" in "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
-    message = await anthropic.messages.create(model="claude-haiku-4-5", max_tokens=30, temperature=0, messages=CAPITAL)
+    message = await anthropic.messages.create(model="claude-haiku", max_tokens=30, temperature=0, messages=CAPITAL)
     assert "Paris" in message.content[0].text  # type: ignore[union-attr]
-    async with anthropic.messages.stream(model="claude-haiku-4-5", max_tokens=30, temperature=0, messages=CAPITAL) as events:
+    async with anthropic.messages.stream(model="claude-haiku", max_tokens=30, temperature=0, messages=CAPITAL) as events:
         assert "Paris" in "".join([text async for text in events.text_stream])
     rows = served.rows()
     assert {row.deployment for row in rows} == {"embedded/smollm2-135m-instruct"}
@@ -137,7 +137,7 @@ async def test_kill_9_of_the_engine_is_a_clear_fault_and_it_comes_back(served: S
     stream = await served.openai().chat.completions.create(
         model="auto", messages=[{"role": "user", "content": "Count to one thousand."}], stream=True, max_tokens=2000
     )
-    with pytest.raises(Exception, match="ended before|connection") as told:
+    with pytest.raises(Exception, match="closed|reset|ended") as told:
         async for _ in stream:
             if pid is not None:
                 os.kill(pid, signal.SIGKILL)

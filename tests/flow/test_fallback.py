@@ -134,12 +134,12 @@ async def test_a_break_after_content_ends_in_a_typed_error_event(
     served = await serve(two(first, fake))
     pieces: list[str] = []
     if wire_format == "openai":
-        with pytest.raises(Exception, match="ended before") as told:
+        with pytest.raises(Exception, match="closed the connection") as told:
             async for chunk in await served.openai().chat.completions.create(model="auto", messages=HI, stream=True):
                 pieces.append(chunk.choices[0].delta.content or "")
         assert type(told.value).__name__ == "APIError"
     else:
-        with pytest.raises(Exception, match="ended before") as told:
+        with pytest.raises(Exception, match="closed the connection") as told:
             async with served.anthropic().messages.stream(model="auto", max_tokens=99, messages=HI) as stream:
                 pieces.extend([text async for text in stream.text_stream])
         assert type(told.value).__name__ == "APIStatusError"
@@ -154,7 +154,7 @@ async def test_a_break_after_content_ends_in_a_typed_error_event(
 async def test_silence_after_content_ends_in_an_error_event(serve: Serve, failing: Any, fake: FakeRuntime) -> None:
     first = await failing(Act(say="one two three four", stall="mid"))
     served = await serve(two(first, fake, chunk_timeout_s="0.2"))
-    with pytest.raises(Exception, match="silent|deadline|time") as told:
+    with pytest.raises(Exception, match="did not answer within") as told:
         async for _ in await served.openai().chat.completions.create(model="auto", messages=HI, stream=True):
             pass
     assert type(told.value).__name__ == "APIError"

@@ -1,6 +1,5 @@
 """Starts the whole gateway on a real socket, and writes configuration for it."""
 
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,14 +7,14 @@ from typing import Any
 
 import anthropic
 import openai
-from freehold.telemetry.log import Log
 
 from freehold.config import read_config
 from freehold.gateways.fake import FakeRuntime
 from freehold.ledger import queries
-from freehold.server.app import App
+from freehold.server.app import App, wall_ms
 from freehold.server.listener import Listener
 from freehold.storage.engine import open_engine
+from freehold.telemetry.log import open_log
 
 NO_ENGINE = "[defaults]\nembedded = false\n"
 Serve = Callable[..., Any]
@@ -27,12 +26,17 @@ class Served:
     def __init__(self, app: App, port: int) -> None:
         self.app = app
         self.url = f"http://127.0.0.1:{port}"
+        self.clients: list[Any] = []
 
     def openai(self, **options: Any) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="any", **({"max_retries": 0, "timeout": 60} | options))
+        client = openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="any", **({"max_retries": 0, "timeout": 60} | options))
+        self.clients.append(client)
+        return client
 
     def anthropic(self, **options: Any) -> anthropic.AsyncAnthropic:
-        return anthropic.AsyncAnthropic(base_url=self.url, api_key="any", **({"max_retries": 0, "timeout": 60} | options))
+        client = anthropic.AsyncAnthropic(base_url=self.url, api_key="any", **({"max_retries": 0, "timeout": 60} | options))
+        self.clients.append(client)
+        return client
 
     def last(self, count: int = 1) -> Any:
         """The newest request as the ledger has it, once everything queued is written."""
@@ -56,13 +60,16 @@ class Served:
 @asynccontextmanager
 async def running(text: str, environ: dict[str, str], home: Path) -> AsyncIterator[Served]:
     config = read_config(text, {"HOME": str(home), "FREEHOLD_HOME": str(home), **environ}, None)
-    app = App(config, Log(sys.stderr, level="warning", form="text"))
+    app = App(config, open_log(now_ms=wall_ms, level="warning"))
     listener = Listener(app.gateway, host="127.0.0.1", port=0, drain_s=5, takes_signals=False)
     port = await listener.start()
     app.open_door("127.0.0.1", port)
+    served = Served(app, port)
     try:
-        yield Served(app, port)
+        yield served
     finally:
+        for client in served.clients:
+            await client.close()
         await listener.stop()
 
 

@@ -69,11 +69,11 @@ async def _gateway(config: Config) -> AsyncIterator[GatewayClient]:
     finally:
         await client.close()
     from freehold.cli.serving import ready_engines
-    from freehold.server.app import App
+    from freehold.server.app import App, wall_ms
     from freehold.server.listener import Listener
-    from freehold.telemetry.log import Log
+    from freehold.telemetry.log import open_log
 
-    app = App(config, Log(sys.stderr, level="warning", form="text"))
+    app = App(config, open_log(now_ms=wall_ms, level="warning"))
     listener = Listener(app.gateway, host="127.0.0.1", port=0, drain_s=1.0, takes_signals=False)
     port = await listener.start()
     app.open_door("127.0.0.1", port)

@@ -11,7 +11,6 @@ from freehold.cli.setup import open_ledger
 from freehold.record import Outcome, RequestRecord
 
 POLL_S = 0.5
-COLUMNS = ("when", "request", "asked", "task", "served by", "outcome", "tokens in/out", "ms", "cost", "why")
 
 
 def log(
@@ -30,7 +29,9 @@ def log(
         if as_json:
             show.print_json(rows)
         else:
-            show.table("requests", COLUMNS, [line_of(row) for row in rows])
+            _print_lines(rows, as_json=False)
+            if not rows:
+                print("no requests")
         return
     _print_lines(rows, as_json=as_json)
     _, place = queries.follow(engine)
@@ -46,25 +47,18 @@ def _print_lines(rows: Iterable[RequestRecord], *, as_json: bool) -> None:
         if as_json:
             show.print_json_line(row)
         else:
-            print("  ".join(show.plain(cell) for cell in line_of(row)), flush=True)
+            print(show.plain(line_of(row)), flush=True)
 
 
-def line_of(row: RequestRecord) -> tuple[str, ...]:
-    """One request as table cells."""
+def line_of(row: RequestRecord) -> str:
+    """One request in two lines: what happened, and why there."""
     when = datetime.fromtimestamp(row.at_ms / 1000, UTC).astimezone().strftime("%m-%d %H:%M:%S")
-    tokens = f"{row.usage.input_tokens}/{row.usage.output_tokens}" if row.usage else f"~{row.prompt_tokens_counted}/-"
-    outcome = row.outcome if row.fault is None else f"{row.outcome}: {row.fault}"
+    tokens = f"{row.usage.input_tokens} in {row.usage.output_tokens} out" if row.usage else f"~{row.prompt_tokens_counted} in"
+    outcome = row.outcome if row.fault is None else f"{row.outcome} ({row.fault})"
+    where = f"{row.deployment} [{row.egress}]" if row.deployment else "nobody"
     return (
-        when,
-        row.request_id,
-        row.asked_model,
-        row.task,
-        f"{row.deployment} ({row.egress})" if row.deployment else "-",
-        outcome,
-        tokens,
-        f"{row.duration_ms:.0f}",
-        cost_of(row.cost_nano_usd, row.cost_basis),
-        row.reason,
+        f"{when}  {row.request_id}  {row.asked_model or '?'} -> {where}  {outcome}\n"
+        f"                {row.task or row.operation}, {tokens}, {row.duration_ms:.0f} ms, {cost_of(row.cost_nano_usd, row.cost_basis)}: {row.reason}"
     )
 
 

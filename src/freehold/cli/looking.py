@@ -67,7 +67,7 @@ def runtimes(path: Path | None, *, as_json: bool) -> None:
                 str(row["egress"]),
                 str(row["where"]),
                 f"{row['state']} {row['detail']}".strip(),
-                ", ".join(row["deployments"]),  # type: ignore[arg-type]  # a list of texts, made above
+                ", ".join(row["deployments"]),
             )
             for row in rows
         ],

@@ -9,19 +9,20 @@ import uvloop
 from freehold.cli import show
 from freehold.cli.setup import load_config
 from freehold.config import Config
-from freehold.server.app import App
+from freehold.server.app import App, wall_ms
 from freehold.server.demo import Demo, with_demo
 from freehold.server.listener import Listener
 from freehold.storage.store import StoreError
-from freehold.telemetry.log import Log, adopt_stdlib
+from freehold.telemetry.log import Log, open_log
+from freehold.telemetry.stdlib import route_stdlib
 
 
 def serve(path: Path | None, *, host: str | None, port: int | None, demo: bool) -> None:
     """Serve until a signal says stop."""
     config = load_config(path)
     settings = config.settings
-    log = Log(sys.stderr, level=settings.log.level, form=settings.log.format)
-    adopt_stdlib(log)
+    log = open_log(now_ms=wall_ms, level=settings.log.level, form="json" if settings.log.format == "json" else "human")
+    route_stdlib(log)
     for warning in config.warnings:
         log.event("config.warning", level="warning", text=warning)
     where = (host or settings.server.host, settings.server.port if port is None else port)

@@ -7,6 +7,7 @@ if all were well.
 from typing import Protocol
 
 from freehold.dispatch.attempt import Attempt
+from freehold.dispatch.chat_attempt import ChatAttempt
 from freehold.fault import Fault, FaultError
 from freehold.record import Verdict
 from freehold.runtime import Placed
@@ -41,20 +42,14 @@ class Answer:
         self.attempt.end("escalated")
 
 
-class Rest(Protocol):
-    """What is still to come of a stream."""
-
-    async def more(self) -> bytes:
-        """The client's next bytes; b"" at the end."""
-
-
 class StreamAnswer(Answer):
     """A stream: `body` holds what is ready, `more` gives the rest."""
 
-    __slots__ = ("_is_over", "_next", "fault", "pipe")
+    __slots__ = ("_chat", "_is_over", "fault", "pipe")
 
-    def __init__(self, attempt: Attempt, body: bytes, pipe: "LivePipe | None", verdicts: tuple[Verdict, ...] = ()) -> None:
+    def __init__(self, attempt: ChatAttempt, body: bytes, pipe: "LivePipe | None", verdicts: tuple[Verdict, ...] = ()) -> None:
         super().__init__(attempt, body, verdicts)
+        self._chat = attempt.chat
         self.pipe = pipe
         self.fault: Fault | None = None
         """Set when the stream broke after content; the error event is then part of what `more` gave."""
@@ -81,7 +76,7 @@ class StreamAnswer(Answer):
                 self._is_over = True
                 self.fault = error.fault
                 self.attempt.end("cut", error.fault)
-                return self.attempt.flight.codec.writer(self.attempt.flight.asked).fault(error.fault)
+                return self._chat.codec.writer(self._chat.asked).fault(error.fault)
             if self._is_over:
                 self.attempt.end("served")
             if out:

@@ -1,33 +1,28 @@
-"""One try at one deployment: build the request, send it, read the head, write down how it ended.
+"""One try at one deployment: send a call, read its answer under the deadlines that hold, write down how it ended.
 
 An attempt ends exactly once, with one record, whatever happens to it. Time spent waiting for the upstream is
 added to the flight, so that what remains of a request's duration is our own overhead.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Literal, Protocol
 
 import msgspec
 
-from freehold.chat import Reply, Usage
+from freehold.chat import Usage
 from freehold.costs.price import price
 from freehold.dispatch.flight import Flight
-from freehold.dispatch.mend import mend, needs_mending
-from freehold.dispatch.reach import Headers, Reach, Reaches
+from freehold.dispatch.reach import Headers, Reaches
 from freehold.fault import Fault, FaultError, Kind, faulty
-from freehold.fit.context import fits
 from freehold.gateways.http import Call, Exchange, Upstreams
 from freehold.ledger import Ledger
 from freehold.limits.breaker import Breakers
 from freehold.record import AttemptEnd, AttemptRecord, Verdict
-from freehold.routing.plan import Hold, Step
-from freehold.wire.codec import Codec, Sent, Tap
-from freehold.wire.formats import CODECS
+from freehold.routing.plan import Step
+from freehold.wire.codec import Tap
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 MAX_FAULT_BYTES = 256 * 1024
-PASSED_ON_HEADERS = ("anthropic-beta", "anthropic-version", "openai-beta", "idempotency-key")
-"""Client headers that change what the upstream does, passed on in a relay only."""
 
 
 class Means(msgspec.Struct, frozen=True):
@@ -45,13 +40,23 @@ class Means(msgspec.Struct, frozen=True):
     """Tokens really served, by deployment id, where an engine told."""
 
 
-class Attempt:
-    """One try. `open` sends it; afterwards `exchange` is at the reply's body."""
+class FaultReader(Protocol):
+    """The part of a codec that reads an upstream's error answer."""
 
-    def __init__(self, means: Means, flight: Flight, step: Step, hold: Hold) -> None:
-        self._means = means
+    def __call__(self, status: int, headers: Mapping[str, str], body: bytes) -> Fault:
+        """As `wire.codec.Codec.read_fault`."""
+
+
+class Attempt:
+    """One try. After `send` the exchange is at the reply's body."""
+
+    def __init__(self, means: Means, flight: Flight, step: Step, *, is_relay: bool, streams: bool) -> None:
+        self.means = means
         self.flight = flight
         self.step = step
+        self.is_relay = is_relay
+        self.streams = streams
+        """The upstream was asked for a stream."""
         flight.tries += 1
         self.number = flight.tries
         self.started_s = means.now()
@@ -60,19 +65,8 @@ class Attempt:
         self.first_content_s: float | None = None
         self.verdicts: tuple[Verdict, ...] = ()
         self.status: int | None = None
-        self._ended = False
-        placed = step.placed
-        quirks = placed.deployment.quirks or placed.runtime.quirks
-        self.quirks = frozenset((*placed.deployment.quirks, *placed.runtime.quirks)) if quirks else frozenset[str]()
-        self.is_relay = (
-            hold == "none" and flight.codec.FORMAT in placed.runtime.formats and not needs_mending(flight, self.quirks)
-        )
-        self.upstream_codec: Codec = flight.codec if self.is_relay else CODECS[self._translated_format()]
         self._exchange: Exchange | None = None
-
-    def _translated_format(self) -> Any:
-        formats = self.step.placed.runtime.formats
-        return self.flight.codec.FORMAT if self.flight.codec.FORMAT in formats else formats[0]
+        self._ended = False
 
     @property
     def exchange(self) -> Exchange:
@@ -80,64 +74,30 @@ class Attempt:
         assert self._exchange is not None
         return self._exchange
 
-    async def open(self) -> None:
+    async def send(self, path: str, headers: Headers, body: bytes, read_fault: FaultReader) -> None:
         """Send the request and read the reply's head. Raises FaultError; a status >= 300 is one."""
         placed, runtime = self.step.placed, self.step.placed.runtime
-        reach = self._means.reaches.find(runtime.name)
-        body, edits = self._body()
-        self.tap.edits.update(edits)
-        streams = self.flight.envelope.stream
         call = Call(
-            address=reach.address,
-            path=self.upstream_codec.PATH,
-            headers=self._headers(reach),
+            address=self.means.reaches.find(runtime.name).address,
+            path=path,
+            headers=headers,
             body=body,
             egress=placed.egress,
             ceiling=self.flight.plan.ceiling,
             connect_timeout_s=runtime.connect_timeout_s,
-            head_timeout_s=runtime.first_content_timeout_s if streams else runtime.total_timeout_s,
+            head_timeout_s=runtime.first_content_timeout_s if self.streams else runtime.total_timeout_s,
             max_connections=runtime.max_connections,
         )
-        before_s = self._means.now()
+        before_s = self.means.now()
         try:
-            self._exchange = exchange = await self._means.upstreams.open(call)
+            self._exchange = exchange = await self.means.upstreams.open(call)
         finally:
-            self.flight.waited_s += self._means.now() - before_s
+            self.flight.waited_s += self.means.now() - before_s
         self.status = exchange.status
         if exchange.status >= 300:
-            raise FaultError(await self._read_fault(exchange))
+            raise FaultError(await self._read_fault(exchange, read_fault))
 
-    def _body(self) -> tuple[bytes, tuple[Any, ...]]:
-        sent = Sent(
-            model=self.step.placed.deployment.served_as,
-            max_tokens_ceiling=self._answer_ceiling(),
-            quirks=self.quirks,
-        )
-        if self.is_relay:
-            return self.upstream_codec.relay_request(self.flight.envelope, sent)
-        return self.upstream_codec.write_request(mend(self.flight.request(), self.quirks), sent), ()
-
-    def _answer_ceiling(self) -> int | None:
-        """The longest answer that still fits the window really served; None: nothing to clamp."""
-        placed, features = self.step.placed, self.flight.features
-        window = self._means.windows.get(placed.id, placed.deployment.abilities.context)
-        longest = placed.deployment.abilities.max_output
-        if window is None:
-            return longest
-        room = fits(features.prompt_tokens, features.prompt_tokens_exact, features.max_tokens, window).answer_tokens
-        if room is None or longest is None:
-            return room if longest is None else longest
-        return min(room, longest)
-
-    def _headers(self, reach: Reach) -> Headers:
-        headers: list[tuple[str, str]] = [("content-type", "application/json")]
-        given = self.flight.headers
-        passed = [name for name in PASSED_ON_HEADERS if name in given] if self.is_relay else []
-        headers += [(name, given[name]) for name in passed]
-        headers += [pair for pair in reach.credentials(self.upstream_codec.FORMAT) if pair[0] not in passed]
-        return tuple(headers)
-
-    async def _read_fault(self, exchange: Exchange) -> Fault:
+    async def _read_fault(self, exchange: Exchange, read_fault: FaultReader) -> Fault:
         exchange.arm(10.0, Kind.FIRST_CONTENT_TIMEOUT)
         if exchange.status < 400:
             exchange.abort()
@@ -147,31 +107,31 @@ class Attempt:
                 status=exchange.status,
             )
         body = await exchange.read(MAX_FAULT_BYTES)
-        return self.upstream_codec.read_fault(exchange.status, exchange.headers, body)
+        return read_fault(exchange.status, exchange.headers, body)
 
     async def chunk(self) -> bytes:
         """The upstream's next bytes, b"" at its end, under the deadline that holds at this point."""
         self._arm()
-        before_s = self._means.now()
+        before_s = self.means.now()
         try:
             return await self.exchange.chunk()
         finally:
-            self.flight.waited_s += self._means.now() - before_s
+            self.flight.waited_s += self.means.now() - before_s
 
-    async def whole(self) -> bytes:
+    async def whole(self, limit_bytes: int = MAX_REPLY_BYTES) -> bytes:
         """The upstream's whole body."""
         self._arm()
-        before_s = self._means.now()
+        before_s = self.means.now()
         try:
-            return await self.exchange.read(MAX_REPLY_BYTES)
+            return await self.exchange.read(limit_bytes)
         finally:
-            self.flight.waited_s += self._means.now() - before_s
+            self.flight.waited_s += self.means.now() - before_s
 
     def _arm(self) -> None:
         runtime = self.step.placed.runtime
-        spent_s = self._means.now() - self.started_s
+        spent_s = self.means.now() - self.started_s
         total_left_s = runtime.total_timeout_s - spent_s
-        if not self.flight.envelope.stream:
+        if not self.streams:
             left_s, kind = total_left_s, Kind.TOTAL_TIMEOUT
         elif self.tap.content:
             left_s, kind = runtime.chunk_timeout_s, Kind.CHUNK_TIMEOUT
@@ -187,7 +147,7 @@ class Attempt:
 
     def content_began(self) -> None:
         """The first content is ready to go out."""
-        self.first_content_s = self._means.now()
+        self.first_content_s = self.means.now()
         if self.flight.first_content_s is None:
             self.flight.first_content_s = self.first_content_s
 
@@ -203,7 +163,7 @@ class Attempt:
         self._ended = True
         if how not in {"served", "escalated"}:
             self.abort()
-        seconds = self._means.now() - self.started_s
+        seconds = self.means.now() - self.started_s
         usage = self._usage()
         cost_nano_usd, basis = price(usage, self.step.placed, seconds)
         record = AttemptRecord(
@@ -231,11 +191,11 @@ class Attempt:
             cost_basis=basis,
         )
         self.flight.attempts.append(record)
-        self._means.ledger.attempted(record)
+        self.means.ledger.attempted(record)
         self._tell_breaker(how, fault)
 
     def _tell_breaker(self, how: AttemptEnd, fault: Fault | None) -> None:
-        breakers, deployment = self._means.breakers, self.step.placed.id
+        breakers, deployment = self.means.breakers, self.step.placed.id
         if fault is not None:
             breakers.failed(deployment, fault)
         elif how == "cancelled":
@@ -251,12 +211,3 @@ class Attempt:
         if self.tap.usage is not None or self.first_content_s is None:
             return self.tap.usage
         return Usage(input_tokens=self.flight.features.prompt_tokens, output_tokens=0, basis="estimated")
-
-
-def note_reply(tap: Tap, reply: Reply) -> None:
-    """Fill the tap from a reply that was read whole."""
-    tap.content = True
-    tap.usage = reply.usage
-    tap.answered_model = reply.model
-    tap.fingerprint = reply.fingerprint
-    tap.finish = reply.choices[0].finish if reply.choices else None

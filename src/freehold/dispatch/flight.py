@@ -15,52 +15,43 @@ from freehold.wire.codec import Asked, Codec, Envelope
 class Flight:
     """A request between its decision and its final row."""
 
-    __slots__ = (
-        "_request",
-        "asked",
-        "at_ms",
-        "attempts",
-        "codec",
-        "envelope",
-        "features",
-        "first_content_s",
-        "headers",
-        "plan",
-        "request_id",
-        "started_s",
-        "tries",
-        "waited_s",
-    )
+    __slots__ = ("attempts", "features", "first_content_s", "headers", "plan", "request_id", "tries", "waited_s")
+
+    def __init__(self, *, request_id: str, headers: Mapping[str, str], features: Features, plan: Plan) -> None:
+        self.request_id = request_id
+        self.headers = headers
+        self.features = features
+        self.plan = plan
+        self.attempts: list[AttemptRecord] = []
+        """Attempts that ended."""
+        self.tries = 0
+        """Attempts begun."""
+        self.waited_s = 0.0
+        """Time spent waiting for upstreams; the rest of the duration is our overhead."""
+        self.first_content_s: float | None = None
+        """Monotonic time at which the first content was ready to go out."""
+
+
+class ChatFlight(Flight):
+    """A chat request."""
+
+    __slots__ = ("_request", "asked", "codec", "envelope")
 
     def __init__(
         self,
         *,
         request_id: str,
-        at_ms: int,
-        started_s: float,
-        codec: Codec,
-        envelope: Envelope,
         headers: Mapping[str, str],
         features: Features,
         plan: Plan,
+        codec: Codec,
+        envelope: Envelope,
         asked: Asked,
     ) -> None:
-        self.request_id = request_id
-        self.at_ms = at_ms
-        self.started_s = started_s
+        super().__init__(request_id=request_id, headers=headers, features=features, plan=plan)
         self.codec = codec
         self.envelope = envelope
-        self.headers = headers
-        self.features = features
-        self.plan = plan
         self.asked = asked
-        self.attempts: list[AttemptRecord] = []
-        self.tries = 0
-        """Attempts begun; `attempts` holds those that ended."""
-        self.waited_s = 0.0
-        """Time spent waiting for upstreams; the rest of the duration is our overhead."""
-        self.first_content_s: float | None = None
-        """Monotonic time at which the first content was ready to go out."""
         self._request: ChatRequest | None = None
 
     def request(self) -> ChatRequest:

@@ -5,16 +5,19 @@ from the first tool call on: a call is judged whole before the client runs it. O
 longer be escalated; its verdict is recorded and the call passed on as the model wrote it.
 """
 
-from freehold.chat import CONTENT_EVENTS, Event, Finished, Reply, Started, TextDelta, ToolCallStarted, UsageReported, fold
+from freehold.chat import CONTENT_EVENTS, Event, Reply, TextDelta, ToolCallStarted, fold
 from freehold.routing.plan import Hold
 from freehold.wire.codec import Reader, Tap, Writer
+from freehold.wire.translate import note_events
 
 
 class HeldPipe:
-    """A `Pipe` through the neutral middle that keeps content back. `tap.content` means: content was let out."""
+    """A `Pipe` through the neutral middle that keeps content back."""
 
-    def __init__(self, reader: Reader, writer: Writer, hold: Hold, tap: Tap) -> None:
-        self.tap = tap
+    def __init__(self, reader: Reader, writer: Writer, hold: Hold) -> None:
+        self.tap = Tap()
+        self.has_let_out = False
+        """Content went to the client: no fallback any more. (`tap.content` says that some was seen.)"""
         self._reader = reader
         self._writer = writer
         self._holds_all = hold == "whole"
@@ -40,28 +43,13 @@ class HeldPipe:
 
     def _let_through(self, events: list[Event]) -> bytes:
         out = []
+        note_events(self.tap, events)
+        self._events += events
         for event in events:
-            self._events.append(event)
-            self._note(event)
             if self._holds_all or self._held or isinstance(event, ToolCallStarted):
                 self._held.append(event)
                 continue
             out.append(self._writer.write(event))
             if isinstance(event, CONTENT_EVENTS) and not (isinstance(event, TextDelta) and not event.text):
-                self.tap.content = True
+                self.has_let_out = True
         return b"".join(out)
-
-    def _note(self, event: Event) -> None:
-        tap = self.tap
-        match event:
-            case Started():
-                tap.answered_model, tap.fingerprint = event.model, event.fingerprint
-                tap.usage = event.usage or tap.usage
-            case UsageReported(usage):
-                tap.usage = usage
-            case Finished(reason):
-                tap.finish = reason
-            case ToolCallStarted():
-                tap.tool_calls += 1
-            case _:
-                pass

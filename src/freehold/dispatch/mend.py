@@ -7,17 +7,17 @@ formats; what is only a field's spelling is the codec's affair (`Sent.quirks`).
 import msgspec
 
 from freehold.chat import ChatRequest, Message, TextPart
-from freehold.dispatch.flight import Flight
+from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.schema_tools import offer_by_schema
 
 NEUTRAL_SYSTEM = "You are a helpful assistant."
 """Small instruction models answer far worse with no system prompt at all (docs/engines.md)."""
 
 
-def needs_mending(flight: Flight, quirks: frozenset[str]) -> bool:
+def needs_mending(flight: ChatFlight, quirks: frozenset[str]) -> bool:
     """Whether the client's own bytes cannot be sent to a deployment with these quirks."""
-    if not quirks:
-        return False
+    if "always_stream" in quirks:
+        return True
     if "tools_by_schema" in quirks and flight.features.tools:
         return True
     if "system_first" in quirks and _has_late_system(flight):
@@ -35,11 +35,11 @@ def mend(request: ChatRequest, quirks: frozenset[str]) -> ChatRequest:
     return request
 
 
-def _has_leading_system(flight: Flight) -> bool:
+def _has_leading_system(flight: ChatFlight) -> bool:
     blocks = flight.envelope.blocks
     return bool(blocks) and flight.codec.describe(blocks[0]).role == "system"
 
 
-def _has_late_system(flight: Flight) -> bool:
+def _has_late_system(flight: ChatFlight) -> bool:
     roles = [flight.codec.describe(block).role for block in flight.envelope.blocks]
     return "system" in roles[1:]

@@ -7,10 +7,11 @@ none, so it is kept and goes out when no escalation succeeds; every attempt ends
 import asyncio
 from collections.abc import Iterable
 
-from freehold.chat import Choice, Reply, fold
+from freehold.chat import Choice, Event, Reply, fold
 from freehold.dispatch.answers import Answer, StreamAnswer
-from freehold.dispatch.attempt import Attempt, Means, note_reply
-from freehold.dispatch.flight import Flight
+from freehold.dispatch.attempt import Attempt, Means
+from freehold.dispatch.chat_attempt import ChatAttempt, note_reply
+from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.held import HeldPipe
 from freehold.dispatch.schema_tools import SchemaToolReader
 from freehold.fault import Fault, FaultError, Kind, faulty
@@ -19,7 +20,7 @@ from freehold.routing.judge import Evidence, judge
 from freehold.routing.plan import Escalate, Hold, Step
 from freehold.sessions.sticky import Sticky
 from freehold.wire.codec import Pipe, Reader
-from freehold.wire.translate import TranslatePipe
+from freehold.wire.translate import TranslatePipe, note_events
 
 
 class Dispatch:
@@ -29,7 +30,7 @@ class Dispatch:
         self._means = means
         self._sticky = sticky
 
-    async def run(self, flight: Flight) -> Answer:
+    async def run(self, flight: ChatFlight) -> Answer:
         """The answer of the first step that gives one. Raises FaultError when none does, or the plan refuses."""
         plan = flight.plan
         if plan.refusal is not None:
@@ -42,7 +43,7 @@ class Dispatch:
             self._sticky.set(flight.features.caller, flight.features.session, answer.placed.id)
         return answer
 
-    async def _first_served(self, flight: Flight, steps: Iterable[Step], escalate: Escalate | None) -> Answer:
+    async def _first_served(self, flight: ChatFlight, steps: Iterable[Step], escalate: Escalate | None) -> Answer:
         last: Fault | None = None
         too_small = 0
         for step in steps:
@@ -65,7 +66,7 @@ class Dispatch:
     def _window(self, step: Step) -> int | None:
         return self._means.windows.get(step.placed.id, step.placed.deployment.abilities.context)
 
-    async def _escalated(self, flight: Flight, poor: Answer, escalate: Escalate) -> Answer:
+    async def _escalated(self, flight: ChatFlight, poor: Answer, escalate: Escalate) -> Answer:
         """A better answer from further up, or the poor one where none comes."""
         kept = poor
         tried = {record.deployment for record in flight.attempts} | {poor.placed.id}
@@ -86,11 +87,11 @@ class Dispatch:
             answer.leave()
         return kept
 
-    async def _try(self, flight: Flight, step: Step, escalate: Escalate | None) -> Answer:
+    async def _try(self, flight: ChatFlight, step: Step, escalate: Escalate | None) -> Answer:
         hold: Hold = "none" if escalate is None or not flight.envelope.stream else escalate.hold
         if hold == "tools" and not flight.features.tools:
             hold = "none"
-        attempt = Attempt(self._means, flight, step, hold)
+        attempt = ChatAttempt(self._means, flight, step, hold)
         try:
             await attempt.open()
             if flight.envelope.stream:
@@ -103,10 +104,12 @@ class Dispatch:
             attempt.end("cancelled")
             raise
 
-    async def _whole(self, attempt: Attempt, escalate: Escalate | None) -> Answer:
-        flight, codec = attempt.flight, attempt.flight.codec
-        body = await attempt.whole()
+    async def _whole(self, attempt: ChatAttempt, escalate: Escalate | None) -> Answer:
+        flight, codec = attempt.chat, attempt.chat.codec
         _refuse_html(attempt)
+        if attempt.streams and not _is_json(attempt):
+            return await self._folded(attempt, escalate)
+        body = await attempt.whole()
         if attempt.is_relay:
             out, tap = codec.relay_whole(body, flight.asked)
             tap.edits |= attempt.tap.edits
@@ -122,9 +125,22 @@ class Dispatch:
         attempt.content_began()
         return Answer(attempt, out, self._judged(attempt, reply, escalate))
 
-    async def _stream(self, attempt: Attempt, hold: Hold, escalate: Escalate | None) -> Answer:
+    async def _folded(self, attempt: ChatAttempt, escalate: Escalate | None) -> Answer:
+        """The upstream streams although the client wants a whole answer: a runtime that notices leaving only so."""
+        reader, events = self._reader(attempt), list[Event]()
+        while data := await attempt.chunk():
+            new = reader.feed(data)
+            note_events(attempt.tap, new)
+            events += new
+        last = reader.end()
+        note_events(attempt.tap, last)
+        reply = fold([*events, *last])
+        attempt.content_began()
+        return Answer(attempt, attempt.chat.codec.write_whole(reply, attempt.chat.asked), self._judged(attempt, reply, escalate))
+
+    async def _stream(self, attempt: ChatAttempt, hold: Hold, escalate: Escalate | None) -> Answer:
         _refuse_html(attempt)
-        if attempt.exchange.headers.get("content-type", "").startswith("application/json"):
+        if _is_json(attempt):
             return await self._unstreamed(attempt, escalate)
         pipe = self._pipe(attempt, hold)
         ready: list[bytes] = []
@@ -132,7 +148,7 @@ class Dispatch:
             out = pipe.feed(data)
             if out:
                 ready.append(out)
-            if pipe.tap.content:
+            if pipe.has_let_out if isinstance(pipe, HeldPipe) else pipe.tap.content:
                 attempt.content_began()
                 live = JudgedPipe(self, attempt, pipe, escalate) if isinstance(pipe, HeldPipe) else pipe
                 return StreamAnswer(attempt, b"".join(ready), live)
@@ -145,28 +161,28 @@ class Dispatch:
         attempt.content_began()
         return StreamAnswer(attempt, b"".join(ready), None, verdicts)
 
-    async def _unstreamed(self, attempt: Attempt, escalate: Escalate | None) -> Answer:
+    async def _unstreamed(self, attempt: ChatAttempt, escalate: Escalate | None) -> Answer:
         """The upstream was asked for a stream and sent a whole reply: it becomes a stream of one piece."""
         body = await attempt.whole()
         events = self._reader(attempt).whole(body)
         reply = fold(events)
         note_reply(attempt.tap, reply)
-        writer = attempt.flight.codec.writer(attempt.flight.asked)
+        writer = attempt.chat.codec.writer(attempt.chat.asked)
         out = b"".join(map(writer.write, events)) + writer.close()
         attempt.content_began()
         return StreamAnswer(attempt, out, None, self._judged(attempt, reply, escalate))
 
-    def _reader(self, attempt: Attempt) -> Reader:
+    def _reader(self, attempt: ChatAttempt) -> Reader:
         reader = attempt.upstream_codec.reader()
-        if "tools_by_schema" in attempt.quirks and attempt.flight.features.tools:
-            return SchemaToolReader(reader, attempt.flight.request_id)
+        if "tools_by_schema" in attempt.quirks and attempt.chat.features.tools:
+            return SchemaToolReader(reader, attempt.chat.request_id)
         return reader
 
-    def _pipe(self, attempt: Attempt, hold: Hold) -> Pipe | HeldPipe:
-        flight = attempt.flight
+    def _pipe(self, attempt: ChatAttempt, hold: Hold) -> Pipe | HeldPipe:
+        flight = attempt.chat
         pipe: Pipe | HeldPipe
         if hold != "none":
-            pipe = HeldPipe(self._reader(attempt), flight.codec.writer(flight.asked), hold, attempt.tap)
+            pipe = HeldPipe(self._reader(attempt), flight.codec.writer(flight.asked), hold)
         elif attempt.is_relay:
             pipe = flight.codec.relay_pipe(flight.asked)
         else:
@@ -175,10 +191,10 @@ class Dispatch:
         attempt.tap = pipe.tap
         return pipe
 
-    def _judged(self, attempt: Attempt, reply: Reply, escalate: Escalate | None) -> tuple[Verdict, ...]:
+    def _judged(self, attempt: ChatAttempt, reply: Reply, escalate: Escalate | None) -> tuple[Verdict, ...]:
         if escalate is None:
             return ()
-        request = attempt.flight.request()
+        request = attempt.chat.request()
         verdicts = judge(
             Evidence(reply=reply, tools=request.tools, output=request.output, max_tokens=request.max_tokens), escalate.checks
         )
@@ -189,7 +205,7 @@ class Dispatch:
 class JudgedPipe:
     """A held stream after its text began to flow: the rest is judged at the end, for the record."""
 
-    def __init__(self, dispatch: Dispatch, attempt: Attempt, pipe: HeldPipe, escalate: Escalate | None) -> None:
+    def __init__(self, dispatch: Dispatch, attempt: ChatAttempt, pipe: HeldPipe, escalate: Escalate | None) -> None:
         self._dispatch = dispatch
         self._attempt = attempt
         self._pipe = pipe
@@ -204,6 +220,10 @@ class JudgedPipe:
         out = self._pipe.end()
         self._dispatch._judged(self._attempt, self._pipe.reply(), self._escalate)  # noqa: SLF001 - one module's two halves
         return out + self._pipe.release()
+
+
+def _is_json(attempt: Attempt) -> bool:
+    return attempt.exchange.headers.get("content-type", "").startswith("application/json")
 
 
 def _refuse_html(attempt: Attempt) -> None:

@@ -26,7 +26,7 @@ from freehold.local.supervisor import Engines, EngineState
 from freehold.routing.features import FactsCache
 from freehold.runtime import Egress, Runtime, egress_of
 from freehold.server.asgi import Door, Gateway
-from freehold.server.context import Context, Log
+from freehold.server.context import Context
 from freehold.server.counting import Counting
 from freehold.server.endpoints.health import Readiness, RuntimeStatus
 from freehold.server.intake import Intake
@@ -34,6 +34,7 @@ from freehold.server.routes import make_routes, make_tails, speller_of
 from freehold.sessions.sticky import Sticky
 from freehold.storage.store import prepare, sqlite_url
 from freehold.storage.writer import Writer
+from freehold.telemetry.log import Log
 
 KEEP_ALIVE_S = 10.0
 """Between two SSE comments while a stream waits; proxies and clients give up on silence after 15 to 60 s."""
@@ -45,7 +46,7 @@ class App:
     def __init__(self, config: Config, log: Log) -> None:
         self.config = config
         self.log = log
-        now, wall_ms = time.monotonic, _wall_ms
+        now = time.monotonic
         self._store = store_url(config)
         self.writer = Writer(self._store, now_ms=wall_ms, tell=log.event)
         self.ledger = Ledger(self.writer, wall_ms)
@@ -158,7 +159,8 @@ class App:
         state = self.engines.states().get(runtime.name)
         down = self.reaches.down.get(runtime.name)
         if state is not None:
-            status, detail = state.status, "" if state.status == "ready" else (down or "")
+            status: str = state.status
+            detail = "" if status == "ready" else (down or "")
         else:
             status, detail = ("configured", runtime.base_url or "") if down is None else ("down", down)
         return RuntimeStatus(
@@ -185,7 +187,8 @@ def _key_table(config: Config) -> KeyTable | None:
     return KeyTable((make_key(config.server_key, Caller(key="server")),))
 
 
-def _wall_ms() -> int:
+def wall_ms() -> int:
+    """Unix milliseconds."""
     return time.time_ns() // 1_000_000
 
 

@@ -1,20 +1,13 @@
 """What every endpoint is handed: made once by the composition root."""
 
 from collections.abc import Callable
-from typing import Literal, Protocol
 
 import msgspec
 
 from freehold.ledger import Ledger
 from freehold.server.counting import Counting
 from freehold.server.intake import Intake
-
-
-class Log(Protocol):
-    """The part of the structured log that endpoints use."""
-
-    def event(self, name: str, /, *, level: Literal["debug", "info", "warning", "error"] = "info", **fields: object) -> None:
-        """Write one event; fields hold no prompt and no secret."""
+from freehold.telemetry.log import Log
 
 
 class Context(msgspec.Struct, frozen=True):

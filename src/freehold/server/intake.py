@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from freehold.dispatch.flight import Flight
+from freehold.dispatch.flight import ChatFlight, Flight
 from freehold.dispatch.reach import Reaches
 from freehold.features import Caller, Features
 from freehold.identity.callers import KeyTable, identify
@@ -16,11 +16,12 @@ from freehold.ledger.ids import RANDOM_BYTES, new_id
 from freehold.limits.breaker import Breakers
 from freehold.policy.snapshot import Policy
 from freehold.record import DecisionRecord, PlannedStep
-from freehold.routing.features import FactsCache, gather
+from freehold.routing.features import FactsCache, gather, gather_embeddings
 from freehold.routing.plan import Plan, make_plan
 from freehold.routing.situation import Situation
 from freehold.sessions.sticky import Sticky
 from freehold.wire.codec import Asked, Codec, Envelope
+from freehold.wire.embeddings import EmbeddingsEnvelope
 
 _encode = msgspec.json.Encoder().encode
 
@@ -67,24 +68,17 @@ class Intake:
         """The caller. Raises FaultError(UNAUTHENTICATED)."""
         return identify(headers, self._keys)
 
-    def decide(
-        self, codec: Codec, envelope: Envelope, headers: Mapping[str, str], caller: Caller, request_id: str, started_s: float,
-        operation: str = "chat",
-    ) -> Flight:  # fmt: skip
-        """The flight of one chat request, decided and written to the ledger."""
-        features = self.features(codec, envelope, headers, caller, operation)
-        plan, situation = self.plan(features)
-        at_ms = self._wall_ms()
-        self._ledger.decided(decision_record(request_id, at_ms, self.policy, features, situation, plan))
-        return Flight(
+    def decide(self, codec: Codec, envelope: Envelope, headers: Mapping[str, str], caller: Caller, request_id: str) -> ChatFlight:
+        """The flight of a chat request, decided and written to the ledger."""
+        features = self.features(codec, envelope, headers, caller)
+        plan, at_ms = self._decided(request_id, features)
+        return ChatFlight(
             request_id=request_id,
-            at_ms=at_ms,
-            started_s=started_s,
-            codec=codec,
-            envelope=envelope,
             headers=headers,
             features=features,
             plan=plan,
+            codec=codec,
+            envelope=envelope,
             asked=Asked(
                 model=envelope.model,
                 stream_usage=envelope.stream_usage,
@@ -93,6 +87,28 @@ class Intake:
                 prompt_tokens=features.prompt_tokens,
             ),
         )
+
+    def decide_embeddings(
+        self, envelope: EmbeddingsEnvelope, headers: Mapping[str, str], caller: Caller, request_id: str
+    ) -> Flight:
+        """The flight of an embeddings request, decided and written to the ledger."""
+        features = gather_embeddings(
+            envelope.model,
+            envelope.texts,
+            caller,
+            headers,
+            self._count,
+            exact=False,
+            ceiling=self.policy.server_ceiling,
+            token_inputs=max(map(len, envelope.token_arrays), default=0),
+        )
+        plan, _ = self._decided(request_id, features)
+        return Flight(request_id=request_id, headers=headers, features=features, plan=plan)
+
+    def _decided(self, request_id: str, features: Features) -> tuple[Plan, int]:
+        plan, situation = self.plan(features)
+        self._ledger.decided(decision_record(request_id, self.policy, features, situation, plan))
+        return plan, situation.now_ms
 
     def features(
         self, codec: Codec, envelope: Envelope, headers: Mapping[str, str], caller: Caller, operation: str = "chat"
@@ -125,13 +141,11 @@ class Intake:
         return make_plan(features, self.policy, situation), situation
 
 
-def decision_record(
-    request_id: str, at_ms: int, policy: Policy, features: Features, situation: Situation, plan: Plan
-) -> DecisionRecord:
+def decision_record(request_id: str, policy: Policy, features: Features, situation: Situation, plan: Plan) -> DecisionRecord:
     """The decision as it is written down."""
     return DecisionRecord(
         request_id=request_id,
-        at_ms=at_ms,
+        at_ms=situation.now_ms,
         policy_version=policy.version,
         features=features,
         situation=msgspec.Raw(_encode(situation)),

@@ -35,7 +35,7 @@ def rehearse(config: Config, codec: Codec, body: bytes, headers: Mapping[str, st
         identify(headers, None),
         headers,
         FactsCache(os.urandom(32)),
-        load_counter(),
+        load_counter(None).count,
         exact=False,
         ceiling=config.policy.server_ceiling,
     )

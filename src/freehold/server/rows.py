@@ -1,9 +1,7 @@
 """The final row of a request, gathered while it runs and written exactly once, whatever happens to it."""
 
-import traceback
-
 from freehold.dispatch.answers import Answer
-from freehold.dispatch.flight import Flight
+from freehold.dispatch.flight import ChatFlight, Flight
 from freehold.fault import Fault, Kind, Source, faulty
 from freehold.features import Caller
 from freehold.record import AttemptRecord, CostBasis, Outcome, RequestRecord
@@ -22,6 +20,7 @@ class RequestRow:
         "answer",
         "at_ms",
         "caller",
+        "chat",
         "fault",
         "flight",
         "outcome",
@@ -30,7 +29,7 @@ class RequestRow:
         "status",
     )
 
-    def __init__(self, context: Context, operation: str, wire_format: str) -> None:
+    def __init__(self, context: Context, operation: str, wire_format: str | None) -> None:
         self._context = context
         self._operation = operation
         self._wire_format = wire_format
@@ -39,6 +38,8 @@ class RequestRow:
         self.started_s = context.now()
         self.caller = _ANYBODY
         self.flight: Flight | None = None
+        self.chat: ChatFlight | None = None
+        """The flight once more, where it is a chat's."""
         self.answer: Answer | None = None
         self.outcome: Outcome = "failed"
         self.status = 200
@@ -68,16 +69,7 @@ class RequestRow:
 
     def defect(self, error: Exception) -> Fault:
         """A defect of ours: log where it happened (never what was being said) and make it a fault."""
-        frames = [
-            f"{frame.filename.rpartition('freehold/')[2]}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)
-        ]
-        self._context.log.event(
-            "request.defect",
-            level="error",
-            request_id=self.request_id,
-            error=type(error).__name__,
-            at=" < ".join(reversed(frames[-6:])),
-        )
+        self._context.log.defect("request.defect", error, request_id=self.request_id)
         fault = faulty(Kind.INTERNAL, f"a defect of Freehold; the log has it under {self.request_id}").fault
         self.failed(fault)
         return fault

@@ -56,7 +56,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     first_retry_s: float = 0.05
     last_retry_s: float = 2.0
     warm_after_s: float = 1.0
-    """The database driver is loaded this long after the start, or at the first row."""
+    """The database driver is loaded this long after the start, or at the first `flush`: not while a server starts."""
 
 
 class Tally(msgspec.Struct):
@@ -108,7 +108,6 @@ class Writer:
 
     def start(self) -> None:
         """Start the thread. The database driver loads a little later, off the way of the first reply."""
-        self._is_idle = True
         self._thread.start()
 
     def put(self, kind: RowKind, record: Record) -> None:
@@ -171,7 +170,7 @@ class Writer:
         sleep(_YIELD_S)
 
     def _run(self) -> None:
-        self._wake.wait(self._bounds.warm_after_s)
+        self._hurry.wait(self._bounds.warm_after_s)
         self._open()
         while self._has_rows():
             self._gather()

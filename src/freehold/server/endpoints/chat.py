@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 from freehold.dispatch.answers import Answer, StreamAnswer
-from freehold.dispatch.flight import Flight
+from freehold.dispatch.flight import ChatFlight, Flight
 from freehold.dispatch.runner import Dispatch
 from freehold.fault import Fault, FaultError, Kind
 from freehold.server.context import Context
@@ -47,7 +47,9 @@ class ChatEndpoint:
         row.caller = caller = context.intake.identify(headers)
         body = await conversation.read_body(context.max_body_bytes, headers.get("content-length"))
         envelope = self._codec.peek(body)
-        row.flight = flight = context.intake.decide(self._codec, envelope, headers, caller, row.request_id, row.started_s)
+        if not context.counting.is_loaded:
+            await context.counting.load()
+        row.flight = row.chat = flight = context.intake.decide(self._codec, envelope, headers, caller, row.request_id)
         conversation.watch([(b"x-freehold-request-id", row.request_id.encode())] if envelope.stream else None)
         row.answer = answer = await self._dispatch.run(flight)
         conversation.content_begins()
@@ -57,7 +59,7 @@ class ChatEndpoint:
             await conversation.send_whole(200, [JSON_HEADER, *decision_headers(flight, answer)], answer.body)
             row.served()
 
-    async def _stream(self, conversation: Conversation, flight: Flight, answer: StreamAnswer, row: RequestRow) -> None:
+    async def _stream(self, conversation: Conversation, flight: ChatFlight, answer: StreamAnswer, row: RequestRow) -> None:
         if not conversation.head_is_sent:
             await conversation.send_head(200, [*STREAM_HEADERS, *decision_headers(flight, answer)])
         await conversation.send_body(answer.body, more=True)
@@ -75,9 +77,9 @@ class ChatEndpoint:
         conversation.content_begins()
         if not conversation.head_is_sent:
             await send_fault(conversation, self._codec, fault, row.request_id)
-        elif row.flight is not None:
+        elif row.chat is not None:
             # The head went out while the stream waited, so the fault becomes an event in it.
-            await conversation.send_body(self._codec.writer(row.flight.asked).fault(fault))
+            await conversation.send_body(self._codec.writer(row.chat.asked).fault(fault))
 
 
 def decision_headers(flight: Flight, answer: Answer) -> RawHeaders:

@@ -129,8 +129,8 @@ def _write_reasoning(body: dict[str, Any], reasoning: Reasoning | None, sent: Se
     """Thinking, where asked for and allowed: a forced tool, or a tool turn whose thinking is gone, excludes a budget."""
     if reasoning is None:
         return
-    if reasoning.effort is not None and "effort" in sent.quirks and reasoning.effort not in ("none", "minimal"):
-        body["output_config"] = {"effort": reasoning.effort}
+    if reasoning.effort not in (None, "none") and "effort" in sent.quirks:
+        body["output_config"] = {"effort": "low" if reasoning.effort == "minimal" else reasoning.effort}
     if reasoning.enabled is False:
         body["thinking"] = {"type": "disabled"}
         return

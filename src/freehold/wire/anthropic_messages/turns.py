@@ -23,7 +23,13 @@ _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _EMPTY_OBJECT = msgspec.Raw(b"{}")
 
+
+class _Refusal(msgspec.Struct):
+    refusal: str
+
+
 _read_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_read_refusal = msgspec.json.Decoder(_Refusal).decode
 
 Content = dict[str, Any] | msgspec.Raw
 
@@ -139,6 +145,8 @@ def _content(part: Part, at: str, ids: _Ids) -> list[Content]:
             return [_tool_call(part, at, ids)]
         case Opaque() if part.format == _FORMAT:
             return [part.value]
+        case Opaque(key="refusal"):
+            return _refusal(part, at)
         case Opaque():
             raise unsupported(at, f"the Messages format cannot hold a part of type `{part.key}`")
         case _:
@@ -153,6 +161,14 @@ def _marked(content: dict[str, Any], cache_mark: bool) -> dict[str, Any]:
 
 def _text(part: TextPart) -> list[Content]:
     return [_marked({"type": "text", "text": part.text}, part.cache_mark)] if part.text.strip() else []
+
+
+def _refusal(part: Opaque, at: str) -> list[Content]:
+    """What another format keeps apart as a refusal was said to the user like any other text."""
+    try:
+        return _text(TextPart(_read_refusal(part.value).refusal))
+    except UNREADABLE:
+        raise unsupported(at, "the Messages format cannot hold this refusal") from None
 
 
 def _image(part: ImagePart, at: str) -> Content:

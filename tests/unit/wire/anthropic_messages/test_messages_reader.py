@@ -86,7 +86,7 @@ def test_servers_that_leave_things_out_are_understood(sample: Sample) -> None:
     ],
 )  # fmt: skip
 def test_stop_reasons(reason: str, finish: str) -> None:
-    events = read(frames('{"type":"message_delta","delta":{"stop_reason":"%s"}}' % reason))
+    events = read(frames(f'{{"type":"message_delta","delta":{{"stop_reason":"{reason}"}}}}'))
     assert [event.reason for event in events if isinstance(event, Finished)] == [finish]
 
 

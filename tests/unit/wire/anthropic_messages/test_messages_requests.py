@@ -96,7 +96,7 @@ def test_fields_are_read(fields: dict[str, Any], attribute: str, value: object) 
 
 @pytest.mark.parametrize("kind", ["document", "search_result", "server_tool_use", "container_upload"])
 def test_blocks_without_a_word_are_kept_byte_for_byte(kind: str) -> None:
-    raw = '{"type":"%s", "x" : 1.50}' % kind
+    raw = f'{{"type":"{kind}", "x" : 1.50}}'
     body = b'{"model":"m","max_tokens":5,"messages":[{"role":"user","content":[%b]}]}' % raw.encode()
     (part,) = codec.read_request(codec.peek(body)).messages[0].parts
     assert part == Opaque("anthropic_messages", kind, msgspec.Raw(raw.encode()))
@@ -189,6 +189,12 @@ def test_system_text_alone_becomes_the_users_turn(check_request: Callable[[bytes
     assert "system" not in body
 
 
+def test_a_refusal_of_another_format_is_sent_as_what_was_said(check_request: Callable[[bytes], Any]) -> None:
+    refused = Opaque("openai_chat", "refusal", msgspec.Raw(b'{"type":"refusal","refusal":"I will not."}'))
+    body = check_request(codec.write_request(request(HELLO, said("assistant", refused), HELLO), SENT))
+    assert body["messages"][1]["content"] == [{"type": "text", "text": "I will not."}]
+
+
 def test_ids_of_calls_are_made_legal_and_unique(check_request: Callable[[bytes], Any]) -> None:
     turns = [
         message
@@ -271,6 +277,12 @@ SCHEMA = OutputFormat("json_schema", {"type": "object"}, "answer", True)
             Sent(model="s", quirks=frozenset({"effort"})),
             "output_config",
             {"effort": "high"},
+        ),
+        (
+            {"reasoning": Reasoning(None, "minimal")},
+            Sent(model="s", quirks=frozenset({"effort"})),
+            "output_config",
+            {"effort": "low"},
         ),
         ({"reasoning": Reasoning(False)}, SENT, "thinking", {"type": "disabled"}),
         ({"reasoning": Reasoning(True)}, SENT, "thinking", None),

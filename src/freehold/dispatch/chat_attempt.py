@@ -1,0 +1,87 @@
+"""A chat attempt: relay or translate, as the wire formats and the deployment's quirks demand."""
+
+import msgspec
+
+from freehold.chat import Reply
+from freehold.dispatch.attempt import Attempt, Means
+from freehold.dispatch.flight import ChatFlight
+from freehold.dispatch.mend import mend, needs_mending
+from freehold.dispatch.reach import Headers
+from freehold.fit.context import fits
+from freehold.routing.plan import Hold, Step
+from freehold.wire.codec import Codec, EditName, Sent, Tap
+from freehold.wire.formats import CODECS
+
+PASSED_ON_HEADERS = ("anthropic-beta", "anthropic-version", "openai-beta", "idempotency-key")
+"""Client headers that change what the upstream does, passed on in a relay only."""
+PROGRESS: dict[str, msgspec.Raw] = {"return_progress": msgspec.Raw(b"true")}
+"""llama.cpp's server writes while it reads a prompt only when asked to, and notices a client that left only when it writes."""
+
+
+class ChatAttempt(Attempt):
+    """One try at a chat deployment."""
+
+    def __init__(self, means: Means, flight: ChatFlight, step: Step, hold: Hold) -> None:
+        runtime, deployment = step.placed.runtime, step.placed.deployment
+        has_quirks = bool(deployment.quirks or runtime.quirks)
+        self.quirks = frozenset((*deployment.quirks, *runtime.quirks)) if has_quirks else frozenset[str]()
+        speaks_it = flight.codec.FORMAT in runtime.formats
+        is_relay = hold == "none" and speaks_it and not (has_quirks and needs_mending(flight, self.quirks))
+        super().__init__(means, flight, step, is_relay=is_relay, streams=flight.envelope.stream or "always_stream" in self.quirks)
+        self.chat = flight
+        self.upstream_codec: Codec = flight.codec if speaks_it else CODECS[runtime.formats[0]]
+
+    async def open(self) -> None:
+        """Send the request and read the reply's head. Raises FaultError."""
+        body, edits = self._body()
+        self.tap.edits.update(edits)
+        await self.send(self.upstream_codec.PATH, self._headers(), body, self.upstream_codec.read_fault)
+
+    def _body(self) -> tuple[bytes, tuple[EditName, ...]]:
+        sent = Sent(
+            model=self.step.placed.deployment.served_as,
+            max_tokens_ceiling=self._answer_ceiling(),
+            quirks=self.quirks,
+            extra=PROGRESS if "always_stream" in self.quirks else {},
+        )
+        if self.is_relay:
+            return self.upstream_codec.relay_request(self.chat.envelope, sent)
+        request = mend(self.chat.request(), self.quirks)
+        if self.streams and not request.stream:
+            request = msgspec.structs.replace(request, stream=True, stream_usage=True)
+        return self.upstream_codec.write_request(request, sent), ()
+
+    def _answer_ceiling(self) -> int | None:
+        """The longest answer that still fits the window really served; None: nothing to clamp.
+
+        A client that set no limit keeps none, except towards the format that demands one.
+        """
+        placed, features = self.step.placed, self.flight.features
+        if features.max_tokens is None and self.upstream_codec.FORMAT != "anthropic_messages":
+            return None
+        window = self.means.windows.get(placed.id, placed.deployment.abilities.context)
+        longest = placed.deployment.abilities.max_output
+        if window is None:
+            return longest
+        room = fits(features.prompt_tokens, features.prompt_tokens_exact, features.max_tokens, window).answer_tokens
+        if room is None or longest is None:
+            return room if longest is None else longest
+        return min(room, longest)
+
+    def _headers(self) -> Headers:
+        credentials = self.means.reaches.find(self.step.placed.runtime.name).credentials(self.upstream_codec.FORMAT)
+        given = self.flight.headers
+        passed = tuple((name, given[name]) for name in PASSED_ON_HEADERS if name in given) if self.is_relay else ()
+        if passed:
+            # The client's own anthropic-version wins over ours; keys are never among what is passed on.
+            credentials = tuple(pair for pair in credentials if pair[0] not in dict(passed))
+        return (("content-type", "application/json"), *passed, *credentials)
+
+
+def note_reply(tap: Tap, reply: Reply) -> None:
+    """Fill the tap from a reply that was read whole."""
+    tap.content = True
+    tap.usage = reply.usage
+    tap.answered_model = reply.model
+    tap.fingerprint = reply.fingerprint
+    tap.finish = reply.choices[0].finish if reply.choices else None
