@@ -1,6 +1,7 @@
 """Promises of the Messages codec that hold for any bytes and any cuts."""
 
 import contextlib
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ QUICK = settings(max_examples=120, deadline=None)
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     marks = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[start:stop] for start, stop in zip(marks, marks[1:], strict=False)]
+    return [data[start:stop] for start, stop in itertools.pairwise(marks)]
 
 
 def read(parts: list[bytes]) -> tuple[list[Event], str | None]:
@@ -81,7 +82,10 @@ def damaged(draw: st.DrawFn, data: bytes) -> bytes:
     for _ in range(draw(st.integers(min_value=1, max_value=4))):
         at = draw(st.integers(min_value=0, max_value=max(len(out) - 1, 0)))
         out[at : at + draw(st.integers(min_value=0, max_value=12))] = draw(
-            st.one_of(st.binary(max_size=6), st.sampled_from([b"null", b"3", b"[]", b"{}", b'""', b'"\\ud800"', b"\xff", b"1e999", b"}"]))
+            st.one_of(
+                st.binary(max_size=6),
+                st.sampled_from([b"null", b"3", b"[]", b"{}", b'""', b'"\\ud800"', b"\xff", b"1e999", b"}"]),
+            )
         )
     return bytes(out)
 

@@ -175,7 +175,7 @@ class RelayPipe:
         if message.model is None or message.model == self._asked.model:
             return block.raw
         tap.edits.add("reply_model")
-        top = _read_object(block.data)
+        top = _split(block.data)
         top["message"] = msgspec.Raw(_rename(top["message"], self._asked.model))
         name = b"event: %b\n" % block.name if block.name else b""
         return b"%bdata: %b\n\n" % (name, _encode(top).replace(b"\n", b" "))
@@ -183,9 +183,16 @@ class RelayPipe:
 
 def _rename(message: msgspec.Raw | bytes, model: str) -> bytes:
     """The message under the id the client asked for, every other value as it came."""
-    fields = _read_object(message)
+    fields = _split(message)
     fields["model"] = msgspec.Raw(_encode(model))
     return _encode(fields)
+
+
+def _split(raw: msgspec.Raw | bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return _read_object(raw)
+    except UNREADABLE:
+        raise faulty(Kind.INVALID_REPLY, "the runtime's answer is not valid JSON") from None
 
 
 def _note_block(tap: Tap, block: WireBlock | None) -> None:

@@ -24,8 +24,7 @@ def error(kind: str, message: str, **more: Any) -> bytes:
         ),
         (
             400,
-            b'{"error":{"code":400,"message":"request exceeds the available context size","type":"exceed_context_size_error",'
-            b'"n_prompt_tokens":9000,"n_ctx":8192}}',
+            b'{"error":{"message":"too big","type":"exceed_context_size_error","n_prompt_tokens":9000,"n_ctx":8192}}',
             Kind.CONTEXT_OVERFLOW,
             {"prompt_tokens": 9000, "limit_tokens": 8192},
         ),
