@@ -14,6 +14,8 @@ from support.gateway import Serve, Served
 pytestmark = pytest.mark.engine
 
 CAPITAL: Any = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]
+COLD = {"temperature": 0}
+"""Anthropic's SDK no longer has the argument; the API still does."""
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
 
 
@@ -33,9 +35,9 @@ async def test_a_stranger_gets_real_answers_through_both_clients(served: Served)
     assert whole.usage.completion_tokens > 0
     stream = await openai.chat.completions.create(model="auto", messages=CAPITAL, temperature=0, max_tokens=30, stream=True)
     assert "Paris" in "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
-    message = await anthropic.messages.create(model="claude-haiku", max_tokens=30, temperature=0, messages=CAPITAL)
+    message = await anthropic.messages.create(model="claude-haiku", max_tokens=30, extra_body=COLD, messages=CAPITAL)
     assert "Paris" in message.content[0].text  # type: ignore[union-attr]
-    async with anthropic.messages.stream(model="claude-haiku", max_tokens=30, temperature=0, messages=CAPITAL) as events:
+    async with anthropic.messages.stream(model="claude-haiku", max_tokens=30, extra_body=COLD, messages=CAPITAL) as events:
         assert "Paris" in "".join([text async for text in events.text_stream])
     rows = served.rows()
     assert {row.deployment for row in rows} == {"embedded/smollm2-135m-instruct"}
@@ -95,7 +97,7 @@ async def test_an_anthropic_tool_call_too(served: Served) -> None:
     message = await served.anthropic().messages.create(
         model="claude-x",
         max_tokens=200,
-        temperature=0,
+        extra_body=COLD,
         messages=[{"role": "user", "content": "What is the weather in Paris?"}],
         tools=[{"name": "get_weather", "description": "Weather of a city", "input_schema": WEATHER}],
         tool_choice={"type": "tool", "name": "get_weather"},
