@@ -123,7 +123,7 @@ def spell(fault: Fault) -> dict[str, dict[str, str | None]]:
     if fault.kind is Kind.CONTEXT_OVERFLOW and "maximum context length" not in message:
         limit, prompt = fault.details.get("limit_tokens"), fault.details.get("prompt_tokens")
         known = f" is {limit} tokens" if limit is not None else " is exceeded"
-        counted = f", the prompt has {prompt}" if prompt is not None else ""
+        counted = f", the prompt has {prompt} tokens" if prompt is not None else ""
         message = f"{message} (maximum context length{known}{counted})"
     upstream = fault.details.get("error_code")
     if code is None and isinstance(upstream, str):

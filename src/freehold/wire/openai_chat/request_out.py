@@ -51,20 +51,7 @@ def write_request(request: ChatRequest, sent: Sent) -> bytes:
         body["tools"] = [_write_tool(tool) for tool in request.tools]
         _put(body, "tool_choice", _write_choice(request.tool_choice))
         _put(body, "parallel_tool_calls", request.parallel_tool_calls)
-    limit = request.max_tokens
-    if sent.max_tokens_ceiling is not None:
-        limit = sent.max_tokens_ceiling if limit is None else min(limit, sent.max_tokens_ceiling)
-    _put(body, "max_completion_tokens" if "max_completion_tokens" in quirks else "max_tokens", limit)
-    for field in ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "top_logprobs", "user"):
-        _put(body, field, getattr(request, field))
-    if "top_k" in quirks:
-        _put(body, "top_k", request.top_k)
-    if request.stop:
-        body["stop"] = request.stop
-    if request.n != 1:
-        body["n"] = request.n
-    if request.logprobs:
-        body["logprobs"] = True
+    _write_sampling(body, request, sent)
     _put(body, "response_format", _write_output(request.output))
     if "no_reasoning_effort" not in quirks:
         _put(body, "reasoning_effort", _write_effort(request.reasoning))
@@ -73,7 +60,27 @@ def write_request(request: ChatRequest, sent: Sent) -> bytes:
         body["stream_options"] = {"include_usage": True}
     _write_opaque(body, request)
     body.update(sent.extra)
-    return _encode(body)
+    try:
+        return _encode(body)
+    except RecursionError:
+        raise faulty(Kind.INVALID_REQUEST, "a tool's or an output's schema is nested too deeply") from None
+
+
+def _write_sampling(body: dict[str, Any], request: ChatRequest, sent: Sent) -> None:
+    limit = request.max_tokens
+    if sent.max_tokens_ceiling is not None:
+        limit = sent.max_tokens_ceiling if limit is None else min(limit, sent.max_tokens_ceiling)
+    _put(body, "max_completion_tokens" if "max_completion_tokens" in sent.quirks else "max_tokens", limit)
+    for field in ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "top_logprobs", "user"):
+        _put(body, field, getattr(request, field))
+    if "top_k" in sent.quirks:
+        _put(body, "top_k", request.top_k)
+    if request.stop:
+        body["stop"] = request.stop
+    if request.n != 1:
+        body["n"] = request.n
+    if request.logprobs:
+        body["logprobs"] = True
 
 
 def _put(body: dict[str, Any], field: str, value: object) -> None:

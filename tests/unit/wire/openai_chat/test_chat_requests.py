@@ -130,10 +130,16 @@ def test_a_refusal_names_the_field(body: bytes, param: str, said: str):
     assert param in fault.message
 
 
-def test_deep_nesting_below_the_top_is_refused_not_raised():
-    deep = b'{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"function":{"name":"f","parameters":{"a":'
-    fault = fault_of(deep + b"[" * 900 + b"]" * 900 + b"}}}]}")
-    assert fault.kind is Kind.INVALID_REQUEST
+def test_deep_nesting_is_carried_or_refused_at_any_depth():
+    head = b'{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"function":{"name":"f","parameters":{"a":'
+    refused = []
+    for depth in range(100, 1500, 50):
+        body = head + b"[" * depth + b"]" * depth + b"}}}]}"
+        try:
+            openai_chat.write_request(openai_chat.read_request(openai_chat.peek(body)), Sent(model="m"))
+        except FaultError as error:
+            refused.append(error.fault.kind)
+    assert set(refused) == {Kind.INVALID_REQUEST}
 
 
 @pytest.mark.parametrize("field", ["functions", "function_call"])
