@@ -46,7 +46,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     linger_s: float = 0.2
     """A batch is gathered this long at most..."""
     gathered_rows: int = 256
-    """... or until this many rows are there."""
+    """... or, after a quarter of that, until this many rows are there."""
     batch_rows: int = 2048
     """Rows in one transaction at most."""
     behind_rows: int = 50_000
@@ -173,9 +173,9 @@ class Writer:
         self._hurry.wait(self._bounds.warm_after_s)
         self._open()
         while self._has_rows():
-            self._gather()
-            while self._queue:
-                self._take()
+            left = self._gather()
+            while left > 0 and self._queue:
+                left -= self._take()
                 self._write_in_hand()
         if self._sink is not None:
             self._sink.close()
@@ -200,9 +200,7 @@ class Writer:
     def _has_rows(self) -> bool:
         """Wait for rows. False: there are none, and there will be no more."""
         while not self._queue:
-            if not threading.main_thread().is_alive() and not self._closing.is_set():
-                self._gives_up_s = monotonic() + _FORSAKEN_S
-                self._closing.set()
+            self._notice_end()
             if self._closing.is_set():
                 return False
             self._is_idle = True
@@ -212,24 +210,34 @@ class Writer:
             self._wake.clear()
         return True
 
-    def _gather(self) -> None:
-        """Let a batch come together."""
+    def _notice_end(self) -> None:
+        """Close by ourselves where the process ends without a call of `close`: it waits for this thread."""
+        if not threading.main_thread().is_alive() and not self._closing.is_set():
+            self._gives_up_s = monotonic() + _FORSAKEN_S
+            self._closing.set()
+
+    def _gather(self) -> int:
+        """Let a batch come together. Gives how many there are to write now: what comes meanwhile is the next batch's."""
         for _ in range(_LOOKS):
-            if len(self._queue) >= self._bounds.gathered_rows or self._closing.is_set():
+            if len(self._queue) >= self._bounds.batch_rows or self._closing.is_set():
                 break
-            if self._hurry.wait(self._bounds.linger_s / _LOOKS):
+            if self._hurry.wait(self._bounds.linger_s / _LOOKS) or len(self._queue) >= self._bounds.gathered_rows:
                 break
         self._hurry.clear()
+        return len(self._queue)
 
-    def _take(self) -> None:
-        """Take the next batch in hand, up to a call of `flush` that waits for it."""
+    def _take(self) -> int:
+        """Take the next batch in hand, up to a call of `flush` that waits for it. Gives how many were taken."""
+        taken = 0
         for _ in range(min(len(self._queue), self._bounds.batch_rows)):
             queued = self._queue.popleft()
+            taken += 1
             if isinstance(queued, threading.Event):
                 self._waiters.append(queued)
                 break
             self._in_hand.append(queued)
         self._yields_at = _YIELD_ROWS * 2
+        return taken
 
     def _write_in_hand(self) -> None:
         """Write what is in hand, however often that takes; or spill it."""
@@ -242,6 +250,7 @@ class Writer:
                     self._replay()
             except StoreError as error:
                 self._failed(error)
+                self._notice_end()
                 is_late = monotonic() >= self._gives_up_s
                 if self._in_hand and (is_late or self.queued >= self._bounds.spill_rows):
                     self._spill_all(is_last=is_late)

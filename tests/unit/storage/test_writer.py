@@ -277,6 +277,26 @@ def test_a_program_that_forgets_to_close_still_writes_and_still_ends(tmp_path: P
     assert ids_of(Kept(path)) == ["req_a"]
 
 
+def test_such_a_program_ends_even_while_the_database_is_locked(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with kept(path) as store:
+        store.writer.flush(10)
+    program = (
+        f"import sys; sys.path.insert(0, {str(TESTS)!r})\nfrom pathlib import Path\nfrom support import records\n"
+        "import freehold.storage.engine, freehold.storage.writer\n"
+        "freehold.storage.engine.BUSY_TIMEOUT_S = 0.0; freehold.storage.writer._FORSAKEN_S = 0.1\n"
+        f"from support.ledgers import Kept\nstore = Kept(Path({str(path)!r}))\nstore.writer.start()\n"
+        "store.writer.put('requests', records.request('req_a'))\n"
+    )
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+        other.execute("ROLLBACK")
+    with kept(path) as store:
+        store.writer.flush(10)
+        assert ids_of(store) == ["req_a"]
+
+
 def test_putting_a_record_costs_the_loop_almost_nothing(tmp_path: Path) -> None:
     made = [records.request(f"req_{number:06}") for number in range(5000)]
     with kept(tmp_path / "ledger.db", Bounds(linger_s=5, gathered_rows=10**9, warm_after_s=0)) as store:
