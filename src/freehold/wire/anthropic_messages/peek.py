@@ -10,6 +10,9 @@ from freehold.wire.anthropic_messages.places import wrong
 from freehold.wire.body import UNREADABLE, refusal, split_top
 from freehold.wire.codec import Block, Envelope
 
+LARGEST_MAX_TOKENS = 2**31 - 1
+"""No answer is longer; a larger number is a mistake, and not every upstream can read it."""
+
 _NOTHING = msgspec.Raw()
 _UNSAID = (_NOTHING, msgspec.Raw(b"null"))
 
@@ -99,8 +102,8 @@ def peek_uncounted(body: bytes) -> Envelope:
         raise wrong("model", "name a model")
     if not head.messages:
         raise wrong("messages", "at least one message is required")
-    if head.max_tokens is not None and head.max_tokens < 0:
-        raise wrong("max_tokens", "must not be negative")
+    if head.max_tokens is not None and not 0 <= head.max_tokens <= LARGEST_MAX_TOKENS:
+        raise wrong("max_tokens", f"must be between 0 and {LARGEST_MAX_TOKENS}")
     return Envelope(
         format="anthropic_messages",
         body=body,

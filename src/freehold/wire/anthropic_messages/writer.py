@@ -135,7 +135,7 @@ class MessagesWriter:
             return b""
         out = [b"" if self._started else self._start(Started()), *self._drain(to_the_end=True), self._end_block()]
         self._closed = True
-        usage = self._usage or self._guessed()
+        usage = self._usage or _guess(self._asked, self._written_characters)
         reason = spell_stop_reason(self._finish, called=self._called, refused=self._refused)
         delta = {"stop_reason": reason, "stop_sequence": self._stop_sequence}
         ending = {"type": "message_delta", "delta": delta, "usage": spell_usage(usage)}
@@ -158,10 +158,6 @@ class MessagesWriter:
         usage = started.usage or Usage(input_tokens=asked.prompt_tokens, output_tokens=0)
         message = _message(started.id or asked.reply_id, asked.model, [], None, None, usage)
         return b'event: message_start\ndata: {"type":"message_start","message":%b}\n\n' % _encode(message)
-
-    def _guessed(self) -> Usage:
-        output = -(-self._written_characters // _CHARACTERS_PER_TOKEN)
-        return Usage(input_tokens=self._asked.prompt_tokens, output_tokens=output, basis="estimated")
 
     def _place(self, event: Event) -> bytes:
         """Write a content event, or let it wait while a call is open whose arguments are not whole."""
@@ -290,6 +286,12 @@ def _never_began() -> Exception:
     return faulty(Kind.INVALID_REPLY, "the runtime's answer continues a tool call that never began")
 
 
+def _guess(asked: Asked, characters: int) -> Usage:
+    """Usage nobody reported: clients compact their history by it, so an estimate is better than zero."""
+    output = -(-characters // _CHARACTERS_PER_TOKEN)
+    return Usage(input_tokens=asked.prompt_tokens, output_tokens=output, basis="estimated")
+
+
 def _message(
     message_id: str, model: str, content: list[dict[str, object]], reason: str | None, stop_sequence: str | None, usage: Usage
 ) -> dict[str, object]:
@@ -327,7 +329,8 @@ def write_whole(reply: Reply, asked: Asked) -> bytes:
         content.append({"type": "text", "text": choice.refusal})
     called = any(isinstance(part, ToolCallPart) for part in choice.parts)
     reason = spell_stop_reason(choice.finish, called=called, refused=choice.refusal is not None)
-    usage = reply.usage or Usage(input_tokens=asked.prompt_tokens, output_tokens=0, basis="estimated")
+    said = sum(len(part.arguments if isinstance(part, ToolCallPart) else part.text) for part in choice.parts)
+    usage = reply.usage or _guess(asked, said + len(choice.refusal or ""))
     return _encode(_message(reply.id or asked.reply_id, asked.model, content, reason, choice.stop_sequence, usage))
 
 

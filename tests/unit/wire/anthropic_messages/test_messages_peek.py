@@ -73,6 +73,7 @@ def test_describe(block: str, role: str, texts: tuple[str, ...], images: int) ->
         (body(max_tokens=...), "max_tokens"),
         (body(max_tokens=-1), "max_tokens"),
         (body(max_tokens="5"), "max_tokens"),
+        (body(max_tokens=10**30), "max_tokens"),
         (body(stream="yes"), "stream"),
         (body(tools={}), "tools"),
         (body(metadata=[]), "metadata"),

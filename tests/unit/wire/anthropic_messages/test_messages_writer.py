@@ -137,8 +137,10 @@ def test_usage_is_stated_early_and_again_when_it_is_known(asked: Asked, parse_st
 
 
 def test_usage_nobody_reports_is_estimated_not_zero(asked: Asked, accumulate: Accumulate) -> None:
-    usage = accumulate(written(asked, BEGUN, TextDelta("x" * 100), TextDelta("y" * 100), Finished("stop")))["usage"]
-    assert (usage["input_tokens"], usage["output_tokens"]) == (21, 50)
+    events = [BEGUN, TextDelta("x" * 100), TextDelta("y" * 100), ToolCallStarted(0, "a", "f"), ToolCallDelta(0, "{}")]
+    usage = accumulate(written(asked, *events, Finished("stop")))["usage"]
+    assert (usage["input_tokens"], usage["output_tokens"]) == (21, 51)
+    assert json.loads(codec.write_whole(fold(events), asked))["usage"] == usage
 
 
 def test_after_a_fault_nothing_follows(asked: Asked) -> None:
