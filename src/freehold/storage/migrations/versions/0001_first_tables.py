@@ -15,6 +15,7 @@ def upgrade() -> None:
     _make_decisions()
     _make_policies()
     _make_meta()
+    _make_indexes()
 
 
 def _make_requests() -> None:
@@ -49,12 +50,7 @@ def _make_requests() -> None:
         sa.Column("first_content_ms", sa.Double(), nullable=True),
         sa.Column("duration_ms", sa.Double(), nullable=False),
         sa.Column("overhead_ms", sa.Double(), nullable=True),
-        sa.Column("input_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("output_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("cached_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("cache_write_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("reasoning_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("usage_basis", sa.Text(), nullable=True),
+        *_usage_columns(),
         sa.Column("written_ms", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
             "\"cost_basis\" = 'metered' OR \"cost_basis\" = 'amortised' OR \"cost_basis\" = 'estimated' OR \"cost_basis\" = 'unknown' OR \"cost_basis\" = 'free'",
@@ -78,10 +74,6 @@ def _make_requests() -> None:
         sa.PrimaryKeyConstraint("request_id", name=op.f("pk_requests")),
         info={"says": "One final row per request, whatever happened to it."},
     )
-    op.create_index(op.f("ix_requests_at_ms"), "requests", ["at_ms"], unique=False)
-    op.create_index(op.f("ix_requests_deployment_at_ms"), "requests", ["deployment", "at_ms"], unique=False)
-    op.create_index(op.f("ix_requests_session_at_ms"), "requests", ["session", "at_ms"], unique=False)
-    op.create_index(op.f("ix_requests_written_ms"), "requests", ["written_ms"], unique=False)
 
 
 def _make_attempts() -> None:
@@ -108,12 +100,7 @@ def _make_attempts() -> None:
         sa.Column("cost_basis", sa.Text(), nullable=False),
         sa.Column("edits", sa.Text(), nullable=False),
         sa.Column("verdicts", sa.Text(), nullable=False),
-        sa.Column("input_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("output_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("cached_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("cache_write_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("reasoning_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("usage_basis", sa.Text(), nullable=True),
+        *_usage_columns(),
         sa.Column("written_ms", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
             "\"cost_basis\" = 'metered' OR \"cost_basis\" = 'amortised' OR \"cost_basis\" = 'estimated' OR \"cost_basis\" = 'unknown' OR \"cost_basis\" = 'free'",
@@ -134,8 +121,6 @@ def _make_attempts() -> None:
         sa.PrimaryKeyConstraint("attempt_id", name=op.f("pk_attempts")),
         info={"says": "One row per upstream attempt."},
     )
-    op.create_index(op.f("ix_attempts_deployment_started_ms"), "attempts", ["deployment", "started_ms"], unique=False)
-    op.create_index(op.f("ix_attempts_request_id"), "attempts", ["request_id"], unique=False)
 
 
 def _make_decisions() -> None:
@@ -174,3 +159,23 @@ def _make_meta() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_meta")),
         info={"says": "Facts about this store itself."},
     )
+
+
+def _make_indexes() -> None:
+    op.create_index(op.f("ix_requests_at_ms"), "requests", ["at_ms"], unique=False)
+    op.create_index(op.f("ix_requests_deployment_at_ms"), "requests", ["deployment", "at_ms"], unique=False)
+    op.create_index(op.f("ix_requests_session_at_ms"), "requests", ["session", "at_ms"], unique=False)
+    op.create_index(op.f("ix_requests_written_ms"), "requests", ["written_ms"], unique=False)
+    op.create_index(op.f("ix_attempts_deployment_started_ms"), "attempts", ["deployment", "started_ms"], unique=False)
+    op.create_index(op.f("ix_attempts_request_id"), "attempts", ["request_id"], unique=False)
+
+
+def _usage_columns() -> list[sa.Column[int] | sa.Column[str]]:
+    return [
+        sa.Column("input_tokens", sa.BigInteger(), nullable=True),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=True),
+        sa.Column("cached_tokens", sa.BigInteger(), nullable=True),
+        sa.Column("cache_write_tokens", sa.BigInteger(), nullable=True),
+        sa.Column("reasoning_tokens", sa.BigInteger(), nullable=True),
+        sa.Column("usage_basis", sa.Text(), nullable=True),
+    ]
