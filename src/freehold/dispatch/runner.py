@@ -14,9 +14,8 @@ from freehold.dispatch.chat_attempt import ChatAttempt, note_reply
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.held import HeldPipe
 from freehold.dispatch.schema_tools import SchemaToolReader
+from freehold.dispatch.verdicts import judge_reply
 from freehold.fault import Fault, FaultError, Kind, faulty
-from freehold.record import Verdict
-from freehold.routing.judge import Evidence, judge
 from freehold.routing.plan import Escalate, Hold, Step
 from freehold.sessions.sticky import Sticky
 from freehold.wire.codec import Pipe, Reader
@@ -88,6 +87,8 @@ class Dispatch:
         return kept
 
     async def _try(self, flight: ChatFlight, step: Step, escalate: Escalate | None) -> Answer:
+        if escalate is not None and all(other.placed is step.placed for other in escalate.steps):
+            escalate = None  # there is nowhere to go from here: judging would be work for nothing
         hold: Hold = "none" if escalate is None or not flight.envelope.stream else escalate.hold
         if hold == "tools" and not flight.features.tools:
             hold = "none"
@@ -123,7 +124,7 @@ class Dispatch:
             note_reply(attempt.tap, reply)
             out = codec.write_whole(reply, flight.asked)
         attempt.content_began()
-        return Answer(attempt, out, self._judged(attempt, reply, escalate))
+        return Answer(attempt, out, judge_reply(attempt, reply, escalate))
 
     async def _folded(self, attempt: ChatAttempt, escalate: Escalate | None) -> Answer:
         """The upstream streams although the client wants a whole answer: a runtime that notices leaving only so."""
@@ -136,7 +137,7 @@ class Dispatch:
         note_events(attempt.tap, last)
         reply = fold([*events, *last])
         attempt.content_began()
-        return Answer(attempt, attempt.chat.codec.write_whole(reply, attempt.chat.asked), self._judged(attempt, reply, escalate))
+        return Answer(attempt, attempt.chat.codec.write_whole(reply, attempt.chat.asked), judge_reply(attempt, reply, escalate))
 
     async def _stream(self, attempt: ChatAttempt, hold: Hold, escalate: Escalate | None) -> Answer:
         _refuse_html(attempt)
@@ -150,12 +151,12 @@ class Dispatch:
                 ready.append(out)
             if pipe.has_let_out if isinstance(pipe, HeldPipe) else pipe.tap.content:
                 attempt.content_began()
-                live = JudgedPipe(self, attempt, pipe, escalate) if isinstance(pipe, HeldPipe) else pipe
+                live = JudgedPipe(attempt, pipe, escalate) if isinstance(pipe, HeldPipe) else pipe
                 return StreamAnswer(attempt, b"".join(ready), live)
         # The upstream ended before any content was let out: all of it can still be judged.
         ready.append(pipe.end())
         reply = pipe.reply() if isinstance(pipe, HeldPipe) else Reply(choices=(Choice(finish=pipe.tap.finish),))
-        verdicts = self._judged(attempt, reply, escalate)
+        verdicts = judge_reply(attempt, reply, escalate)
         if isinstance(pipe, HeldPipe):
             ready.append(pipe.release())
         attempt.content_began()
@@ -170,7 +171,7 @@ class Dispatch:
         writer = attempt.chat.codec.writer(attempt.chat.asked)
         out = b"".join(map(writer.write, events)) + writer.close()
         attempt.content_began()
-        return StreamAnswer(attempt, out, None, self._judged(attempt, reply, escalate))
+        return StreamAnswer(attempt, out, None, judge_reply(attempt, reply, escalate))
 
     def _reader(self, attempt: ChatAttempt) -> Reader:
         reader = attempt.upstream_codec.reader()
@@ -191,22 +192,11 @@ class Dispatch:
         attempt.tap = pipe.tap
         return pipe
 
-    def _judged(self, attempt: ChatAttempt, reply: Reply, escalate: Escalate | None) -> tuple[Verdict, ...]:
-        if escalate is None:
-            return ()
-        request = attempt.chat.request()
-        verdicts = judge(
-            Evidence(reply=reply, tools=request.tools, output=request.output, max_tokens=request.max_tokens), escalate.checks
-        )
-        attempt.verdicts = verdicts
-        return verdicts
-
 
 class JudgedPipe:
     """A held stream after its text began to flow: the rest is judged at the end, for the record."""
 
-    def __init__(self, dispatch: Dispatch, attempt: ChatAttempt, pipe: HeldPipe, escalate: Escalate | None) -> None:
-        self._dispatch = dispatch
+    def __init__(self, attempt: ChatAttempt, pipe: HeldPipe, escalate: Escalate | None) -> None:
         self._attempt = attempt
         self._pipe = pipe
         self._escalate = escalate
@@ -218,7 +208,7 @@ class JudgedPipe:
     def end(self) -> bytes:
         """As `Pipe.end`, with what was held."""
         out = self._pipe.end()
-        self._dispatch._judged(self._attempt, self._pipe.reply(), self._escalate)  # noqa: SLF001 - one module's two halves
+        judge_reply(self._attempt, self._pipe.reply(), self._escalate)
         return out + self._pipe.release()
 
 
