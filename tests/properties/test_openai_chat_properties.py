@@ -74,14 +74,14 @@ def cut(data: bytes, at: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(replies(signs=True))
 def test_folding_what_was_unfolded_gives_the_reply(events: list[Event]):
     reply = fold(events)
     assert fold(unfold(reply)) == reply
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(replies(), st.lists(st.integers(0, 10_000), max_size=6))
 def test_a_written_stream_reads_back_as_itself_cut_anywhere(events: list[Event], at: list[int]):
     writer = openai_chat.writer(ASKED)
@@ -93,7 +93,7 @@ def test_a_written_stream_reads_back_as_itself_cut_anywhere(events: list[Event],
     assert b"".join([relay.feed(piece) for piece in pieces]) + relay.end() == stream
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(replies())
 def test_a_written_whole_reply_reads_back_as_itself(events: list[Event]):
     reply = fold(events)
@@ -188,7 +188,7 @@ optional: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(messages, min_size=1, max_size=6),
     st.lists(tools, max_size=2),
@@ -250,7 +250,7 @@ junk_request = st.dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=60) | junk_request.map(lambda fields: msgspec.json.encode({"model": "m", **fields})))
 def test_no_body_raises_anything_but_a_fault(body: bytes):
     try:
@@ -294,7 +294,7 @@ junk_chunk = st.recursive(
 ).map(lambda value: b"data: " + msgspec.json.encode(value) + b"\n\n")
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(junk_chunk | st.binary(max_size=30), max_size=4))
 def test_no_reply_raises_anything_but_a_fault(pieces: list[bytes]):
     for way in (openai_chat.reader(), openai_chat.relay_pipe(ASKED)):

@@ -178,6 +178,10 @@ def test_content_after_the_finish_is_ignored():
     assert [event.text for event in events if isinstance(event, TextDelta)] == ["a"]
 
 
+def test_nothing_behind_done_is_looked_at():
+    assert read(delta("stop", content="a") + b"data: [DONE]\n\ndata: not json\n\n")[-1] == Finished("stop")
+
+
 def test_a_last_event_without_its_blank_line_counts():
     assert read(delta(content="a") + delta("stop").rstrip())[-1] == Finished("stop")
 
