@@ -1,9 +1,12 @@
 """The command line: parses and prints.
 
-Every command takes `--json`. Nothing heavy is imported before its command runs, so that `freehold version` and shell
-completion answer at once.
+Every command takes `--json`. Exit codes: 0 it worked, 1 it failed, 2 it was called or configured wrongly, 130 it was
+interrupted. Nothing heavy is imported before its command runs, so that `freehold version` and shell completion answer
+at once.
 """
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +30,18 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def main() -> None:
     """Run the command line."""
-    app()
+    from freehold.cli.show import FailedError, report
+
+    try:
+        try:
+            app()
+        except FailedError as failure:
+            report(failure, as_json="--json" in sys.argv)
+            sys.exit(failure.code)
+    except BrokenPipeError:
+        # Whoever read us has read enough; what is left in the buffer must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
 
 
 @app.command()

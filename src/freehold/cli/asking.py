@@ -14,16 +14,27 @@ from freehold.cli.client import GatewayClient, events_of
 from freehold.cli.setup import load_config
 from freehold.config import Config
 from freehold.fault import FaultError
+from freehold.storage.store import StoreError
+
+ENGINE_START_S = 120.0
 
 
 def ask(path: Path | None, question: str, *, model: str, why: bool, as_json: bool) -> None:
     """Print the answer as it comes."""
-    text = sys.stdin.read() if question == "-" else question
+    text = sys.stdin.buffer.read().decode(errors="replace") if question == "-" else question
+    if not text.strip():
+        show.fail("there is nothing to ask", 2)
     config = load_config(path)
     try:
         asyncio.run(_ask(config, text, model, why=why, as_json=as_json))
     except FaultError as error:
         show.fail(error.fault.message)
+    except TimeoutError:
+        show.fail(f"the engines were not ready within {ENGINE_START_S:.0f} s; `freehold runtimes` says why")
+    except (StoreError, RuntimeError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        show.fail(str(error))
 
 
 async def _ask(config: Config, text: str, model: str, *, why: bool, as_json: bool) -> None:
@@ -57,29 +68,39 @@ async def _ask(config: Config, text: str, model: str, *, why: bool, as_json: boo
             )
 
 
+async def _is_serving(client: GatewayClient) -> bool:
+    """Whether a server runs; one whose engines are just starting is waited for."""
+    async with asyncio.timeout(ENGINE_START_S):
+        while (readiness := await client.readiness()) is not None:
+            if readiness.ready or not any(one.status == "starting" for one in readiness.runtimes):
+                return True
+            await asyncio.sleep(0.1)
+    return False
+
+
 @contextlib.asynccontextmanager
 async def _gateway(config: Config) -> AsyncIterator[GatewayClient]:
     """The running server, or one of our own for the time of the question."""
     server = config.settings.server
     client = GatewayClient(server.host, server.port, config.server_key)
     try:
-        if await client.readiness() is not None:
+        if await _is_serving(client):
             yield client
             return
     finally:
         await client.close()
-    from freehold.cli.serving import ready_engines
     from freehold.server.app import App, wall_ms
     from freehold.server.listener import Listener
     from freehold.telemetry.log import open_log
 
     app = App(config, open_log(now_ms=wall_ms, level="warning"))
-    listener = Listener(app.gateway, host="127.0.0.1", port=0, drain_s=1.0, takes_signals=False)
+    listener = Listener(app.gateway, host="127.0.0.1", port=0, drain_s=1.0, keepalive_s=server.keepalive_s, takes_signals=False)
     port = await listener.start()
     app.open_door("127.0.0.1", port)
     own = GatewayClient("127.0.0.1", port, config.server_key)
     try:
-        await ready_engines(app)
+        async with asyncio.timeout(ENGINE_START_S):
+            await app.engines.ready()
         yield own
     finally:
         await own.close()

@@ -14,26 +14,28 @@ from freehold.record import AttemptRecord, PlannedStep, Rejected
 
 def explain(config: Path | None, request_id: str | None, *, as_json: bool) -> None:
     """A request from the ledger; None: the newest."""
-    from freehold.cli.setup import open_ledger
+    from freehold.cli.setup import reading_ledger
     from freehold.ledger import queries
 
-    engine = open_ledger(config)
-    if request_id is None:
-        newest = queries.recent(engine, limit=1)
-        if not newest:
-            show.fail("the ledger is empty: nothing was asked yet")
-        request_id = newest[0].request_id
-    try:
-        detail = queries.request(engine, request_id)
-    except queries.AmbiguousIdError as error:
-        show.fail(str(error))
+    with reading_ledger(config) as engine:
+        if request_id is None:
+            newest = queries.recent(engine, limit=1)
+            if not newest:
+                show.fail("the ledger is empty: nothing was asked yet")
+            request_id = newest[0].request_id
+        try:
+            detail = queries.request(engine, request_id)
+        except queries.AmbiguousIdError as error:
+            show.fail(str(error))
     if detail is None:
         show.fail(f"there is no request {request_id!r}; `freehold log` lists them")
     if as_json:
         show.print_json({"request": detail.request, "decision": detail.decision, "attempts": detail.attempts})
         return
     row, decision = detail.request, detail.decision
-    if row is not None:
+    if row is None:
+        show.pairs(request_id, [("outcome", "not known: it is still running, or the server was killed before it ended")])
+    else:
         show.pairs(
             f"{row.request_id}: {row.outcome}",
             [
@@ -42,7 +44,7 @@ def explain(config: Path | None, request_id: str | None, *, as_json: bool) -> No
                 ("why", row.reason),
                 *([("fault", f"{row.fault}: {row.fault_message}")] if row.fault else []),
                 ("took", f"{row.duration_ms:.1f} ms, of which {row.overhead_ms or 0:.1f} ms were ours"),
-                ("cost", cost_of(row.cost_nano_usd, row.cost_basis)),
+                ("cost", cost_of(row)),
             ],
         )
     if decision is not None:
@@ -98,7 +100,7 @@ def _attempts(attempts: tuple[AttemptRecord, ...]) -> None:
                     if usage
                     else []
                 ),
-                ("cost", cost_of(attempt.cost_nano_usd, attempt.cost_basis)),
+                ("cost", cost_of(attempt)),
             ],
         )
 

@@ -5,79 +5,107 @@ import os
 from pathlib import Path
 
 import msgspec
+import typer
 
 from freehold.cli import show
 from freehold.cli.setup import load_config
-from freehold.runtime import Deployment, Runtime, Vendor, egress_of
+from freehold.config import Config, ConfigError, load
+from freehold.runtime import Deployment, Placed, Runtime, Vendor, egress_of
 from freehold.server.endpoints.health import Readiness
+
+
+class RuntimeRow(msgspec.Struct):
+    """One runtime, as configured and as it stands in the running server."""
+
+    name: str
+    egress: str
+    where: str
+    state: str
+    detail: str
+    deployments: tuple[str, ...]
+
+
+class ModelRow(msgspec.Struct):
+    """One name clients may ask for."""
+
+    name: str
+    means: tuple[str, ...]
+    egress: tuple[str, ...]
+    abilities: tuple[str, ...]
+    context: int | None
 
 
 def check(path: Path | None, *, as_json: bool) -> None:
     """Every problem with its path; warnings do not fail the check."""
-    from freehold.config import ConfigError, load
-
     try:
         config = load(path, os.environ)
     except ConfigError as error:
-        if as_json:
-            show.print_json({"ok": False, "problems": error.problems, "warnings": []})
-            raise SystemExit(2) from None
-        show.fail(str(error), 2)
+        if not as_json:
+            show.fail(str(error), 2)
+        show.print_json({"ok": False, "problems": error.problems, "warnings": []})
+        raise typer.Exit(2) from None
     policy = config.policy
     if as_json:
         show.print_json({"ok": True, "problems": [], "warnings": config.warnings, "policy_version": policy.version})
         return
     print(f"{config.source or 'no freehold.toml: the built-in defaults'}: good (policy {policy.version})")
     print(
-        f"{len(config.runtimes)} runtimes, {len(policy.placed)} deployments, {len(policy.gates)} gates, "
-        f"{len(policy.preferences)} preferences; nothing goes further than {policy.server_ceiling}"
+        f"{_counted(len(config.runtimes), 'runtime')}, {_counted(len(policy.placed), 'deployment')}, "
+        f"{_counted(len(policy.gates), 'gate')}, {_counted(len(policy.preferences), 'preference')}; "
+        f"nothing goes further than {policy.server_ceiling}"
     )
     for warning in config.warnings:
-        print(f"warning: {warning}")
+        print(show.folded("warning: ", warning))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def runtimes(path: Path | None, *, as_json: bool) -> None:
     """Each runtime, with its live state where a server runs."""
     config = load_config(path)
-    server = config.settings.server
-    live = asyncio.run(_live(server.host, server.port))
-    states = {status.name: status for status in live.runtimes} if live is not None else {}
-    rows = []
-    for runtime in config.runtimes.values():
-        state = states.get(runtime.name)
-        rows.append(
-            {
-                "name": runtime.name,
-                "egress": egress_of(runtime).value,
-                "where": _where(runtime),
-                "state": state.status if state else "not running",
-                "detail": state.detail if state else "",
-                "deployments": [placed.id for placed in config.policy.placed.values() if placed.runtime.name == runtime.name],
-            }
-        )
+    live = asyncio.run(_live(config))
+    rows = _runtime_rows(config, live)
+    server = "not running" if live is None else "running"
     if as_json:
-        show.print_json({"server": "running" if live else "not running", "runtimes": rows})
+        show.print_json({"server": server, "runtimes": rows})
         return
     show.table(
-        f"runtimes (server {'running' if live else 'not running'})",
-        ("name", "egress", "where", "state", "deployments"),
+        f"runtimes (the server is {server})",
+        ("name", "egress", "state", "where it is, what it serves"),
         [
-            (
-                str(row["name"]),
-                str(row["egress"]),
-                str(row["where"]),
-                f"{row['state']} {row['detail']}".strip(),
-                ", ".join(row["deployments"]),
-            )
+            (row.name, row.egress, row.state, "\n".join([row.where, *([row.detail] if row.detail else []), *row.deployments]))
             for row in rows
         ],
     )
 
 
-async def _live(host: str, port: int) -> Readiness | None:
+def _runtime_rows(config: Config, live: Readiness | None) -> list[RuntimeRow]:
+    states = {status.name: status for status in live.runtimes} if live is not None else {}
+    rows = []
+    for runtime in config.runtimes.values():
+        state = states.pop(runtime.name, None)
+        where = _where(runtime)
+        rows.append(
+            RuntimeRow(
+                name=runtime.name,
+                egress=egress_of(runtime).value,
+                where=where,
+                state=state.status if state else "not running",
+                detail=state.detail if state and state.detail != where else "",
+                deployments=tuple(placed.id for placed in config.policy.placed.values() if placed.runtime.name == runtime.name),
+            )
+        )
+    # What the running server has and this configuration does not: it was started with another one, or with --demo.
+    rows += [RuntimeRow(one.name, one.egress, one.detail or "-", one.status, "", one.deployments) for one in states.values()]
+    return rows
+
+
+async def _live(config: Config) -> Readiness | None:
     from freehold.cli.client import GatewayClient
 
-    client = GatewayClient(host, port, None)
+    client = GatewayClient(config.settings.server.host, config.settings.server.port, None)
     try:
         return await client.readiness()
     finally:
@@ -92,36 +120,39 @@ def _where(runtime: Runtime) -> str:
 
 def models(path: Path | None, *, as_json: bool) -> None:
     """The names clients may ask for."""
-    config = load_config(path)
-    policy = config.policy
-    rows = []
-    for name in [*policy.listed(), *(alias for alias in policy.aliases if alias not in policy.listed())]:
-        meant = policy.resolve(name) or ()
-        rows.append(
-            {
-                "name": name,
-                "means": [placed.id for placed in meant] or list(policy.aliases.get(name, ())),
-                "egress": sorted({placed.egress.value for placed in meant}),
-                "abilities": sorted({ability for placed in meant for ability in _abilities(placed.deployment)}),
-                "context": max((placed.deployment.abilities.context or 0 for placed in meant), default=0) or None,
-            }
-        )
+    policy = load_config(path).policy
+    rows = [
+        _model_row(name, policy.resolve(name) or (), policy.aliases.get(name, ()))
+        for name in [*policy.listed(), *(alias for alias in policy.aliases if alias not in policy.listed())]
+    ]
     if as_json:
         show.print_json(rows)
         return
+    own = [row for row in rows if row.name not in policy.aliases and row.name not in policy.placed]
     show.table(
-        "models and aliases",
-        ("ask for", "means", "egress", "abilities", "context"),
+        "models",
+        ("ask for", "egress", "context", "abilities"),
+        [(row.name, ", ".join(row.egress), str(row.context or "-"), ", ".join(row.abilities)) for row in own],
+    )
+    print()
+    show.table(
+        "aliases and deployments",
+        ("ask for", "means, best first"),
         [
-            (
-                str(row["name"]),
-                ", ".join(row["means"]),  # type: ignore[arg-type]  # lists of texts, made above
-                ", ".join(row["egress"]),  # type: ignore[arg-type]
-                ", ".join(row["abilities"]),  # type: ignore[arg-type]
-                str(row["context"] or "-"),
-            )
+            (row.name, ", ".join(policy.aliases.get(row.name) or [policy.placed[row.name].model.id]))
             for row in rows
+            if row not in own
         ],
+    )
+
+
+def _model_row(name: str, meant: tuple[Placed, ...], alias: tuple[str, ...]) -> ModelRow:
+    return ModelRow(
+        name=name,
+        means=tuple(placed.id for placed in meant) or alias,
+        egress=tuple(sorted({placed.egress.value for placed in meant})),
+        abilities=tuple(sorted({ability for placed in meant for ability in _abilities(placed.deployment)})),
+        context=max((placed.deployment.abilities.context or 0 for placed in meant), default=0) or None,
     )
 
 

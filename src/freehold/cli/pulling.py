@@ -2,45 +2,63 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from freehold.cli import show
 from freehold.fault import FaultError
+
+if TYPE_CHECKING:
+    from freehold.local.weights import Weights
 
 
 def pull(config: Path | None, names: list[str], *, default: bool, list_all: bool, as_json: bool) -> None:
     """Fetch weights by name, or list them. `default`: what the configured engines need."""
     from freehold.cli.setup import load_config
-    from freehold.local import pull as pulls
     from freehold.local import weights
     from freehold.local.places import data_dir
 
     home = data_dir(os.environ)
     manifest = weights.read_manifest()
     if list_all:
-        rows = [
-            (name, entry.licence, "here" if _is_here(name, home) else "not here", entry.about) for name, entry in manifest.items()
-        ]
-        if as_json:
-            show.print_json([dict(zip(("name", "licence", "state", "about"), row, strict=True)) for row in rows])
-        else:
-            show.table("weights", ("name", "licence", "state", "about"), rows)
+        _list(manifest, home, as_json=as_json)
         return
+    unknown = [name for name in names if name.lower() not in manifest]
+    if unknown:
+        show.fail(f"there are no weights named {', '.join(unknown)}; known are {', '.join(sorted(manifest))}", 2)
     wanted = list(names)
     if default:
         wanted += [launch.weights for launch in load_config(config).launches.values() if launch.weights in manifest]
-    if not wanted:
+    elif not wanted:
         show.fail("name the weights to fetch, or use --default or --list", 2)
-    places: dict[str, str] = {}
-    for name in dict.fromkeys(wanted):
-        if not _is_here(name, home):
-            print(f"fetching {name} ...", file=sys.stderr)
-        try:
-            places[name] = str(pulls.pull(name, home, _say))
-        except FaultError as error:
-            show.fail(error.fault.message)
+    places = {name: str(_fetch(name, home)) for name in dict.fromkeys(wanted)}
     if as_json:
         show.print_json(places)
+    elif sys.stdout.isatty():
+        for name, place in places.items():
+            print(f"{name} is here: {place}")
+
+
+def _fetch(name: str, home: Path) -> Path:
+    from freehold.local import pull as pulls
+
+    if not _is_here(name, home):
+        print(f"fetching {name} ...", file=sys.stderr)
+    try:
+        return pulls.pull(name, home, _say)
+    except FaultError as error:
+        show.fail(error.fault.message)
+
+
+def _list(manifest: "Mapping[str, Weights]", home: Path, *, as_json: bool) -> None:
+    rows = [
+        (name, entry.licence, "here" if _is_here(name, home) else "not here", entry.about) for name, entry in manifest.items()
+    ]
+    if as_json:
+        show.print_json([dict(zip(("name", "licence", "state", "about"), row, strict=True)) for row in rows])
+    else:
+        show.table("weights", ("name", "licence", "state", "about"), rows)
 
 
 def _is_here(name: str, home: Path) -> bool:

@@ -1,6 +1,6 @@
 """`freehold serve`: the gateway in the foreground."""
 
-import asyncio
+import gc
 import sys
 from pathlib import Path
 
@@ -38,12 +38,15 @@ async def _serve(config: Config, log: Log, host: str, port: int, *, demo: bool) 
     fake = Demo() if demo else None
     if fake is not None:
         config = with_demo(config, await fake.start())
-    app = App(config, log)
-    listener = Listener(app.gateway, host=host, port=port, drain_s=config.settings.server.drain_s, takes_signals=True)
+    app, settings = App(config, log), config.settings.server
+    listener = Listener(
+        app.gateway, host=host, port=port, drain_s=settings.drain_s, keepalive_s=settings.keepalive_s, takes_signals=True
+    )
     try:
         bound = await listener.start()
         app.open_door(host, bound)
         _print_banner(app, host, bound)
+        calm_collector()
         await listener.wait()
     finally:
         if fake is not None:
@@ -52,20 +55,21 @@ async def _serve(config: Config, log: Log, host: str, port: int, *, demo: bool) 
 
 def _print_banner(app: App, host: str, port: int) -> None:
     policy = app.config.policy
-    named = f"[{host}]" if ":" in host else host
-    print(
-        f"Freehold serves on http://{named}:{port}  (policy {policy.version}, nothing goes further than {policy.server_ceiling})"
-    )
-    print(f"  OpenAI clients:    base URL http://{named}:{port}/v1, any key")
-    print(f"  Anthropic clients: base URL http://{named}:{port}, any key")
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    key = "any key" if app.config.server_key is None else "the key of server.api_key"
+    print(f"Freehold serves on {url}  (policy {policy.version})")
+    print(f"  OpenAI clients:    base URL {url}/v1, {key}")
+    print(f"  Anthropic clients: base URL {url}, {key}")
+    print(f"  nothing goes further than {policy.server_ceiling}")
     for status in app.readiness().runtimes:
-        print(
-            f"  {status.egress:<12} {status.name:<16} {status.status:<11} {', '.join(status.deployments)} {status.detail}".rstrip()
-        )
+        says = "is starting; the log says when it is ready" if status.status == "starting" else f"{status.status} {status.detail}"
+        print(f"  {status.egress:<11} {status.name}: {says}".rstrip())
+        for deployment in status.deployments:
+            print(f"              {deployment}")
     sys.stdout.flush()
 
 
-async def ready_engines(app: App) -> None:
-    """Wait until every engine is ready or known to have failed."""
-    async with asyncio.timeout(120):
-        await app.engines.ready()
+def calm_collector() -> None:
+    """Leave what lives as long as the server out of every later collection."""
+    gc.collect()
+    gc.freeze()

@@ -1,6 +1,8 @@
 """What several commands need: the configuration, the ledger, the running server."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +24,9 @@ def load_config(path: Path | None) -> "Config":
         show.fail(str(error), 2)
 
 
-def open_ledger(path: Path | None) -> "Engine":
-    """The ledger, to read from. Ends with a clear word when there is none."""
+@contextmanager
+def reading_ledger(path: Path | None) -> "Iterator[Engine]":
+    """The ledger, to read from. Ends the command with a clear word when there is none, or it cannot be read."""
     from freehold.server.app import store_url
     from freehold.storage.engine import open_engine
     from freehold.storage.store import StoreError, sqlite_path
@@ -33,6 +36,6 @@ def open_ledger(path: Path | None) -> "Engine":
     if file is not None and not file.exists():
         show.fail(f"there is no ledger at {file} yet: nothing was served")
     try:
-        return open_engine(url, read_only=True)
+        yield open_engine(url, read_only=True)
     except StoreError as error:
         show.fail(str(error))

@@ -1,16 +1,38 @@
-"""Prints: tables for people, JSON for programs. Text from clients and models is stripped of terminal control."""
+"""Prints: tables for people, JSON for programs. Text from clients and models is stripped of terminal control.
 
+Lines are folded to the width of a terminal, and left whole where a program reads them.
+"""
+
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import NoReturn
 
 import msgspec
-import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 _CONTROL = {code: None for code in [*range(32), *range(127, 160)] if code != 10}
+_BROADEST = 120
+
+
+class FailedError(Exception):
+    """A command ended early: what to say, and the exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """End the command. Code 1: it failed; 2: it was called or configured wrongly."""
+    raise FailedError(message, code)
+
+
+def report(failure: FailedError, *, as_json: bool) -> None:
+    """Say why a command ended: on standard error, and as JSON on standard output for programs."""
+    print(plain(str(failure)), file=sys.stderr)
+    if as_json:
+        print_json({"error": str(failure)})
 
 
 def version(number: str, *, as_json: bool) -> None:
@@ -39,29 +61,39 @@ def plain(text: str) -> str:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table, or its title with `none`."""
-    console = Console()
+    """A table, or its title with `none`. A cell may have several lines."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     if not rows:
-        console.print(f"{title}: none", markup=False)
+        print(f"{title}: none")
         return
-    drawn = Table(title=title, title_justify="left", show_lines=False)
+    drawn = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         drawn.add_column(column, overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(plain(cell)) for cell in row))
-    console.print(drawn)
+    Console(highlight=False).print(drawn)
 
 
 def pairs(title: str, rows: Sequence[tuple[str, str]]) -> None:
     """Names and values under a title."""
-    console = Console()
-    console.print(Text(title, style="bold"))
+    print(folded("", plain(title)))
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
-        console.print(Text(f"  {name.ljust(width)}  ", style="dim") + Text(plain(value)), soft_wrap=True)
+        print(folded(f"  {name.ljust(width)}  ", plain(value)))
 
 
-def fail(message: str, code: int = 1) -> NoReturn:
-    """Say what went wrong on standard error and end."""
-    print(message, file=sys.stderr)
-    raise typer.Exit(code)
+def folded(lead: str, text: str) -> str:
+    """The text behind its lead, folded to the terminal with its lines under one another."""
+    if not sys.stdout.isatty():
+        return lead + text
+    columns = max(40, min(shutil.get_terminal_size().columns, _BROADEST))
+    if len(lead) + len(text) <= columns:
+        return lead + text
+    hang = lead if not lead.strip() else " " * min(len(lead), columns // 2)
+    return textwrap.fill(
+        text, columns, initial_indent=lead, subsequent_indent=hang or "  ", break_on_hyphens=False, break_long_words=False
+    )

@@ -106,7 +106,7 @@ class Engine:
         try:
             await asyncio.wait_for(process.wait(), GRACE_S)
         except TimeoutError:
-            self._log("engine_killed", engine=self.name, pid=process.pid, after_s=GRACE_S)
+            self._log("engine.killed", engine=self.name, pid=process.pid, after_s=GRACE_S)
             self._signal(process.kill)
             await process.wait()
 
@@ -217,8 +217,11 @@ class Engine:
             self.settled.clear()
         else:
             self.settled.set()
-        why = None if state.fault is None else state.fault.message
-        self._log(f"engine_{state.status}", engine=self.name, pid=state.pid, after_s=state.ready_after_s, why=why)
+        told: dict[str, object] = {"pid": state.pid, "after_s": state.ready_after_s and round(state.ready_after_s, 3)}
+        told["why"] = None if state.fault is None else state.fault.message
+        self._log(
+            f"engine.{state.status}", engine=self.name, **{name: value for name, value in told.items() if value is not None}
+        )
         self._changed(self.name, state)
 
     def _signal(self, send: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ loop. Nothing is logged per request here: the ledger has it.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from signal import SIGINT, SIGTERM
 from typing import Any
 
 import uvicorn
@@ -17,7 +18,9 @@ from freehold.server.asgi import Gateway
 class Listener:
     """One listening server."""
 
-    def __init__(self, gateway: Gateway, *, host: str, port: int, drain_s: float, takes_signals: bool) -> None:
+    def __init__(
+        self, gateway: Gateway, *, host: str, port: int, drain_s: float, keepalive_s: float = 75.0, takes_signals: bool
+    ) -> None:
         config = uvicorn.Config(
             gateway,
             host=host,
@@ -31,22 +34,33 @@ class Listener:
             server_header=False,
             date_header=False,
             proxy_headers=False,
-            timeout_keep_alive=75,
+            timeout_keep_alive=max(1, round(keepalive_s)),
             timeout_graceful_shutdown=max(1, round(drain_s)),
             h11_max_incomplete_event_size=64 * 1024,
         )
-        self._server: uvicorn.Server = uvicorn.Server(config) if takes_signals else _QuietServer(config)
+        self._server = _QuietServer(config)
+        self._takes_signals = takes_signals
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
         """Begin to serve; returns the port. Raises OSError or RuntimeError when that fails."""
-        task = self._task = asyncio.get_running_loop().create_task(self._serve())
+        try:
+            # Bound first: an address that is taken is told before any engine starts.
+            listening = self._server.config.bind_socket()
+        except SystemExit as error:
+            raise RuntimeError(
+                f"{_named(self._server.config)} is in use or may not be bound; choose another with --port"
+            ) from error
+        if self._takes_signals:
+            for number in (SIGINT, SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, self._server.handle_exit, number, None)
+        task = self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[listening]))
         while not self._server.started:
             if task.done():
                 task.result()
                 raise RuntimeError("the server could not start; the log says why")
             await asyncio.sleep(0.002)
-        return int(self._server.servers[0].sockets[0].getsockname()[1])
+        return int(listening.getsockname()[1])
 
     async def wait(self) -> None:
         """Until the server ends."""
@@ -58,15 +72,13 @@ class Listener:
         self._server.should_exit = True
         await self.wait()
 
-    async def _serve(self) -> None:
-        try:
-            await self._server.serve()
-        except SystemExit as error:
-            raise RuntimeError("the address is in use or may not be bound; choose another with --port") from error
+
+def _named(config: uvicorn.Config) -> str:
+    return f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}"
 
 
 class _QuietServer(uvicorn.Server):
-    """Leaves the process's signals alone."""
+    """Leaves the process's signals alone: uvicorn's own handlers raise them again once it has drained."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[Any]:

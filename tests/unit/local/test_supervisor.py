@@ -152,7 +152,7 @@ async def test_stop_leaves_no_process_and_insists_on_a_deaf_one(launch, monkeypa
         await engines.stop()
         assert engines.state("text").status == "stopped"
     assert all(gone(pid) for pid in pids)
-    assert ("engine_killed", {"engine": "text", "pid": pids[1], "after_s": 0.05}) in journal
+    assert ("engine.killed", {"engine": "text", "pid": pids[1], "after_s": 0.05}) in journal
 
 
 async def test_stop_ends_the_wait_for_an_engine_that_never_becomes_ready(launch):
