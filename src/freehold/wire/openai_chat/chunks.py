@@ -107,7 +107,7 @@ class Chunk(msgspec.Struct, frozen=True):
     error: msgspec.Raw = _NOTHING
 
 
-_CHUNK = msgspec.json.Decoder(Chunk)
+_decode = msgspec.json.Decoder(Chunk).decode
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -126,7 +126,7 @@ _FAILED = frozenset({"error", "abort", "insufficient_system_resource", "network_
 def read_chunk(data: bytes) -> Chunk:
     """Decode one. Raises FaultError(INVALID_REPLY) for what is not this format."""
     try:
-        return _CHUNK.decode(data)
+        return _decode(data)
     except UNREADABLE as error:
         raise faulty(Kind.INVALID_REPLY, f"the runtime's answer is no chat completion: {error}") from None
 

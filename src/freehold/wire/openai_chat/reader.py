@@ -146,9 +146,9 @@ class ChatReader:
             self._done = True
             return
         chunk = read_chunk(data)
-        if chunk.error or chunk.object == "error" or block.name == b"error":
-            refuse_error(chunk, block.name, data)
         choices, opened = chunk.choices, self._progress.open
+        if chunk.error or not choices or block.name:
+            refuse_error(chunk, block.name, data)
         if not self._started and (choices or chunk.usage is not None):
             self._started = True
             events.append(self._start(chunk))

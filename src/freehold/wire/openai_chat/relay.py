@@ -60,13 +60,28 @@ def _clamp(envelope: Envelope, sent: Sent) -> dict[str, msgspec.Raw]:
 class RelayPipe:
     """One stream on its way through. See `wire.codec.Pipe`."""
 
-    __slots__ = ("_asked", "_done", "_fault", "_model", "_model_json", "_needle", "_progress", "_splitter", "_tools", "tap")
+    __slots__ = (
+        "_asked_model",
+        "_done",
+        "_fault",
+        "_model",
+        "_model_json",
+        "_needle",
+        "_opened",
+        "_progress",
+        "_shows_usage",
+        "_splitter",
+        "_tools",
+        "tap",
+    )
 
     def __init__(self, asked: Asked) -> None:
         self.tap = Tap()
-        self._asked = asked
+        self._asked_model = asked.model
+        self._shows_usage = asked.stream_usage
         self._splitter = SseSplitter()
         self._progress = Progress()
+        self._opened = self._progress.open
         self._fault: FaultError | None = None
         self._done = False
         self._tools: dict[int, set[object]] = {}
@@ -114,10 +129,11 @@ class RelayPipe:
             self._done = True
             return block.raw
         chunk = read_chunk(data)
-        if chunk.error or chunk.object == "error" or block.name == b"error":
+        choices = chunk.choices
+        if chunk.error or not choices or block.name:
             refuse_error(chunk, block.name, data)
-        tap, model, opened = self.tap, chunk.model, self._progress.open
-        for choice in chunk.choices or ():
+        tap, model, opened = self.tap, chunk.model, self._opened
+        for choice in choices or ():
             said = choice.delta
             if not tap.content or said is None or said.tool_calls or choice.finish_reason or choice.index not in opened:
                 self._note(choice)
@@ -127,7 +143,7 @@ class RelayPipe:
             tap.fingerprint = chunk.system_fingerprint
         if chunk.usage is not None:
             return self._pass_usage(chunk, block)
-        if model is None or model == self._asked.model:
+        if model is None or model == self._asked_model:
             return block.raw
         return self._rename(model, block)
 
@@ -135,8 +151,8 @@ class RelayPipe:
         """A client that did not ask for usage must not see it: the chunk that brings only usage goes, or the field."""
         assert chunk.usage is not None
         self.tap.usage = read_usage(chunk.usage, chunk.timings)
-        renames = chunk.model is not None and chunk.model != self._asked.model
-        if self._asked.stream_usage:
+        renames = chunk.model is not None and chunk.model != self._asked_model
+        if self._shows_usage:
             return self._rename(chunk.model or "", block) if renames else block.raw
         self.tap.edits.add("usage_hidden")
         if not chunk.choices:
@@ -176,7 +192,7 @@ class RelayPipe:
         """Take the event apart and write it again, every other value as it came."""
         top = _TOP.decode(block.data)
         if renames:
-            top["model"] = msgspec.Raw(_encode(self._asked.model))
+            top["model"] = msgspec.Raw(_encode(self._asked_model))
         if hides_usage:
             top.pop("usage", None)
         name = b"event: %b\n" % block.name if block.name else b""
