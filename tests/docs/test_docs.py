@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
+from typer.main import get_command
 
-from freehold.config import read_config
+from freehold.cli import app
+from freehold.config import read_config, settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")])
@@ -33,6 +36,67 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def console_blocks() -> list[tuple[str, str]]:
+    return [
+        (page.name, block)
+        for page in PAGES
+        for block in re.findall(r"^```console\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize(("page", "block"), console_blocks(), ids=lambda value: value[:20])
+def test_every_console_block_runs_and_prints_what_it_shows(page: str, block: str, tmp_path: Path) -> None:
+    """Each `$ ` line is run in an empty folder; what follows it are the beginnings of the lines it prints first."""
+    (tmp_path / "chat.json").write_text('{"model": "auto", "messages": [{"role": "user", "content": "Write a docstring for f"}]}')
+    environ = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    for command, expected in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+        ran = subprocess.run(
+            command,
+            shell=True,
+            cwd=tmp_path,
+            env=environ,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        shown = ran.stdout.splitlines()
+        for line, begins in zip(shown, expected.splitlines(), strict=False):
+            assert line.startswith(begins), (page, command, ran.stdout)
+        assert len(shown) >= len(expected.splitlines()), (page, command, ran.stdout)
+
+
+def test_words_of_the_glossary_have_one_meaning() -> None:
+    page = (REPOSITORY / "docs" / "glossary.md").read_text()
+    words = [word.strip() for row in re.findall(r"^\| (.+?) \|", page, re.MULTILINE)[1:] for word in row.split(",")]
+    assert len(words) == len(set(words))
+    assert len(words) > 20
+
+
+def test_every_setting_has_its_meaning_in_the_reference() -> None:
+    page = (REPOSITORY / "docs" / "config.md").read_text()
+    for struct in (settings.ServerSettings, settings.StorageSettings, settings.LogSettings, settings.EgressSettings):
+        for field in msgspec.structs.fields(struct):
+            assert f"| `{field.encode_name}` |" in page, field.encode_name
+
+
+def test_every_environment_variable_that_is_read_is_documented() -> None:
+    source = "".join(path.read_text() for path in (REPOSITORY / "src").rglob("*.py"))
+    docs = "".join(page.read_text() for page in PAGES)
+    for name in sorted(set(re.findall(r"[\"`](FREEHOLD_[A-Z_]+)", source))):
+        assert name in docs, name
+
+
+def test_commands_in_shell_blocks_exist() -> None:
+    """README and the pages name only commands and options there are."""
+    for page in PAGES:
+        for line in re.findall(r"^(?:\$ )?(?:\.venv/bin/)?freehold ([a-z]+)(.*)$", page.read_text(), re.MULTILINE):
+            command = get_command(app).commands.get(line[0])  # type: ignore[attr-defined]  # typer's app is always a group
+            assert command is not None, (page.name, line)
+            options = {option for parameter in command.params for option in parameter.opts}
+            assert set(re.findall(r"(?<!\S)(--[a-z-]+)", line[1])) <= options, (page.name, line)
 
 
 def test_readme_names_exactly_the_two_commands() -> None:

@@ -96,7 +96,7 @@ def explain(
     request: Annotated[
         Path | None, typer.Option("--request", help="Decide this request body (JSON) now, without making any call.")
     ] = None,
-    wire_format: Annotated[str, typer.Option("--format", help="Wire format of --request.")] = "openai_chat",
+    wire_format: Annotated[str, typer.Option("--format", help="Wire format of --request: openai_chat or anthropic_messages.")] = "openai_chat",
     header: Annotated[list[str] | None, typer.Option("--header", "-H", help="A header of --request, `name: value`.")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -118,7 +118,7 @@ def log(
     outcome: Annotated[str | None, typer.Option(help="Only served, failed, refused, cancelled or cut.")] = None,
     deployment: Annotated[str | None, typer.Option(help="Only those this deployment served.")] = None,
     session: Annotated[str | None, typer.Option(help="Only those of this session.")] = None,
-    task: Annotated[str | None, typer.Option(help="Only this kind of work.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only this kind of work, as docs/routing.md names it.")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

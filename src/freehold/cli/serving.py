@@ -24,7 +24,7 @@ def serve(path: Path | None, *, host: str | None, port: int | None, demo: bool) 
     log = open_log(now_ms=wall_ms, level=settings.log.level, form="json" if settings.log.format == "json" else "human")
     route_stdlib(log)
     for warning in config.warnings:
-        log.event("config.warning", level="warning", text=warning)
+        log.event("config.warning", level="warning", says=warning)
     where = (host or settings.server.host, settings.server.port if port is None else port)
     if config.server_key is None and where[0] not in {"127.0.0.1", "::1", "localhost"}:
         show.fail(f"listening on {where[0]} needs server.api_key: anybody who reaches that address could spend and read", 2)
@@ -43,8 +43,10 @@ async def _serve(config: Config, log: Log, host: str, port: int, *, demo: bool) 
         app.gateway, host=host, port=port, drain_s=settings.drain_s, keepalive_s=settings.keepalive_s, takes_signals=True
     )
     try:
-        bound = await listener.start()
+        # The address before the engines, and the names it is reached by before the first request.
+        bound = listener.bind()
         app.open_door(host, bound)
+        await listener.start()
         _print_banner(app, host, bound)
         calm_collector()
         await listener.wait()

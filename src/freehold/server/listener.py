@@ -40,27 +40,32 @@ class Listener:
         )
         self._server = _QuietServer(config)
         self._takes_signals = takes_signals
+        self._listening: Any = None
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> int:
-        """Begin to serve; returns the port. Raises OSError or RuntimeError when that fails."""
+    def bind(self) -> int:
+        """Take the address; returns the port. Nothing is answered before `start`. Raises RuntimeError when it is taken."""
         try:
-            # Bound first: an address that is taken is told before any engine starts.
-            listening = self._server.config.bind_socket()
+            self._listening = self._server.config.bind_socket()
         except SystemExit as error:
             raise RuntimeError(
                 f"{_named(self._server.config)} is in use or may not be bound; choose another with --port"
             ) from error
+        return int(self._listening.getsockname()[1])
+
+    async def start(self) -> int:
+        """Begin to serve; returns the port. Raises RuntimeError when that fails."""
+        port = self.bind() if self._listening is None else int(self._listening.getsockname()[1])
         if self._takes_signals:
             for number in (SIGINT, SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, self._server.handle_exit, number, None)
-        task = self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[listening]))
+        task = self._task = asyncio.get_running_loop().create_task(self._serve())
         while not self._server.started:
             if task.done():
                 task.result()
                 raise RuntimeError("the server could not start; the log says why")
             await asyncio.sleep(0.002)
-        return int(listening.getsockname()[1])
+        return port
 
     async def wait(self) -> None:
         """Until the server ends."""
@@ -71,6 +76,12 @@ class Listener:
         """Drain and end."""
         self._server.should_exit = True
         await self.wait()
+
+    async def _serve(self) -> None:
+        try:
+            await self._server.serve(sockets=[self._listening])
+        except SystemExit as error:
+            raise RuntimeError("the server could not start; the log says why") from error
 
 
 def _named(config: uvicorn.Config) -> str:
