@@ -62,6 +62,7 @@ class Kind(StrEnum):
     UPSTREAM_ERROR = "upstream_error"
     INVALID_REPLY = "invalid_reply"
     BROKEN_STREAM = "broken_stream"
+    LEDGER_BEHIND = "ledger_behind"
     SHUTTING_DOWN = "shutting_down"
     INTERNAL = "internal"
 
@@ -107,6 +108,9 @@ FAULTS: dict[Kind, Meaning] = {
     Kind.UPSTREAM_ERROR: Meaning(_U, 502, True, True, "The runtime failed."),
     Kind.INVALID_REPLY: Meaning(_U, 502, True, True, "The runtime's answer is not what its wire format allows."),
     Kind.BROKEN_STREAM: Meaning(_U, 502, True, True, "The runtime's answer ended before its end."),
+    Kind.LEDGER_BEHIND: Meaning(
+        _F, 503, False, False, "Rows wait to be written faster than the store takes them; ask again in a moment."
+    ),
     Kind.SHUTTING_DOWN: Meaning(_F, 503, False, False, "This server is stopping; ask again."),
     Kind.INTERNAL: Meaning(_F, 500, False, False, "A defect of Freehold; the request id finds it in the log."),
 }

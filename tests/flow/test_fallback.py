@@ -141,7 +141,8 @@ async def test_a_break_after_content_ends_in_a_typed_error_event(
     else:
         with pytest.raises(Exception, match="closed the connection") as told:
             async with served.anthropic().messages.stream(model="auto", max_tokens=99, messages=HI) as stream:
-                pieces.extend([text async for text in stream.text_stream])
+                async for text in stream.text_stream:
+                    pieces.append(text)
         assert type(told.value).__name__ == "APIStatusError"
     assert "one" in "".join(pieces)
     assert fake.journal == [], "after content nothing falls back"

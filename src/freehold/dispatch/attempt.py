@@ -4,6 +4,7 @@ An attempt ends exactly once, with one record, whatever happens to it. Time spen
 added to the flight, so that what remains of a request's duration is our own overhead.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
@@ -23,6 +24,10 @@ from freehold.wire.codec import Tap
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 MAX_FAULT_BYTES = 256 * 1024
+FAULT_TIMEOUT_S = 10.0
+AFTER_FINISH_S = 5.0
+"""For what follows the finish: usage, the end of the stream. A runtime that keeps the connection open is not waited for."""
+BYTES_PER_TOKEN = 4
 
 
 class Means(msgspec.Struct, frozen=True):
@@ -63,6 +68,10 @@ class Attempt:
         self.started_ms = means.wall_ms()
         self.tap = Tap()
         self.first_content_s: float | None = None
+        self.pieces = 0
+        """Stream events behind the first content, about one token each: what a stream that was cut is charged by."""
+        self.usage: Usage | None = None
+        """Set when the attempt ends: as reported, or estimated."""
         self.verdicts: tuple[Verdict, ...] = ()
         self.status: int | None = None
         self._exchange: Exchange | None = None
@@ -91,14 +100,14 @@ class Attempt:
         before_s = self.means.now()
         try:
             self._exchange = exchange = await self.means.upstreams.open(call)
+            self.status = exchange.status
+            if exchange.status >= 300:
+                raise FaultError(await self._read_fault(exchange, read_fault))
         finally:
             self.flight.waited_s += self.means.now() - before_s
-        self.status = exchange.status
-        if exchange.status >= 300:
-            raise FaultError(await self._read_fault(exchange, read_fault))
 
     async def _read_fault(self, exchange: Exchange, read_fault: FaultReader) -> Fault:
-        exchange.arm(10.0, Kind.FIRST_CONTENT_TIMEOUT)
+        exchange.arm(FAULT_TIMEOUT_S, Kind.FIRST_CONTENT_TIMEOUT)
         if exchange.status < 400:
             exchange.abort()
             return Fault(
@@ -106,15 +115,26 @@ class Attempt:
                 message=f"the runtime answered with a redirect ({exchange.status}); redirects are not followed, set its real base_url",
                 status=exchange.status,
             )
-        body = await exchange.read(MAX_FAULT_BYTES)
+        try:
+            body = await exchange.read(MAX_FAULT_BYTES)
+        except FaultError:
+            body = b""  # the status says enough
         return read_fault(exchange.status, exchange.headers, body)
 
     async def chunk(self) -> bytes:
-        """The upstream's next bytes, b"" at its end, under the deadline that holds at this point."""
+        """The upstream's next bytes, b"" at its end, under the deadline that holds at this point.
+
+        Behind the finish it does not matter how the connection ends: whoever reads the stream knows whether it was whole.
+        """
         self._arm()
         before_s = self.means.now()
         try:
             return await self.exchange.chunk()
+        except FaultError:
+            if not self._has_finished():
+                raise
+            self.abort()
+            return b""
         finally:
             self.flight.waited_s += self.means.now() - before_s
 
@@ -135,6 +155,8 @@ class Attempt:
             left_s, kind = total_left_s, Kind.TOTAL_TIMEOUT
         elif self.tap.content:
             left_s, kind = runtime.chunk_timeout_s, Kind.CHUNK_TIMEOUT
+            if left_s > AFTER_FINISH_S and self._has_finished():
+                left_s = AFTER_FINISH_S
         else:
             # Measured from the start: pings and keep-alives do not push it on.
             left_s, kind = runtime.first_content_timeout_s - spent_s, Kind.FIRST_CONTENT_TIMEOUT
@@ -145,26 +167,35 @@ class Attempt:
             raise faulty(kind, f"runtime '{runtime.name}' gave no answer within its deadline")
         self.exchange.arm(left_s, kind)
 
+    def _has_finished(self) -> bool:
+        return self.tap.finish is not None and self.flight.features.choices == 1
+
     def content_began(self) -> None:
         """The first content is ready to go out."""
         self.first_content_s = self.means.now()
-        if self.flight.first_content_s is None:
-            self.flight.first_content_s = self.first_content_s
 
     def abort(self) -> None:
         """Close the upstream at once."""
         if self._exchange is not None:
             self._exchange.abort()
 
+    def give_up(self, error: BaseException) -> None:
+        """End by what was raised: a fault, a cancellation, or a defect of ours."""
+        if isinstance(error, FaultError):
+            self.end("fault", error.fault)
+        elif isinstance(error, asyncio.CancelledError):
+            self.end("cancelled")
+        else:
+            self.end("fault", Fault(kind=Kind.INTERNAL, message=f"a defect of Freehold ({type(error).__name__})"))
+
     def end(self, how: AttemptEnd, fault: Fault | None = None) -> None:
         """Write the one record of this attempt and tell the breaker. Later calls do nothing."""
         if self._ended:
             return
         self._ended = True
-        if how not in {"served", "escalated"}:
-            self.abort()
+        self.abort()  # does nothing where the answer was read to its end
         seconds = self.means.now() - self.started_s
-        usage = self._usage()
+        self.usage = usage = self._usage()
         cost_nano_usd, basis = price(usage, self.step.placed, seconds)
         record = AttemptRecord(
             attempt_id=f"{self.flight.request_id}.{self.number}",
@@ -207,7 +238,12 @@ class Attempt:
         return "relay" if self.is_relay else "translate"
 
     def _usage(self) -> Usage | None:
-        """As the upstream reported it; an estimate where an answer came without a report."""
-        if self.tap.usage is not None or self.first_content_s is None:
-            return self.tap.usage
-        return Usage(input_tokens=self.flight.features.prompt_tokens, output_tokens=0, basis="estimated")
+        """As the upstream reported it; an estimate where content came without a report, or more of it than reported."""
+        reported = self.tap.usage
+        if self.first_content_s is None and not self.tap.content:
+            return reported
+        if reported is None:
+            return Usage(input_tokens=self.flight.features.prompt_tokens, output_tokens=self.pieces, basis="estimated")
+        if self.tap.finish is None and reported.output_tokens < self.pieces:
+            return msgspec.structs.replace(reported, output_tokens=self.pieces, basis="estimated")
+        return reported

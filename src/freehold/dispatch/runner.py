@@ -4,12 +4,11 @@ Promised: a caller's fault never falls back; nothing falls back after content; a
 none, so it is kept and goes out when no escalation succeeds; every attempt ends with exactly one record.
 """
 
-import asyncio
 from collections.abc import Iterable
 
 from freehold.chat import Choice, Event, Reply, fold
 from freehold.dispatch.answers import Answer, StreamAnswer
-from freehold.dispatch.attempt import Attempt, Means
+from freehold.dispatch.attempt import BYTES_PER_TOKEN, Attempt, Means
 from freehold.dispatch.chat_attempt import ChatAttempt, note_reply
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.held import HeldPipe
@@ -69,15 +68,18 @@ class Dispatch:
         """A better answer from further up, or the poor one where none comes."""
         kept = poor
         tried = {record.deployment for record in flight.attempts} | {poor.placed.id}
-        candidates = [step for step in escalate.steps if step.placed.id not in tried][: escalate.at_most]
-        for step in candidates:
-            if not self._means.breakers.begin_probe(step.placed.id):
+        left = escalate.at_most
+        for step in escalate.steps:
+            if left <= 0:
+                break
+            if step.placed.id in tried or not self._means.breakers.begin_probe(step.placed.id):
                 continue
+            left -= 1
             try:
                 answer = await self._try(flight, step, escalate)
             except FaultError:
                 continue
-            except asyncio.CancelledError:
+            except BaseException:
                 kept.leave()
                 raise
             if not answer.is_poor:
@@ -92,17 +94,18 @@ class Dispatch:
         hold: Hold = "none" if escalate is None or not flight.envelope.stream else escalate.hold
         if hold == "tools" and not flight.features.tools:
             hold = "none"
-        attempt = ChatAttempt(self._means, flight, step, hold)
+        try:
+            attempt = ChatAttempt(self._means, flight, step, hold)
+        except BaseException:
+            self._means.breakers.end_probe(step.placed.id)
+            raise
         try:
             await attempt.open()
             if flight.envelope.stream:
                 return await self._stream(attempt, hold, escalate)
             return await self._whole(attempt, escalate)
-        except FaultError as error:
-            attempt.end("fault", error.fault)
-            raise
-        except BaseException:
-            attempt.end("cancelled")
+        except BaseException as error:
+            attempt.give_up(error)
             raise
 
     async def _whole(self, attempt: ChatAttempt, escalate: Escalate | None) -> Answer:
@@ -111,6 +114,7 @@ class Dispatch:
         if attempt.streams and not _is_json(attempt):
             return await self._folded(attempt, escalate)
         body = await attempt.whole()
+        attempt.pieces = len(body) // BYTES_PER_TOKEN
         if attempt.is_relay:
             out, tap = codec.relay_whole(body, flight.asked)
             tap.edits |= attempt.tap.edits
@@ -133,6 +137,7 @@ class Dispatch:
             new = reader.feed(data)
             note_events(attempt.tap, new)
             events += new
+            attempt.pieces += len(new)
         last = reader.end()
         note_events(attempt.tap, last)
         reply = fold([*events, *last])
@@ -151,6 +156,7 @@ class Dispatch:
                 ready.append(out)
             if pipe.has_let_out if isinstance(pipe, HeldPipe) else pipe.tap.content:
                 attempt.content_began()
+                attempt.pieces += 1
                 live = JudgedPipe(attempt, pipe, escalate) if isinstance(pipe, HeldPipe) else pipe
                 return StreamAnswer(attempt, b"".join(ready), live)
         # The upstream ended before any content was let out: all of it can still be judged.

@@ -34,14 +34,11 @@ class Singles:
             attempt = Attempt(self._means, flight, step, is_relay=True, streams=False)
             try:
                 return await self._try(attempt, envelope)
-            except FaultError as error:
-                last = error.fault
-                attempt.end("fault", last)
-                if not last.meaning.falls_back:
+            except BaseException as error:
+                attempt.give_up(error)
+                if not isinstance(error, FaultError) or not error.fault.meaning.falls_back:
                     raise
-            except BaseException:
-                attempt.end("cancelled")
-                raise
+                last = error.fault
         raise FaultError(last) if last is not None else faulty(Kind.NO_DEPLOYMENT, "the plan has no step left to try")
 
     async def _try(self, attempt: Attempt, envelope: EmbeddingsEnvelope) -> Answer:

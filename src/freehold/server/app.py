@@ -7,6 +7,7 @@ no new requests (uvicorn drains), engines, upstream connections, and the ledger 
 import os
 import time
 from pathlib import Path
+from random import Random
 
 from freehold import __version__
 from freehold.config import Config
@@ -47,13 +48,16 @@ class App:
         self.config = config
         self.log = log
         now = time.monotonic
+        # Ids must be unique, not secret: a system call for each would cost as much as the whole plan.
+        random_bytes = Random(os.urandom(32)).randbytes  # noqa: S311 - see above
         self._store = store_url(config)
         self.writer = Writer(self._store, now_ms=wall_ms, tell=log.event)
         self.ledger = Ledger(self.writer, wall_ms)
         self.breakers = Breakers(now)
         self.reaches = Reaches()
         self.windows: dict[str, int] = {}
-        self.upstreams = Upstreams(Connector(config.policy.server_ceiling))
+        self._connector = Connector(config.policy.server_ceiling)
+        self.upstreams = Upstreams(self._connector)
         self.engines = Engines(config.launches, config.data_dir, log=log.event, now=now)
         self.engines.on_change(self._engine_changed)
         self.sticky = Sticky(now)
@@ -71,7 +75,7 @@ class App:
             now=now,
             wall_ms=wall_ms,
             hour_of=Hours().hour_of,
-            random_bytes=os.urandom,
+            random_bytes=random_bytes,
             windows=self.windows,
         )
         context = Context(
@@ -82,6 +86,7 @@ class App:
             wall_ms=wall_ms,
             max_body_bytes=config.settings.server.max_body_bytes,
             counting=self.counting,
+            ledger_is_behind=lambda: self.writer.is_behind,
         )
         self.gateway = Gateway(
             routes=make_routes(context, Dispatch(means, self.sticky), Singles(means), self.readiness),
@@ -92,7 +97,8 @@ class App:
             start=self.start,
             stop=self.stop,
             now_ms=wall_ms,
-            random_bytes=os.urandom,
+            random_bytes=random_bytes,
+            log=log,
         )
         self._place_runtimes()
 
@@ -137,9 +143,12 @@ class App:
 
     async def stop(self) -> None:
         """End in reverse order; every queued row is written before this returns."""
-        await self.engines.stop()
-        await self.upstreams.close()
-        self.writer.close()
+        try:
+            await self.engines.stop()
+            await self.upstreams.close()
+            self._connector.close()
+        finally:
+            self.writer.close()
         self.log.event("server.stopped")
 
     def readiness(self) -> Readiness:

@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 import msgspec
 
+from freehold.fault import Fault, FaultError, Kind
 from freehold.ledger import Ledger
 from freehold.server.counting import Counting
 from freehold.server.intake import Intake
 from freehold.telemetry.log import Log
+
+RETRY_AFTER_S = 1.0
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -22,3 +25,15 @@ class Context(msgspec.Struct, frozen=True):
     """Unix milliseconds."""
     max_body_bytes: int
     counting: Counting
+    ledger_is_behind: Callable[[], bool]
+
+    def admit(self) -> None:
+        """Turn new work away, before any is done, while its rows could not be written. Raises FaultError."""
+        if self.ledger_is_behind():
+            raise FaultError(
+                Fault(
+                    kind=Kind.LEDGER_BEHIND,
+                    message="the store does not take rows fast enough; the log says why it is slow",
+                    retry_after_s=RETRY_AFTER_S,
+                )
+            )

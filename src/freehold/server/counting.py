@@ -29,7 +29,12 @@ class Counting:
             return
         if self._loading is None:
             self._loading = asyncio.get_running_loop().run_in_executor(None, self._load)
-        self._counter = await asyncio.shield(self._loading)
+        loading = self._loading
+        try:
+            self._counter = await asyncio.shield(loading)
+        finally:
+            if loading.done():
+                self._loading = None  # after a failure the next caller tries again
 
     def count(self, text: str) -> int:
         """Tokens in the text."""

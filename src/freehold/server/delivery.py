@@ -26,7 +26,8 @@ class Conversation:
     """One request and its response."""
 
     __slots__ = (
-        "_body_is_read",
+        "_body_deadline_s",
+        "_closes",
         "_keep_alive_s",
         "_main",
         "_receive",
@@ -38,49 +39,50 @@ class Conversation:
         "head_is_sent",
     )
 
-    def __init__(self, receive: Receive, send: Send, keep_alive_s: float) -> None:
+    def __init__(self, receive: Receive, send: Send, keep_alive_s: float, *, body_deadline_s: float = BODY_DEADLINE_S) -> None:
         self._receive = receive
         self._send = send
         self._keep_alive_s = keep_alive_s
+        self._body_deadline_s = body_deadline_s
+        self._closes = False
         self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.Task[None] | None = None
         self._main: asyncio.Task[Any] | None = None
         self._waiting_headers: RawHeaders | None = None
-        self._body_is_read = False
         self.head_is_sent = False
         self.client_is_gone = False
 
     async def read_body(self, limit_bytes: int, declared_bytes: str | None) -> bytes:
-        """The whole body. Raises FaultError(TOO_LARGE) and (CLIENT_GONE)."""
-        if declared_bytes is not None and declared_bytes.isdigit() and int(declared_bytes) > limit_bytes:
+        """The whole body. Raises FaultError: TOO_LARGE, CLIENT_GONE, INVALID_REQUEST when it takes too long."""
+        if declared_bytes is not None and declared_bytes.isdecimal() and int(declared_bytes) > limit_bytes:
             raise _too_large(limit_bytes)
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise faulty(Kind.CLIENT_GONE, "the client left while sending its request")
-        body: bytes = message.get("body", b"")
-        if message.get("more_body"):
-            body = await self._read_rest(body, limit_bytes)
+        try:
+            async with asyncio.timeout(self._body_deadline_s):
+                message = await self._receive()
+                if message["type"] == "http.request" and not message.get("more_body"):
+                    body: bytes = message.get("body", b"")
+                else:
+                    body = await self._read_rest(message, limit_bytes)
+        except TimeoutError:
+            self._closes = True
+            raise faulty(Kind.INVALID_REQUEST, f"the body did not arrive within {self._body_deadline_s:g} s") from None
         if len(body) > limit_bytes:
             raise _too_large(limit_bytes)
-        self._body_is_read = True
         return body
 
-    async def _read_rest(self, first: bytes, limit_bytes: int) -> bytes:
-        pieces, size, more = [first], len(first), True
-        try:
-            async with asyncio.timeout(BODY_DEADLINE_S):
-                while more:
-                    message = await self._receive()
-                    if message["type"] == "http.disconnect":
-                        raise faulty(Kind.CLIENT_GONE, "the client left while sending its request")
-                    pieces.append(message.get("body", b""))
-                    size += len(pieces[-1])
-                    if size > limit_bytes:
-                        raise _too_large(limit_bytes)
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            raise faulty(Kind.INVALID_REQUEST, f"the body did not arrive within {BODY_DEADLINE_S:.0f} s") from None
-        return b"".join(pieces)
+    async def _read_rest(self, message: Message, limit_bytes: int) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        while message["type"] != "http.disconnect":
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if size > limit_bytes:
+                raise _too_large(limit_bytes)
+            if not message.get("more_body"):
+                return b"".join(pieces)
+            message = await self._receive()
+        self.client_is_gone = True
+        raise faulty(Kind.CLIENT_GONE, "the client left while sending its request")
 
     def watch(self, waiting_headers: RawHeaders | None) -> None:
         """From now on cancel the current task when the client leaves.
@@ -102,20 +104,25 @@ class Conversation:
             except TimeoutError:
                 await self._keep_alive()
                 continue
-            if message["type"] == "http.disconnect" and self._main is not None:
+            if message["type"] == "http.disconnect":
                 self.client_is_gone = True
-                self._main.cancel()
+                if self._main is not None:
+                    self._main.cancel()
 
     async def _keep_alive(self) -> None:
-        if self._waiting_headers is None:
-            return
-        if not self.head_is_sent:
+        if self._waiting_headers is not None and not self.head_is_sent:
             await self.send_head(200, [*STREAM_HEADERS, *self._waiting_headers])
-        await self.send_body(KEEP_ALIVE, more=True)
+        if self._waiting_headers is not None:  # content may have begun while the head went out
+            await self.send_body(KEEP_ALIVE, more=True)
 
     def content_begins(self) -> None:
         """No keep-alive any more: a comment could land inside an event."""
         self._waiting_headers = None
+
+    def answer_is_decided(self) -> None:
+        """A client that leaves from now on cancels nothing: there is only a last word to say."""
+        self._waiting_headers = None
+        self._main = None
 
     def stop_watching(self) -> None:
         """The answer is out, or will not come."""
@@ -128,6 +135,8 @@ class Conversation:
     async def send_head(self, status: int, headers: RawHeaders) -> None:
         """Commit the head."""
         self.head_is_sent = True
+        if self._closes:
+            headers = [*headers, (b"connection", b"close")]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def send_body(self, body: bytes, *, more: bool = False) -> None:

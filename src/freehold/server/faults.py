@@ -15,10 +15,12 @@ class FaultWriter(Protocol):
         """As `wire.codec.Codec.write_fault`."""
 
 
-async def send_fault(conversation: Conversation, codec: FaultWriter, fault: Fault, request_id: str) -> None:
+async def send_fault(
+    conversation: Conversation, codec: FaultWriter, fault: Fault, request_id: str, *more_headers: tuple[bytes, bytes]
+) -> None:
     """Status, headers and body of the fault; nothing may have been sent before."""
     status, headers, body = codec.write_fault(fault, request_id)
     raw = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
     if "x-freehold-request-id" not in headers:
         raw.append((b"x-freehold-request-id", request_id.encode()))
-    await conversation.send_whole(status, raw, body)
+    await conversation.send_whole(status, [*raw, *more_headers], body)

@@ -32,8 +32,6 @@ def make_routes(
         ("GET", "/healthz"): health,
         ("GET", "/readyz"): ready,
         ("GET", "/"): health,
-        ("HEAD", "/"): health,
-        ("HEAD", "/api/hello"): health,
         ("GET", "/api/hello"): health,
     }
 

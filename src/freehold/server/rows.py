@@ -1,6 +1,6 @@
 """The final row of a request, gathered while it runs and written exactly once, whatever happens to it."""
 
-from freehold.dispatch.answers import Answer
+from freehold.dispatch.answers import Answer, StreamAnswer
 from freehold.dispatch.flight import ChatFlight, Flight
 from freehold.fault import Fault, Kind, Source, faulty
 from freehold.features import Caller
@@ -62,17 +62,39 @@ class RequestRow:
         """The answer broke after its first content; the client was told by an error event."""
         self.fault = fault
         self.outcome = "cut"
+        self.status = 200
 
-    def gone(self) -> None:
-        """The client left."""
-        self.failed(Fault(kind=Kind.CLIENT_GONE, message="the client closed the connection; the upstream was cancelled"))
+    def told_late(self) -> None:
+        """The head had gone out while the stream waited: the client saw 200, and the fault as an event."""
+        self.status = 200
+
+    def left(self) -> None:
+        """The client left; the upstream is cancelled. It may have read all there was, and then nothing is missing."""
+        if self.answer is not None and self.answer.cancel():
+            self.served()
+        else:
+            self.failed(Fault(kind=Kind.CLIENT_GONE, message="the client closed the connection; the upstream was cancelled"))
+
+    def stopped(self) -> Fault:
+        """The server stops and the request did not end in time."""
+        fault = Fault(kind=Kind.SHUTTING_DOWN, message="this server is stopping and the answer was not complete; ask again")
+        self._give_up(fault)
+        return fault
 
     def defect(self, error: Exception) -> Fault:
         """A defect of ours: log where it happened (never what was being said) and make it a fault."""
         self._context.log.defect("request.defect", error, request_id=self.request_id)
         fault = faulty(Kind.INTERNAL, f"a defect of Freehold; the log has it under {self.request_id}").fault
-        self.failed(fault)
+        self._give_up(fault)
         return fault
+
+    def _give_up(self, fault: Fault) -> None:
+        if self.answer is not None:
+            self.answer.cancel(fault)
+        if isinstance(self.answer, StreamAnswer):
+            self.cut(fault)
+        else:
+            self.failed(fault)
 
     def write(self) -> None:
         """Hand the row to the ledger."""
@@ -110,7 +132,7 @@ class RequestRow:
             reason=step.reason if step else (fault.message if fault else ""),
             attempts=len(attempts),
             prompt_tokens_counted=features.prompt_tokens if features else 0,
-            usage=answer.attempt.tap.usage if answer is not None else None,
+            usage=answer.attempt.usage if answer is not None else None,
             cost_nano_usd=cost_nano_usd,
             cost_basis=cost_basis,
             first_content_ms=(flight.first_content_s - self.started_s) * 1000 if flight and flight.first_content_s else None,

@@ -31,12 +31,11 @@ class ChatEndpoint:
             row.failed(error.fault)
             await self._tell(conversation, row, error.fault)
         except asyncio.CancelledError:
-            row.gone()
-            _cancel(row.answer)
-            if not conversation.client_is_gone:
-                raise
+            if conversation.client_is_gone:
+                row.left()
+            else:
+                await self._tell(conversation, row, row.stopped())
         except Exception as error:  # noqa: BLE001 - the last resort: a defect of ours ends this request only
-            _cancel(row.answer)
             await self._tell(conversation, row, row.defect(error))
         finally:
             conversation.stop_watching()
@@ -44,6 +43,7 @@ class ChatEndpoint:
 
     async def _serve(self, conversation: Conversation, headers: Mapping[str, str], row: RequestRow) -> None:
         context = self._context
+        context.admit()
         row.caller = caller = context.intake.identify(headers)
         body = await conversation.read_body(context.max_body_bytes, headers.get("content-length"))
         envelope = self._codec.peek(body)
@@ -74,11 +74,12 @@ class ChatEndpoint:
     async def _tell(self, conversation: Conversation, row: RequestRow, fault: Fault) -> None:
         if conversation.client_is_gone or fault.kind is Kind.CLIENT_GONE:
             return
-        conversation.content_begins()
+        conversation.answer_is_decided()
         if not conversation.head_is_sent:
             await send_fault(conversation, self._codec, fault, row.request_id)
         elif row.chat is not None:
             # The head went out while the stream waited, so the fault becomes an event in it.
+            row.told_late()
             await conversation.send_body(self._codec.writer(row.chat.asked).fault(fault))
 
 
@@ -89,17 +90,15 @@ def decision_headers(flight: Flight, answer: Answer) -> RawHeaders:
     return [
         (b"x-freehold-request-id", request_id),
         (b"request-id", request_id),
-        (b"x-freehold-runtime", step.placed.runtime.name.encode("ascii", "replace")),
-        (b"x-freehold-deployment", step.placed.id.encode("ascii", "replace")),
+        (b"x-freehold-runtime", header_value(step.placed.runtime.name)),
+        (b"x-freehold-deployment", header_value(step.placed.id)),
         (b"x-freehold-egress", step.placed.egress.value.encode()),
-        (b"x-freehold-reason", step.reason.encode("ascii", "replace").replace(b"\n", b" ")),
+        (b"x-freehold-reason", header_value(step.reason)),
     ]
 
 
-def _cancel(answer: Answer | None) -> None:
-    if answer is None:
-        return
-    if isinstance(answer, StreamAnswer):
-        answer.cancel()
-    else:
-        answer.attempt.end("cancelled")
+def header_value(text: str) -> bytes:
+    """Text as a header may hold it: what is not printable ASCII becomes `?`."""
+    if text.isascii() and text.isprintable():
+        return text.encode()
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text).encode()

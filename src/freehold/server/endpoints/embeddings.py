@@ -30,9 +30,10 @@ class EmbeddingsEndpoint:
             row.failed(error.fault)
             await self._tell(conversation, row, error.fault)
         except asyncio.CancelledError:
-            row.gone()
-            if not conversation.client_is_gone:
-                raise
+            if conversation.client_is_gone:
+                row.left()
+            else:
+                await self._tell(conversation, row, row.stopped())
         except Exception as error:  # noqa: BLE001 - the last resort: a defect of ours ends this request only
             await self._tell(conversation, row, row.defect(error))
         finally:
@@ -41,6 +42,7 @@ class EmbeddingsEndpoint:
 
     async def _serve(self, conversation: Conversation, headers: Mapping[str, str], row: RequestRow) -> None:
         context = self._context
+        context.admit()
         row.caller = caller = context.intake.identify(headers)
         body = await conversation.read_body(context.max_body_bytes, headers.get("content-length"))
         envelope = embeddings.peek(body)
@@ -55,4 +57,5 @@ class EmbeddingsEndpoint:
 
     async def _tell(self, conversation: Conversation, row: RequestRow, fault: Fault) -> None:
         if not conversation.client_is_gone and fault.kind is not Kind.CLIENT_GONE and not conversation.head_is_sent:
+            conversation.answer_is_decided()
             await send_fault(conversation, CODECS["openai_chat"], fault, row.request_id)
