@@ -12,7 +12,7 @@ import random
 import sys
 
 KB = 1000
-NONCE = "@@NONCE-000000@@"
+NONCE = "@@NONCE-000000000000000@@"
 VERBS = (
     "read",
     "write",

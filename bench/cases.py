@@ -1,6 +1,7 @@
 """The cases of the bench, and one measurement of one case: the load client run against a lane.
 
-Every request differs from every other in its last message, so no cache can answer for work that real traffic causes.
+Unless a case says so, every request differs from every other in its last message, so no cache can answer for work that
+real traffic causes.
 """
 
 import json
@@ -21,6 +22,8 @@ class Case:
     key: str
     size: str
     reply: str
+    repeats: bool = False
+    """All requests are the same; otherwise no two are, in their last message."""
     rate: float | None = None
     connections: int = 64
     needs: str | None = None
@@ -38,6 +41,7 @@ class Case:
 
 CASES = (
     Case(key="saturated_1k", size="1k", reply="whole"),
+    Case(key="repeated_1k", size="1k", reply="whole", repeats=True),
     Case(key="saturated_100k", size="100k", reply="whole"),
     Case(key="1k_at_100", size="1k", reply="whole", rate=100, needs="saturated_1k", slower_rate=20),
     Case(key="1k_at_500", size="1k", reply="whole", rate=500, needs="saturated_1k"),
@@ -91,9 +95,11 @@ def measure(
     window_s: tuple[float, float],
 ) -> Sample:
     """Run one case. `window_s` is warm-up and measured window. Raises RuntimeError when the client could not run."""
-    body = state / f"{lane.name.replace(' ', '-')}-{case.size}-{case.reply}.json"
+    body = state / f"{lane.name.replace(' ', '-')}-{case.size}-{case.reply}-{case.repeats:d}.json"
     if not body.exists():
-        body.write_bytes(bodies.body(case.size, lane.format, lane.model.format(case.reply), stream=case.streams, cold=True))
+        body.write_bytes(
+            bodies.body(case.size, lane.format, lane.model.format(case.reply), stream=case.streams, cold=not case.repeats)
+        )
     command = ["taskset", "-c", str(core), str(LOAD), "--port", str(port), "--path", lane.path, "--body", str(body)]
     command += ["--warmup", str(window_s[0]), "--seconds", str(window_s[1])]
     command += ["--connections", str(case.connections if rate is None else 256)]

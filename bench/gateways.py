@@ -22,7 +22,8 @@ from processes import Process, free_port, wait_for_port
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE / "configs"
 START_LIMIT_S = 90.0
-VENV_BIN = Path(sys.executable).parent
+FREEHOLD = Path(os.environ.get("BENCH_FREEHOLD") or Path(sys.executable).parent / "freehold")
+"""The command to measure: the one beside this Python, unless BENCH_FREEHOLD names another, say of an older release."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +157,7 @@ def run_nginx(place: Place) -> Process:
 
 
 def run_freehold(place: Place) -> Process:
-    return place.start(VENV_BIN / "freehold", "serve", "--config", place.fill("freehold.toml"), "--port", str(place.port))
+    return place.start(FREEHOLD, "serve", "--config", place.fill("freehold.toml"), "--port", str(place.port))
 
 
 def run_litellm(place: Place) -> Process:
@@ -190,9 +191,7 @@ def need_peer(peer: peers.Peer) -> Callable[[], str | None]:
 
 def need_freehold() -> str | None:
     """A check that the project is installed where the bench runs."""
-    return (
-        None if os.access(VENV_BIN / "freehold", os.X_OK) else "no freehold command beside this Python: use the project's .venv"
-    )
+    return None if os.access(FREEHOLD, os.X_OK) else "no freehold command beside this Python: use the project's .venv"
 
 
 def nginx_version() -> str:
@@ -202,9 +201,10 @@ def nginx_version() -> str:
 
 
 def freehold_version() -> str:
-    """The checkout's commit."""
+    """The checkout's commit; of another command than the checkout's, what it says of itself."""
     git = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--exclude=*"]
-    return subprocess.run(git, check=False, capture_output=True, text=True).stdout.strip() or "unknown"
+    command = [str(FREEHOLD), "version"] if "BENCH_FREEHOLD" in os.environ else git
+    return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip() or "unknown"
 
 
 ANTHROPIC = {"format": "anthropic_messages", "path": "/v1/messages"}

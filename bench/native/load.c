@@ -5,7 +5,7 @@
 
    Without --rate a closed loop: each connection asks again as soon as it was answered. With --rate an open loop: a fixed
    schedule, and latency counts from the moment a request was due, so a slow server cannot hide its queue. A body holding
-   "@@NONCE-000000@@" gets another number each time. A reply counts only when it is right: status 200, complete framing,
+   "@@NONCE-000000000000000@@" gets another number each time, in this run and in later ones. A reply counts only when it is right: status 200, complete framing,
    all WORD_COUNT content words, and with --stream the format's closing event. --watch adds the CPU time of that process
    and its descendants over the measured window. One JSON object on stdout; the exit status is 0 if any reply was right. */
 #define _GNU_SOURCE
@@ -19,6 +19,7 @@
 #define CONN_LIMIT 1024
 #define ERROR_LIMIT 2000
 #define NONCE "@@NONCE-"
+#define NONCE_DIGITS 15
 
 enum framing { HEAD, BY_LENGTH, BY_CHUNKS, BY_CLOSE };
 
@@ -38,7 +39,8 @@ static struct { int port, connections, stream; double seconds, warmup, rate, tim
     {0, 64, 0, 3, 0.5, 0, 10, 5000000, 0, "/v1/chat/completions"};
 static char headers[4096];
 static char *request; static size_t request_len, nonce_at;
-static long nonce, asked, unanswered;
+static int64_t nonce; /* starts at the clock in us and grows slower than it: no number comes twice */
+static long asked, unanswered;
 static struct conn *conns[CONN_LIMIT]; static int conn_count;
 static struct conn *idle[CONN_LIMIT]; static int idle_count;
 static int64_t *due_line; static long due_head, due_tail; /* intended times of what found no idle connection */
@@ -112,7 +114,11 @@ static void ask(struct conn *c, int64_t due_ns) {
     c->asked_ns = due_ns;
     c->sent = 0;
     start_reply(c);
-    if (c->request) { char n[8]; snprintf(n, sizeof n, "%06ld", nonce++ % 1000000); memcpy(c->request + nonce_at + sizeof NONCE - 1, n, 6); }
+    if (c->request) {
+        char n[32];
+        snprintf(n, sizeof n, "%0*lld", NONCE_DIGITS, (long long)(nonce++ % 1000000000000000));
+        memcpy(c->request + nonce_at + sizeof NONCE - 1, n, NONCE_DIGITS);
+    }
     push_out(c);
 }
 
@@ -318,7 +324,7 @@ static void build_request(const char *file) {
     fclose(f);
     request_len = (size_t)head + len;
     char *p = memmem(request, request_len, NONCE, sizeof NONCE - 1);
-    if (p && (size_t)(p - request) + sizeof NONCE - 1 + 6 <= request_len) nonce_at = (size_t)(p - request);
+    if (p && (size_t)(p - request) + sizeof NONCE - 1 + NONCE_DIGITS <= request_len) nonce_at = (size_t)(p - request);
 }
 
 static const char *read_options(int count, char **given) {
@@ -356,6 +362,7 @@ int main(int count, char **given) {
     due_line = must(malloc(sizeof *due_line * (size_t)((opt.seconds + opt.warmup) * opt.rate + 16)));
     poller = epoll_create1(EPOLL_CLOEXEC);
     start_ns = now_ns();
+    nonce = start_ns / 1000;
     window_ns = start_ns + (int64_t)(opt.warmup * 1e9);
     end_ns = window_ns + (int64_t)(opt.seconds * 1e9);
     run(&cpu_s);
