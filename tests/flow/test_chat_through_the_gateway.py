@@ -15,6 +15,8 @@ WEATHER = {
 }
 OPENAI_TOOL: Any = {"type": "function", "function": {"name": "get_weather", "description": "Weather", "parameters": WEATHER}}
 ANTHROPIC_TOOL: Any = {"name": "get_weather", "description": "Weather", "input_schema": WEATHER}
+O200K, CL100K = 17, 18
+"""Tokens of the text below, as tiktoken counts them."""
 TWO_CALLS = '[[fake: tool=get_weather {"city": "Paris"}]] [[fake: tool=get_weather {"city": "Rome", "unit": "C"}]]'
 
 
@@ -195,3 +197,25 @@ async def test_models_are_listed_for_both_clients(serve: Serve, fake: FakeRuntim
     names = [model.id async for model in served.anthropic().models.list()]
     assert any("claude" in name for name in names)
     assert (await served.openai().models.retrieve("lab/fake")).id == "lab/fake"
+
+
+async def test_prompts_of_models_with_a_public_vocabulary_are_counted_exactly(serve: Serve, fake: FakeRuntime) -> None:
+    served = await serve(
+        NO_ENGINE
+        + runtime_toml("lab", "vendor", base_url(fake))
+        + deployment_toml("lab", "gpt-4o", "gpt-4o", free="true")
+        + deployment_toml("lab", "gpt-4", "gpt-4", free="true")
+        + deployment_toml("lab", "mystery", "mystery", free="true")
+    )
+    text = "antidisestablishmentarianism, señor: 12345 + 67890!"
+    counted = {}
+    for model in ("gpt-4o", "gpt-4", "mystery"):
+        await served.openai().chat.completions.create(model=model, messages=[{"role": "user", "content": text}])
+        features = served.last().decision.features
+        counted[model] = (features.prompt_tokens, features.prompt_tokens_exact)
+    overhead = 3 + 4  # OpenAI's cookbook: what primes the answer, and what stands around one message
+    assert counted == {
+        "gpt-4o": (O200K + overhead, True),
+        "gpt-4": (CL100K + overhead, True),
+        "mystery": (O200K + overhead, False),
+    }

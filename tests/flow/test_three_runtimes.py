@@ -132,7 +132,11 @@ async def test_a_client_that_leaves_frees_the_llama_server(served: Served, strea
 
 async def test_both_formats_reach_the_llama_server(served: Served) -> None:
     message = await served.anthropic().messages.create(
-        model="team/smollm2-135m-instruct", max_tokens=20, extra_body={"temperature": 0}, system="Answer in one word.", messages=CAPITAL
+        model="team/smollm2-135m-instruct",
+        max_tokens=20,
+        extra_body={"temperature": 0},
+        system="Answer in one word.",
+        messages=CAPITAL,
     )
     assert message.content[0].text  # type: ignore[union-attr]
     assert message.usage.input_tokens > 0

@@ -61,13 +61,12 @@ class App:
         self.engines = Engines(config.launches, config.data_dir, log=log.event, now=now)
         self.engines.on_change(self._engine_changed)
         self.sticky = Sticky(now)
-        self.counting = Counting(lambda: load_counter(None))
+        self.counting = Counting(load_counter, lambda: FactsCache(os.urandom(32)))
         means = Means(self.upstreams, self.reaches, self.breakers, self.ledger, now, wall_ms, self.windows)
         self.intake = Intake(
             policy=config.policy,
             keys=_key_table(config),
-            cache=FactsCache(os.urandom(32)),
-            count=self.counting.count,
+            counting=self.counting,
             breakers=self.breakers,
             reaches=self.reaches,
             sticky=self.sticky,
@@ -85,7 +84,6 @@ class App:
             now=now,
             wall_ms=wall_ms,
             max_body_bytes=config.settings.server.max_body_bytes,
-            counting=self.counting,
             ledger_is_behind=lambda: self.writer.is_behind,
         )
         self.gateway = Gateway(

@@ -6,7 +6,6 @@ import msgspec
 
 from freehold.fault import Fault, FaultError, Kind
 from freehold.ledger import Ledger
-from freehold.server.counting import Counting
 from freehold.server.intake import Intake
 from freehold.telemetry.log import Log
 
@@ -24,7 +23,6 @@ class Context(msgspec.Struct, frozen=True):
     wall_ms: Callable[[], int]
     """Unix milliseconds."""
     max_body_bytes: int
-    counting: Counting
     ledger_is_behind: Callable[[], bool]
 
     def admit(self) -> None:

@@ -10,15 +10,17 @@ import msgspec
 from freehold.dispatch.flight import ChatFlight, Flight
 from freehold.dispatch.reach import Reaches
 from freehold.features import Caller, Features
+from freehold.fit.tokens import EXACT
 from freehold.identity.callers import KeyTable, identify
 from freehold.ledger import Ledger
 from freehold.ledger.ids import RANDOM_BYTES, new_id
 from freehold.limits.breaker import Breakers
 from freehold.policy.snapshot import Policy
 from freehold.record import DecisionRecord, PlannedStep
-from freehold.routing.features import FactsCache, gather, gather_embeddings
+from freehold.routing.features import gather, gather_embeddings
 from freehold.routing.plan import Plan, make_plan
 from freehold.routing.situation import Situation
+from freehold.server.counting import Counting
 from freehold.sessions.sticky import Sticky
 from freehold.wire.codec import Asked, Codec, Envelope
 from freehold.wire.embeddings import EmbeddingsEnvelope
@@ -34,8 +36,7 @@ class Intake:
         *,
         policy: Policy,
         keys: KeyTable | None,
-        cache: FactsCache,
-        count: Callable[[str], int],
+        counting: Counting,
         breakers: Breakers,
         reaches: Reaches,
         sticky: Sticky,
@@ -48,8 +49,7 @@ class Intake:
     ) -> None:
         self.policy = policy
         self._keys = keys
-        self._cache = cache
-        self._count = count
+        self._counting = counting
         self._breakers = breakers
         self._reaches = reaches
         self._sticky = sticky
@@ -68,9 +68,11 @@ class Intake:
         """The caller. Raises FaultError(UNAUTHENTICATED)."""
         return identify(headers, self._keys)
 
-    def decide(self, codec: Codec, envelope: Envelope, headers: Mapping[str, str], caller: Caller, request_id: str) -> ChatFlight:
+    async def decide(
+        self, codec: Codec, envelope: Envelope, headers: Mapping[str, str], caller: Caller, request_id: str
+    ) -> ChatFlight:
         """The flight of a chat request, decided and written to the ledger."""
-        features = self.features(codec, envelope, headers, caller)
+        features = await self.features(codec, envelope, headers, caller)
         plan, at_ms = self._decided(request_id, features)
         return ChatFlight(
             request_id=request_id,
@@ -88,17 +90,19 @@ class Intake:
             ),
         )
 
-    def decide_embeddings(
+    async def decide_embeddings(
         self, envelope: EmbeddingsEnvelope, headers: Mapping[str, str], caller: Caller, request_id: str
     ) -> Flight:
         """The flight of an embeddings request, decided and written to the ledger."""
+        tokenizer = tokenizer_of(self.policy, envelope.model)
+        tokens = self._counting.loaded(tokenizer) or await self._counting.load(tokenizer)
         features = gather_embeddings(
             envelope.model,
             envelope.texts,
             caller,
             headers,
-            self._count,
-            exact=False,
+            tokens.count,
+            exact=tokenizer is not None,
             ceiling=self.policy.server_ceiling,
             token_inputs=max(map(len, envelope.token_arrays), default=0),
         )
@@ -110,19 +114,21 @@ class Intake:
         self._ledger.decided(decision_record(request_id, self.policy, features, situation, plan))
         return plan, situation.now_ms
 
-    def features(
+    async def features(
         self, codec: Codec, envelope: Envelope, headers: Mapping[str, str], caller: Caller, operation: str = "chat"
     ) -> Features:
-        """What is known of the request."""
+        """What is known of the request. The first one that needs a vocabulary waits for it."""
+        tokenizer = tokenizer_of(self.policy, envelope.model)
+        tokens = self._counting.loaded(tokenizer) or await self._counting.load(tokenizer)
         return gather(
             envelope,
             codec.describe,
             caller,
             headers,
-            self._cache,
-            self._count,
+            tokens.cache,
+            tokens.count,
             ceiling=self.policy.server_ceiling,
-            exact=False,
+            exact=tokenizer is not None,
             operation=operation,
         )
 
@@ -139,6 +145,13 @@ class Intake:
             sticky=self._sticky.get(features.caller, features.session),
         )
         return make_plan(features, self.policy, situation), situation
+
+
+def tokenizer_of(policy: Policy, asked_model: str) -> str | None:
+    """The vocabulary of the model this most likely means, where it is public; None: counts are estimates."""
+    meant = policy.resolve(asked_model)
+    tokenizer = meant[0].model.tokenizer if meant else None
+    return tokenizer if tokenizer in EXACT else None
 
 
 def decision_record(request_id: str, policy: Policy, features: Features, situation: Situation, plan: Plan) -> DecisionRecord:

@@ -16,6 +16,7 @@ from freehold.identity.callers import identify
 from freehold.routing.features import FactsCache, gather
 from freehold.routing.plan import Plan, make_plan
 from freehold.routing.situation import Situation
+from freehold.server.intake import tokenizer_of
 from freehold.wire.codec import Codec
 
 
@@ -29,14 +30,16 @@ class Rehearsal(msgspec.Struct, frozen=True):
 
 def rehearse(config: Config, codec: Codec, body: bytes, headers: Mapping[str, str]) -> Rehearsal:
     """Decide a body. Raises FaultError as the server would."""
+    envelope = codec.peek(body)
+    tokenizer = tokenizer_of(config.policy, envelope.model)
     features = gather(
-        codec.peek(body),
+        envelope,
         codec.describe,
         identify(headers, None),
         headers,
         FactsCache(os.urandom(32)),
-        load_counter(None).count,
-        exact=False,
+        load_counter(tokenizer).count,
+        exact=tokenizer is not None,
         ceiling=config.policy.server_ceiling,
     )
     now_ms = time.time_ns() // 1_000_000

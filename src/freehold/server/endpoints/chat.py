@@ -47,9 +47,7 @@ class ChatEndpoint:
         row.caller = caller = context.intake.identify(headers)
         body = await conversation.read_body(context.max_body_bytes, headers.get("content-length"))
         envelope = self._codec.peek(body)
-        if not context.counting.is_loaded:
-            await context.counting.load()
-        row.flight = row.chat = flight = context.intake.decide(self._codec, envelope, headers, caller, row.request_id)
+        row.flight = row.chat = flight = await context.intake.decide(self._codec, envelope, headers, caller, row.request_id)
         conversation.watch([(b"x-freehold-request-id", row.request_id.encode())] if envelope.stream else None)
         row.answer = answer = await self._dispatch.run(flight)
         conversation.content_begins()

@@ -24,13 +24,11 @@ class CountTokensEndpoint:
             caller = context.intake.identify(headers)
             body = await conversation.read_body(context.max_body_bytes, headers.get("content-length"))
             envelope = token_counts.peek(body)
-            if not context.counting.is_loaded:
-                await context.counting.load()
             if not context.intake.policy.knows(envelope.model):
                 raise faulty(
                     Kind.UNKNOWN_MODEL, f"there is no model {envelope.model[:100]!r}; GET /v1/models lists them", param="model"
                 )
-            features = context.intake.features(codec, envelope, headers, caller, "count_tokens")
+            features = await context.intake.features(codec, envelope, headers, caller, "count_tokens")
         except FaultError as error:
             if error.fault.kind is not Kind.CLIENT_GONE:
                 await send_fault(conversation, codec, error.fault, request_id)

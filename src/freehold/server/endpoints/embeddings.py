@@ -46,9 +46,7 @@ class EmbeddingsEndpoint:
         row.caller = caller = context.intake.identify(headers)
         body = await conversation.read_body(context.max_body_bytes, headers.get("content-length"))
         envelope = embeddings.peek(body)
-        if not context.counting.is_loaded:
-            await context.counting.load()
-        row.flight = flight = context.intake.decide_embeddings(envelope, headers, caller, row.request_id)
+        row.flight = flight = await context.intake.decide_embeddings(envelope, headers, caller, row.request_id)
         conversation.watch(None)
         row.answer = answer = await self._singles.embed(flight, envelope)
         answer.take()
