@@ -60,10 +60,16 @@ _OPENINGS: dict[str, re.Pattern[str]] = {
 }
 
 
+_ANY = re.compile("|".join(f"(?:{pattern.pattern})" for pattern in _OPENINGS.values()))
+"""All of them at once: nearly every answer is no refusal, and one search says so."""
+
+
 def language_of(text: str) -> str | None:
     """The language in which the text opens with a refusal; None when it does not."""
     if len(text) > LONGEST_CHARS or "```" in text:
         return None
     opening = text[:OPENING_CHARS].replace("\u2019", "'").replace("*", "").lower().lstrip(" \t\r\n_#>\"'-.")
     opening = " ".join(opening.split())
+    if _ANY.match(opening) is None:
+        return None
     return next((language for language, pattern in _OPENINGS.items() if pattern.match(opening)), None)
