@@ -13,6 +13,14 @@ import msgspec
 
 ESTIMATING_WITH = "o200k_base"
 EXACT = frozenset({"o200k_base", "cl100k_base"})
+BYTES_PER_TOKEN = 3.4
+"""Of UTF-8, measured against o200k_base: prose and configuration 3.4-3.6, code 3.1-3.8, German 5.2, Chinese 4.3, hashes 1.9."""
+
+
+def estimate_tokens(text: str) -> int:
+    """Tokens by length alone, where a closer count is not worth a vocabulary."""
+    size_bytes = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+    return int(size_bytes / BYTES_PER_TOKEN) + 1
 
 
 class Counter(msgspec.Struct, frozen=True):

@@ -1,7 +1,4 @@
-"""The phrases the task classifier knows: data, apart from the rules that use them. Lower case.
-
-The `*_STEMS` are looked for first: every phrase of their list holds one of them, and most texts hold none.
-"""
+"""The phrases the task classifier knows: data, apart from the rules that use them. Lower case."""
 
 TRACE_MARKS = (
     "traceback (most recent call last)",
@@ -285,33 +282,17 @@ EXPLAIN_PHRASES = (
 )
 
 
-FIM_STEMS = ("<", "[suffix]", "{{")
-
-
-CONVERSATION_STEMS = ("title", "conversation", "checkpoint", "handoff")
-
-
-THREAT_STEMS = (
-    "threat",
-    "attack",
-    "att&ck",
-    "trust b",
-    "abuse c",
-    "stride",
-    "security d",
-    "penet",
-    "bedroh",
-    "angriffs",
-    "menac",
-    "amenaz",
-    "minacc",
-    "ameaç",
-    "superficie",
-    "modell",
-    "modélis",
-)
-
-
-COMPLETION_STEMS = ("complet", "finish", "continue", "fill in")
-
-"""Stems looked for first: every phrase of their list holds one of them, and most texts hold none."""
+LISTS: dict[str, tuple[str, ...]] = {
+    "TRACE_MARKS": TRACE_MARKS,
+    "FIX_PHRASES": FIX_PHRASES,
+    "THREAT_PHRASES": THREAT_PHRASES,
+    "WIDE_PHRASES": WIDE_PHRASES,
+    "ARCHITECTURE_PHRASES": ARCHITECTURE_PHRASES,
+    "COMPLETION_PHRASES": COMPLETION_PHRASES,
+    "FIM_MARKS": FIM_MARKS,
+    "TITLE_PHRASES": TITLE_PHRASES,
+    "COMPACTION_PHRASES": COMPACTION_PHRASES,
+    "REVIEW_PHRASES": REVIEW_PHRASES,
+    "EXPLAIN_PHRASES": EXPLAIN_PHRASES,
+}
+"""All that is looked for by substring, by name; `task_text` finds them in one pass."""

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import msgspec
 
 from freehold.features import Task
-from freehold.routing import task_phrases as phrases
 from freehold.routing import task_words as words
 from freehold.routing.task_text import Text
 
@@ -59,9 +58,9 @@ def by_request(text: Text) -> Signals | None:
         signals = _content_work(family, clause)
         if signals is not None:
             return signals
-    if text.says(phrases.THREAT_STEMS) and text.says(phrases.THREAT_PHRASES):
+    if text.says("THREAT_PHRASES"):
         return _THREAT
-    if text.says(phrases.COMPLETION_STEMS) and text.says(phrases.COMPLETION_PHRASES) and not text.shows_trace():
+    if text.says("COMPLETION_PHRASES") and not text.shows_trace():
         return _COMPLETE
     for family, clause in text.heads:
         rule = _RULES.get(family)
@@ -73,13 +72,13 @@ def by_request(text: Text) -> Signals | None:
 
 def _by_manner(text: Text) -> Signals | None:
     """Questions, phrases and bare objects, where no clause begins with a telling verb."""
-    if text.says(phrases.REVIEW_PHRASES):
+    if text.says("REVIEW_PHRASES"):
         return _REVIEW
     for family, clause in text.heads:
         signals = _question(text, clause) if family == "question" else None
         if signals is not None:
             return signals
-    if text.says(phrases.EXPLAIN_PHRASES):
+    if text.says("EXPLAIN_PHRASES"):
         return _EXPLAIN
     if text.shows_trace():
         return _FIX
@@ -137,7 +136,7 @@ def _rework(text: Text, clause: list[str]) -> Signals | None:
     named = _named_object(clause[1:6])
     if named is _DOCUMENT or (named is _TEST and clause[0] not in words.MOVING):
         return named
-    if text.says(phrases.WIDE_PHRASES):
+    if text.says("WIDE_PHRASES"):
         return Signals(Task.WIDE_REFACTOR, "wide-words")
     if text.files_named() >= WIDE_FILES:
         return Signals(Task.WIDE_REFACTOR, "wide-files")
@@ -163,13 +162,13 @@ def _complete(text: Text, clause: list[str]) -> Signals | None:
 
 
 def _design(text: Text, clause: list[str]) -> Signals | None:
-    if _named_object(clause[1:5]) is _ARCHITECTURE or text.says(phrases.ARCHITECTURE_PHRASES):
+    if _named_object(clause[1:5]) is _ARCHITECTURE or text.says("ARCHITECTURE_PHRASES"):
         return _ARCHITECTURE
     return _ARCHITECTURE if words.CODE_THINGS.isdisjoint(clause) else _EDIT
 
 
 def _weigh(text: Text, clause: list[str]) -> Signals | None:
-    return _ARCHITECTURE if text.says(phrases.ARCHITECTURE_PHRASES) else _named_object(clause[1:8])
+    return _ARCHITECTURE if text.says("ARCHITECTURE_PHRASES") else _named_object(clause[1:8])
 
 
 def _list(text: Text, clause: list[str]) -> Signals | None:
@@ -189,11 +188,11 @@ def _tell(text: Text, clause: list[str]) -> Signals | None:
 
 def _question(text: Text, clause: list[str]) -> Signals | None:
     """A question is for an explanation unless something failed or a system's shape is asked for."""
-    if text.says(phrases.REVIEW_PHRASES):
+    if text.says("REVIEW_PHRASES"):
         return _REVIEW
     if text.says_failure():
         return _FIX
-    if text.says(phrases.ARCHITECTURE_PHRASES):
+    if text.says("ARCHITECTURE_PHRASES"):
         return _ARCHITECTURE
     if clause[0] in words.FACTUAL and not text.has_fence:
         return None

@@ -129,20 +129,18 @@ def _without_wrappers(text: str) -> str:
 
 def _by_marks(text: Text) -> Signals | None:
     """What a single mark decides."""
-    if text.says(phrases.FIM_STEMS) and any(mark in text.all for mark in phrases.FIM_MARKS):
+    if text.shows("FIM_MARKS"):
         return Signals(Task.COMPLETION, "fim-markers")
-    if not text.says(phrases.CONVERSATION_STEMS):
-        return None
-    if text.says(phrases.TITLE_PHRASES) or (text.clauses and {"title", "conversation"} <= set(text.clauses[0])):
+    if text.says("TITLE_PHRASES") or (text.clauses and {"title", "conversation"} <= set(text.clauses[0])):
         return Signals(Task.AUXILIARY, "title")
-    if text.says(phrases.COMPACTION_PHRASES):
+    if text.says("COMPACTION_PHRASES"):
         return Signals(Task.AUXILIARY, "compaction")
     return None
 
 
 def _by_shape(text: Text, whole: str) -> Signals:
     """What the text looks like, where it asks for nothing in particular."""
-    if text.says(phrases.ARCHITECTURE_PHRASES):
+    if text.says("ARCHITECTURE_PHRASES"):
         return Signals(Task.ARCHITECTURE, "architecture-words")
     if text.says_failure():
         return Signals(Task.FIX_FROM_ERROR, "error-output")

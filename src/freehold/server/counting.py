@@ -1,8 +1,8 @@
 """Token counters, each loaded when the first request needs it.
 
-A vocabulary takes about 65 MB and 0.3 s: an idle gateway does without (docs/decisions/0002). It is loaded in a thread,
-so that the loop goes on, and once. Models whose vocabulary is public are counted exactly, all others are estimated
-with o200k_base.
+A vocabulary takes about 65 MB and 0.3 s: a gateway does without until it matters (docs/decisions/0002). It is loaded in
+a thread, so that the loop goes on, and once. Models whose vocabulary is public are counted exactly, all others are
+estimated: by length where the prompt is small and no vocabulary is there yet, otherwise with o200k_base.
 """
 
 import asyncio
@@ -10,8 +10,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from freehold.fit.tokens import ESTIMATING_WITH, Counter
+from freehold.fit.tokens import ESTIMATING_WITH, Counter, estimate_tokens
 from freehold.routing.features import FactsCache
+
+SMALL_PROMPT_BYTES = 16 * 1024
+"""Of the request's body. So little fits every window that is served, however roughly it is counted."""
 
 
 class Tokens(msgspec.Struct, frozen=True):
@@ -33,11 +36,15 @@ class Counting:
         self._load = load
         self._new_cache = new_cache
         self._tokens: dict[str, Tokens] = {}
+        self._rough = Tokens(Counter("length", False, estimate_tokens), new_cache())
         self._loading: dict[str, asyncio.Future[Counter]] = {}
 
-    def loaded(self, tokenizer: str | None) -> Tokens | None:
-        """The counter, if it is there already. None as name: the estimate."""
-        return self._tokens.get(tokenizer or ESTIMATING_WITH)
+    def at_hand(self, tokenizer: str | None, prompt_bytes: float) -> Tokens | None:
+        """A counter that is good enough and there already. `tokenizer` None: an estimate is wanted."""
+        tokens = self._tokens.get(tokenizer or ESTIMATING_WITH)
+        if tokens is None and tokenizer is None and prompt_bytes <= SMALL_PROMPT_BYTES:
+            return self._rough
+        return tokens
 
     async def load(self, tokenizer: str | None) -> Tokens:
         """The counter; callers that come while it loads wait for the same load."""

@@ -3,6 +3,7 @@
 `freehold explain --request` runs exactly this, so that a dry run shows what a real request would do.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -95,7 +96,7 @@ class Intake:
     ) -> Flight:
         """The flight of an embeddings request, decided and written to the ledger."""
         tokenizer = tokenizer_of(self.policy, envelope.model)
-        tokens = self._counting.loaded(tokenizer) or await self._counting.load(tokenizer)
+        tokens = self._counting.at_hand(tokenizer, len(envelope.body)) or await self._counting.load(tokenizer)
         features = gather_embeddings(
             envelope.model,
             envelope.texts,
@@ -119,7 +120,9 @@ class Intake:
     ) -> Features:
         """What is known of the request. The first one that needs a vocabulary waits for it."""
         tokenizer = tokenizer_of(self.policy, envelope.model)
-        tokens = self._counting.loaded(tokenizer) or await self._counting.load(tokenizer)
+        # Who asks for a count alone gets the best there is; a client's context bar hangs on it.
+        size_bytes = math.inf if operation == "count_tokens" else len(envelope.body)
+        tokens = self._counting.at_hand(tokenizer, size_bytes) or await self._counting.load(tokenizer)
         return gather(
             envelope,
             codec.describe,
