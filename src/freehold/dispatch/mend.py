@@ -6,19 +6,23 @@ formats; what is only a field's spelling is the codec's affair (`Sent.quirks`).
 
 import msgspec
 
-from freehold.chat import ChatRequest, Message, TextPart
+from freehold.chat import ChatRequest, Message, TextPart, ToolCallPart, ToolResultPart
 from freehold.dispatch.flight import ChatFlight
+from freehold.dispatch.plain_schema import make_plain
 from freehold.dispatch.schema_tools import offer_by_schema
 
 NEUTRAL_SYSTEM = "You are a helpful assistant."
 """Small instruction models answer far worse with no system prompt at all (docs/engines.md)."""
 
 
+_TOOL_PARTS = (ToolCallPart, ToolResultPart)
+
+
 def needs_mending(flight: ChatFlight, quirks: frozenset[str]) -> bool:
     """Whether the client's own bytes cannot be sent to a deployment with these quirks."""
     if "always_stream" in quirks:
         return True
-    if "tools_by_schema" in quirks and flight.features.tools:
+    if "tools_by_schema" in quirks and (flight.features.tools or flight.features.schema or _has_tool_parts(flight)):
         return True
     if "system_first" in quirks and _has_late_system(flight):
         return True
@@ -30,9 +34,18 @@ def mend(request: ChatRequest, quirks: frozenset[str]) -> ChatRequest:
     if "neutral_system" in quirks and not any(message.role == "system" for message in request.messages):
         system = Message("system", (TextPart(NEUTRAL_SYSTEM),))
         request = msgspec.structs.replace(request, messages=(system, *request.messages))
-    if "tools_by_schema" in quirks and request.tools:
-        request = offer_by_schema(request)
+    if "tools_by_schema" in quirks:
+        if request.output is not None and request.output.schema is not None:
+            output = msgspec.structs.replace(request.output, schema=make_plain(request.output.schema))
+            request = msgspec.structs.replace(request, output=output)
+        if request.tools or any(isinstance(part, _TOOL_PARTS) for message in request.messages for part in message.parts):
+            request = offer_by_schema(request)
     return request
+
+
+def _has_tool_parts(flight: ChatFlight) -> bool:
+    blocks = (flight.codec.describe(block) for block in flight.envelope.blocks)
+    return any(block.tool_calls or block.tool_results for block in blocks)
 
 
 def _has_leading_system(flight: ChatFlight) -> bool:

@@ -12,7 +12,7 @@ from freehold.dispatch.attempt import BYTES_PER_TOKEN, Attempt, Means
 from freehold.dispatch.chat_attempt import ChatAttempt, note_reply
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.held import HeldPipe
-from freehold.dispatch.schema_tools import SchemaToolReader
+from freehold.dispatch.schema_tools import SchemaToolReader, offers_by_schema
 from freehold.dispatch.verdicts import judge_reply
 from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.routing.plan import Escalate, Hold, Step
@@ -182,7 +182,9 @@ class Dispatch:
     def _reader(self, attempt: ChatAttempt) -> Reader:
         reader = attempt.upstream_codec.reader()
         if "tools_by_schema" in attempt.quirks and attempt.chat.features.tools:
-            return SchemaToolReader(reader, attempt.chat.request_id)
+            request = attempt.chat.request()
+            if offers_by_schema(request):
+                return SchemaToolReader(reader, attempt.chat.request_id, reply_is_json=request.output is not None)
         return reader
 
     def _pipe(self, attempt: ChatAttempt, hold: Hold) -> Pipe | HeldPipe:

@@ -8,6 +8,7 @@ guessed from prose. Text is passed on as it is written; calls go out when the ob
 Not done here: repairing calls of models that do call tools by themselves.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -27,63 +28,76 @@ from freehold.chat import (
     ToolCallStarted,
     ToolResultPart,
 )
+from freehold.dispatch.plain_schema import make_arguments, make_plain
+from freehold.dispatch.schema_answer import REPLY_KEY, SchemaAnswer
 from freehold.fault import Kind, faulty
 from freehold.wire.codec import Reader
 
 MAX_PARALLEL_CALLS = 8
 
 
-class _Call(msgspec.Struct):
-    name: str
-    arguments: msgspec.Raw
-
-
-class _Calls(msgspec.Struct):
-    calls: list[_Call]
-
-
-_calls = msgspec.json.Decoder(_Calls)
-_REPLY_KEY = "reply"
+def offers_by_schema(request: ChatRequest) -> bool:
+    """Whether `offer_by_schema` asks for an answer that `SchemaToolReader` must read."""
+    may_call = request.tool_choice is None or request.tool_choice.mode != "none"
+    return may_call and any(isinstance(tool, Tool) for tool in request.tools)
 
 
 def offer_by_schema(request: ChatRequest) -> ChatRequest:
-    """The request with its tools moved into the system prompt and the output schema."""
-    tools = tuple(tool for tool in request.tools if isinstance(tool, Tool))
+    """The request with its tools moved into the system prompt and the output schema, and earlier calls told as text.
+
+    A vendor's own tools stay where they are: what becomes of them is the wire format's affair. Raises FaultError.
+    """
+    others = tuple(tool for tool in request.tools if not isinstance(tool, Tool))
     choice = request.tool_choice
-    if not tools or (choice is not None and choice.mode == "none"):
-        return msgspec.structs.replace(request, messages=_retold(request.messages), tools=(), tool_choice=None)
-    if choice is not None and choice.mode == "named":
+    retold = _retold(request.messages)
+    if not offers_by_schema(request):
+        return msgspec.structs.replace(request, messages=retold, tools=others, tool_choice=None)
+    tools = tuple(tool for tool in request.tools if isinstance(tool, Tool))
+    is_named = choice is not None and choice.mode == "named"
+    if choice is not None and is_named:
         tools = tuple(tool for tool in tools if tool.name == choice.name)
         if not tools:
             raise faulty(
                 Kind.INVALID_REQUEST, f"tool_choice names '{choice.name}', which is not among the tools", param="tool_choice"
             )
     must_call = choice is not None and choice.mode in {"required", "named"}
-    many = request.parallel_tool_calls is not False and not (choice is not None and choice.mode == "named")
+    many = request.parallel_tool_calls is not False and not is_named
     lines = [_introduction(must_call)]
     lines += [f"- {tool.name}: {tool.description or ''} Arguments: {_json(_parameters(tool))}" for tool in tools]
     return msgspec.structs.replace(
         request,
-        messages=_with_system("\n".join(lines), _retold(request.messages)),
-        tools=(),
+        messages=_with_system("\n".join(lines), retold),
+        tools=others,
         tool_choice=None,
         parallel_tool_calls=None,
-        output=OutputFormat("json_schema", _answer_schema(tools, must_call=must_call, many=many), "answer", strict=True),
+        output=OutputFormat(
+            "json_schema",
+            _answer_schema(tools, must_call=must_call, many=many, reply=_reply_schema(request.output)),
+            "answer",
+            strict=True,
+        ),
     )
+
+
+def _reply_schema(output: OutputFormat | None) -> dict[str, Any]:
+    """What a reply in words looks like: a string, or the structured output that the client asked for."""
+    if output is None:
+        return {"type": "string"}
+    return {"type": "object"} if output.schema is None else make_plain(output.schema)
 
 
 def _introduction(must_call: bool) -> str:
     calls = '{"calls": [{"name": ..., "arguments": {...}}]}'
     if must_call:
         return f"Answer with JSON only, calling tools: {calls}. Take the arguments from the user's words. The tools:"
-    return f'Answer with JSON only: call tools with {calls} where they help, otherwise {{"{_REPLY_KEY}": "..."}}. The tools:'
+    return f'Answer with JSON only: call tools with {calls} where they help, otherwise {{"{REPLY_KEY}": "..."}}. The tools:'
 
 
-def _answer_schema(tools: tuple[Tool, ...], *, must_call: bool, many: bool) -> dict[str, Any]:
+def _answer_schema(tools: tuple[Tool, ...], *, must_call: bool, many: bool, reply: dict[str, Any]) -> dict[str, Any]:
     calls = [
         {
             "type": "object",
-            "properties": {"name": {"const": tool.name}, "arguments": _parameters(tool)},
+            "properties": {"name": {"const": tool.name}, "arguments": make_arguments(tool.parameters)},
             "required": ["name", "arguments"],
             "additionalProperties": False,
         }
@@ -102,8 +116,8 @@ def _answer_schema(tools: tuple[Tool, ...], *, must_call: bool, many: bool) -> d
         return calling
     replying = {
         "type": "object",
-        "properties": {_REPLY_KEY: {"type": "string"}},
-        "required": [_REPLY_KEY],
+        "properties": {REPLY_KEY: reply},
+        "required": [REPLY_KEY],
         "additionalProperties": False,
     }
     return {"anyOf": [calling, replying]}
@@ -121,16 +135,25 @@ def _with_system(text: str, messages: tuple[Message, ...]) -> tuple[Message, ...
 
 def _retold(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Earlier calls and results as the plain text that this way of calling would have produced."""
-    return tuple(Message(message.role, tuple(_retell(part) for part in message.parts), message.name) for message in messages)
+    names = {part.id: part.name for message in messages for part in message.parts if isinstance(part, ToolCallPart)}
+    return tuple(Message(message.role, tuple(_retell(message.parts, names)), message.name) for message in messages)
 
 
-def _retell(part: Part) -> Part:
-    if isinstance(part, ToolCallPart):
-        return TextPart(f'{{"calls": [{{"name": {_json(part.name)}, "arguments": {part.arguments or "{}"}}}]}}')
-    if isinstance(part, ToolResultPart):
-        text = "".join(piece.text for piece in part.content if isinstance(piece, TextPart))
-        return TextPart(f"Result of the tool call{' (it failed)' if part.is_error else ''}: {text}")
-    return part
+def _retell(parts: tuple[Part, ...], names: Mapping[str, str]) -> Iterator[Part]:
+    calls = [part for part in parts if isinstance(part, ToolCallPart)]
+    for part in parts:
+        if isinstance(part, ToolCallPart):
+            if part is calls[0]:
+                told = ", ".join(f'{{"name": {_json(call.name)}, "arguments": {call.arguments or "{}"}}}' for call in calls)
+                yield TextPart(f'{{"calls": [{told}]}}')
+        elif isinstance(part, ToolResultPart):
+            text = "".join(piece.text for piece in part.content if isinstance(piece, TextPart))
+            yield TextPart(
+                f"Result of {names.get(part.call_id, 'the tool call')}{' (it failed)' if part.is_error else ''}: {text}\n"
+            )
+            yield from (piece for piece in part.content if not isinstance(piece, TextPart))
+        else:
+            yield part
 
 
 def _json(value: object) -> str:
@@ -138,13 +161,17 @@ def _json(value: object) -> str:
 
 
 class SchemaToolReader:
-    """Reads the constrained answer back: `calls` become tool calls, `reply` becomes text."""
+    """Reads the constrained answer back: `calls` become tool calls, `reply` becomes text.
 
-    def __init__(self, upstream: Reader, request_id: str) -> None:
+    A model that was not held to the schema is passed on as it wrote: nothing it said is lost.
+    """
+
+    def __init__(self, upstream: Reader, request_id: str, *, reply_is_json: bool = False) -> None:
+        """`reply_is_json`: the client asked for structured output, so a reply is JSON and not a string."""
         self._upstream = upstream
         self._call_prefix = f"call_{request_id.rpartition('_')[2]}"
-        self._text: list[str] = []
-        self._reply = _ReplyText()
+        self._reply_is_json = reply_is_json
+        self._choices: dict[int, SchemaAnswer] = {}
 
     def feed(self, data: bytes) -> list[Event]:
         """As `Reader.feed`, with the answer's JSON replaced by what it says."""
@@ -162,83 +189,27 @@ class SchemaToolReader:
         turned: list[Event] = []
         for event in events:
             if isinstance(event, TextDelta) and not event.refusal:
-                self._text.append(event.text)
-                if text := self._reply.feed(event.text):
-                    turned.append(TextDelta(text))
+                if text := self._choice(event.choice).feed(event.text):
+                    turned.append(TextDelta(text, event.choice))
             elif isinstance(event, Finished):
                 turned.extend(self._finish(event))
             else:
                 turned.append(event)
         return turned
 
-    def _finish(self, event: Finished) -> list[Event]:
-        if self._reply.is_reply or event.reason not in {"stop", "length"}:
-            return [event]
-        try:
-            calls = _calls.decode("".join(self._text)).calls
-        except (msgspec.DecodeError, RecursionError):
-            # Cut short by the token limit: what was written is shown, with its true finish reason.
-            return [TextDelta("".join(self._text)), event]
-        turned: list[Event] = []
-        for index, call in enumerate(calls):
-            turned.append(ToolCallStarted(index, f"{self._call_prefix}_{index}", call.name))
-            turned.append(ToolCallDelta(index, bytes(call.arguments).decode()))
-        return [*turned, Finished("tool_calls")]
+    def _choice(self, choice: int) -> SchemaAnswer:
+        answer = self._choices.get(choice)
+        if answer is None:
+            answer = self._choices[choice] = SchemaAnswer(reply_is_json=self._reply_is_json)
+        return answer
 
-
-class _ReplyText:
-    """Takes `{"reply": "..."}` apart while it is being written, so that text streams."""
-
-    def __init__(self) -> None:
-        self.is_reply = False
-        self._buffer = ""
-        self._at = 0
-        self._closed = False
-
-    def feed(self, text: str) -> str:
-        if self._closed:
-            return ""
-        self._buffer += text
-        if not self.is_reply and not self._enter():
-            return ""
-        return self._take()
-
-    def _enter(self) -> bool:
-        compact = self._buffer.lstrip()
-        if not compact.startswith("{"):
-            self._closed = bool(compact)
-            return False
-        head = compact[1:].lstrip()
-        key = f'"{_REPLY_KEY}"'
-        if not head.startswith(key):
-            self._closed = not key.startswith(head[: len(key)])
-            return False
-        rest = head[len(key) :].lstrip()
-        if not rest.startswith(":") or not (opened := rest[1:].lstrip()).startswith('"'):
-            return False
-        self.is_reply = True
-        self._buffer = opened[1:]
-        return True
-
-    def _take(self) -> str:
-        """Whole characters and whole escapes only; a split escape waits for its rest."""
-        raw, at, size = self._buffer, 0, len(self._buffer)
-        while at < size and raw[at] != '"':
-            if raw[at] != "\\":
-                at += 1
-                continue
-            width = 6 if raw[at + 1 : at + 2] == "u" else 2
-            if raw[at : at + 4].lower() in {"\\ud8", "\\ud9", "\\uda", "\\udb"}:
-                width = 12
-            if at + width > size:
-                break
-            at += width
-        if at < size and raw[at] == '"':
-            self._closed = True
-        taken, self._buffer = raw[:at], raw[at:]
-        if not taken:
-            return ""
-        try:
-            return msgspec.json.decode(f'"{taken}"', type=str)
-        except msgspec.DecodeError:
-            return taken
+    def _finish(self, event: Finished) -> Iterator[Event]:
+        choice = event.choice
+        text, calls = self._choice(choice).end()
+        if text:
+            yield TextDelta(text, choice)
+        prefix = f"{self._call_prefix}_{choice}" if choice else self._call_prefix
+        for index, (name, arguments) in enumerate(calls):
+            yield ToolCallStarted(index, f"{prefix}_{index}", name, choice)
+            yield ToolCallDelta(index, arguments, choice)
+        yield Finished("tool_calls", None, choice) if calls else event

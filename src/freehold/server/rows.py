@@ -3,7 +3,7 @@
 from freehold.dispatch.answers import Answer, StreamAnswer
 from freehold.dispatch.flight import ChatFlight, Flight
 from freehold.fault import Fault, Kind, Source, faulty
-from freehold.features import Caller
+from freehold.features import Caller, Label
 from freehold.record import AttemptRecord, CostBasis, Outcome, RequestRecord
 from freehold.server.context import Context
 
@@ -119,7 +119,7 @@ class RequestRow:
             agent=features.agent if features else None,
             asked_model=features.asked_model if features else "",
             task=features.task.value if features else "",
-            label=features.label.value if features else "",
+            label=(features.label if features else caller.label or Label.INTERNAL).value,
             stream=features.stream if features else False,
             policy_version=self._context.intake.policy.version,
             outcome=self.outcome,
