@@ -10,6 +10,8 @@ plan says so; after it a fault ends the stream with the wire format's own error 
     held.py          replies that are judged before anything goes out
     mend.py          what a deployment's quirks change in a request
     schema_tools.py  tool calls through a JSON schema for models that cannot call tools
+    schema_answer.py what such a model wrote, taken apart while it is being written
+    plain_schema.py  JSON schemas as an engine's grammar takes them
     reach.py         where each runtime answers right now, and with which credentials
     flight.py        one request while it is being served
 """
