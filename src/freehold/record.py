@@ -60,6 +60,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One try at one deployment."""
 
     attempt_id: str
+    """`request_id`, a full stop and `number`: what the ledger makes it from again."""
     request_id: str
     number: int
     """From 1."""

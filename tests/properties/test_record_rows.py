@@ -21,7 +21,7 @@ def test_records_round_trip_exactly(decision, attempts, final) -> None:
         type(tried)(
             **{
                 **{name: getattr(tried, name) for name in tried.__struct_fields__},
-                "attempt_id": f"att_{number}",
+                "attempt_id": f"req_one.{number}",
                 "number": number,
             }
         )

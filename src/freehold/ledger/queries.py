@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, Select, func, select, union
 from sqlalchemy.exc import DBAPIError
 
-from freehold.ledger.ids import PREFIX
+from freehold.ledger.ids import PREFIX, RANDOM_BYTES, new_id
 from freehold.record import AttemptRecord, DecisionRecord, Outcome, RequestRecord
 from freehold.storage.engine import read_version
 from freehold.storage.rows import attempt_record, decision_record, request_record
@@ -21,8 +21,13 @@ from freehold.storage.store import StoreUnavailableError, judge
 RequestView = RequestRecord
 """A request in a list is its final row, whole."""
 _LAST_OF_ALPHABET = "z" * 26
-_OVERLAP_MS = 2_000
-"""Rows of another process may become visible a little after younger ones did; `follow` looks back this far."""
+_SLACK_MS = 60_000
+"""An id and `at_ms` are made one after the other; so far apart they never are, whatever the clock did in between."""
+_MS_LIMIT = 2**48
+"""Of the time within an id."""
+_OVERLAP = 4_096
+"""Rows that several processes write at once may become visible a little after younger ones did, on PostgreSQL;
+`follow` looks back this many places, more than two processes write at once."""
 
 
 class RequestDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,9 +43,9 @@ class RequestDetail(msgspec.Struct, frozen=True, kw_only=True):
 class Place(msgspec.Struct, frozen=True):
     """How far `follow` has read."""
 
-    written_ms: int
-    seen: frozenset[str] = frozenset()
-    """Requests written within the overlap before that moment, which were handed out already."""
+    place: int
+    seen: frozenset[int] = frozenset()
+    """Places within the overlap before that one, which were handed out already."""
 
 
 class AmbiguousIdError(LookupError):
@@ -67,9 +72,9 @@ def recent(
     """The newest finished requests, newest first. `since_ms` is included, `until_ms` is not; None: any."""
     wanted = select(requests)
     if since_ms is not None:
-        wanted = wanted.where(requests.c.at_ms >= since_ms)
+        wanted = wanted.where(requests.c.at_ms >= since_ms, requests.c.request_id >= _earliest_id(since_ms - _SLACK_MS))
     if until_ms is not None:
-        wanted = wanted.where(requests.c.at_ms < until_ms)
+        wanted = wanted.where(requests.c.at_ms < until_ms, requests.c.request_id < _earliest_id(until_ms + _SLACK_MS))
     equal = {
         requests.c.deployment: deployment,
         requests.c.outcome: outcome,
@@ -85,7 +90,7 @@ def recent(
     for column, value in equal.items():
         if value is not None:
             wanted = wanted.where(column == value)
-    wanted = wanted.order_by(requests.c.at_ms.desc(), requests.c.request_id.desc()).limit(limit)
+    wanted = wanted.order_by(requests.c.request_id.desc()).limit(limit)
     with _reading(engine) as connection:
         if connection is None:
             return []
@@ -129,24 +134,28 @@ def follow(engine: Engine, after: Place | None = None, *, limit: int = 1000) -> 
         if connection is None:
             return [], after or Place(0)
         if after is None:
-            newest = connection.execute(select(func.max(requests.c.written_ms))).scalar() or 0
-            return [], Place(newest, frozenset(name for name, _ in _written_since(connection, newest - _OVERLAP_MS)))
-        listed = _written_since(connection, after.written_ms - _OVERLAP_MS)
-        fresh = [(name, written_ms) for name, written_ms in listed if name not in after.seen][:limit]
+            newest = connection.execute(select(func.max(requests.c.place))).scalar() or 0
+            return [], Place(newest, frozenset(_places_from(connection, newest - _OVERLAP)))
+        listed = _places_from(connection, after.place - _OVERLAP)
+        fresh = [place for place in listed if place not in after.seen][:limit]
         if not fresh:
             return [], after
-        names = [name for name, _ in fresh]
-        by_name = {
-            cells["request_id"]: cells for cells in _cells(connection, select(requests).where(requests.c.request_id.in_(names)))
-        }
-    reached_ms = max(after.written_ms, fresh[-1][1])
-    seen = frozenset(name for name, ms in listed if ms >= reached_ms - _OVERLAP_MS and (name in after.seen or name in by_name))
-    return [request_record(by_name[name]) for name in names], Place(reached_ms, seen)
+        wanted = select(requests).where(requests.c.place.in_(fresh)).order_by(requests.c.place)
+        rows = [request_record(cells) for cells in _cells(connection, wanted)]
+    reached = max(after.place, fresh[-1])
+    seen = after.seen.union(fresh)
+    return rows, Place(reached, frozenset(place for place in seen if place >= reached - _OVERLAP))
 
 
-def _written_since(connection: Connection, since_ms: int) -> list[tuple[str, int]]:
-    wanted = select(requests.c.request_id, requests.c.written_ms).where(requests.c.written_ms >= since_ms)
-    return [(name, ms) for name, ms in connection.execute(wanted.order_by(requests.c.written_ms, requests.c.request_id))]
+def _places_from(connection: Connection, first: int) -> Sequence[int]:
+    return (
+        connection.execute(select(requests.c.place).where(requests.c.place >= first).order_by(requests.c.place)).scalars().all()
+    )
+
+
+def _earliest_id(at_ms: int) -> str:
+    """The least request id of that millisecond."""
+    return new_id(PREFIX, min(max(at_ms, 0), _MS_LIMIT - 1), bytes(RANDOM_BYTES))
 
 
 def _whole_id(connection: Connection, asked: str) -> str | None:

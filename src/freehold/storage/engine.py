@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
     from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
+PAGE_BYTES = 8192
+"""Of a new file. Rows are appended: larger pages are filled, logged and copied in fewer steps."""
+WAL_PAGES = 2000
+"""The log is copied into the file when it is this long (16 MiB): the tail page of a table is then copied more seldom."""
+_WRITING = (
+    *(f"page_size={PAGE_BYTES}", f"wal_autocheckpoint={WAL_PAGES}"),
+    *("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"),
+)
 BUSY_TIMEOUT_S = 5.0
 """How long SQLite waits for another process's lock before the writer backs off."""
 
@@ -39,7 +47,7 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
         poolclass=NullPool,
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": True, "isolation_level": None},
     )
-    pragmas = ["foreign_keys=ON", "query_only=ON"] if read_only else ["journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"]
+    pragmas = ["foreign_keys=ON", "query_only=ON"] if read_only else _WRITING
     begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
 
     @event.listens_for(engine, "connect")
@@ -81,12 +89,12 @@ def create_tables(engine: Engine, *, now_ms: int | None = None) -> None:
 
 
 def insert_once(table: Table, engine: Engine) -> "SqliteInsert | PostgresqlInsert":
-    """An INSERT that leaves a row alone whose key is there already: writing twice is writing once."""
+    """An INSERT that leaves a row alone whose key is there already: writing twice is writing once. It returns nothing."""
     match engine.dialect.name:
         case "postgresql":
-            return postgresql.insert(table).on_conflict_do_nothing()
+            return postgresql.insert(table).on_conflict_do_nothing().inline()
         case _:
-            return sqlite.insert(table).on_conflict_do_nothing()
+            return sqlite.insert(table).on_conflict_do_nothing().inline()
 
 
 def _shown(engine: Engine) -> str:

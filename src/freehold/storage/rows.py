@@ -1,8 +1,9 @@
 """Records as rows and back.
 
 Promised: `from_row(to_row(record)) == record`, exactly. A row's columns are the record's own fields, with `usage`
-spread over columns that SQL can sum and the structured fields as JSON text. Not done here: SQL; this module knows
-no database and needs no import of one.
+spread over columns that SQL can sum and the structured fields as JSON text. What a row costs is its cells, one by one,
+even those that are NULL: so the columns that are nearly always NULL stand last, and a row that has none of them ends
+before them. Not done here: SQL; this module knows no database and needs no import of one.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,31 +48,51 @@ USAGE_COLUMNS = (
     "reasoning_tokens",
     "usage_basis",
 )
-WRITTEN = "written_ms"
-"""When the row was written: the last column of every table that is followed."""
+
+
+class _Decided(msgspec.Struct, frozen=True):
+    """The structured part of a decision: one JSON text."""
+
+    features: Features
+    situation: msgspec.Raw
+    steps: tuple[PlannedStep, ...]
+    rejected: tuple[Rejected, ...]
 
 
 def _plain(record: type[msgspec.Struct], *, but: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in record.__struct_fields__ if name not in but)
 
 
-_REQUEST_PLAIN = _plain(RequestRecord, but=("usage",))
-_ATTEMPT_PLAIN = _plain(AttemptRecord, but=("edits", "verdicts", "usage"))
-_DECISION_PLAIN = _plain(DecisionRecord, but=("features", "situation", "steps", "rejected"))
+_REQUEST_RARE = ("caller_team", "session", "agent", "fault", "fault_message")
+_ATTEMPT_RARE = ("fingerprint", "fault", "fault_message")
+_REQUEST_PLAIN = _plain(RequestRecord, but=("usage", *_REQUEST_RARE))
+_ATTEMPT_PLAIN = _plain(AttemptRecord, but=("attempt_id", "edits", "verdicts", "usage", *_ATTEMPT_RARE))
+_DECISION_PLAIN = _plain(DecisionRecord, but=_Decided.__struct_fields__)
 
 COLUMNS: dict[RowKind, tuple[str, ...]] = {
-    "requests": (*_REQUEST_PLAIN, *USAGE_COLUMNS, WRITTEN),
-    "attempts": (*_ATTEMPT_PLAIN, "edits", "verdicts", *USAGE_COLUMNS, WRITTEN),
-    "decisions": (*_DECISION_PLAIN, "features", "situation", "steps", "rejected", WRITTEN),
+    "requests": (*_REQUEST_PLAIN, *USAGE_COLUMNS, *_REQUEST_RARE),
+    "attempts": (*_ATTEMPT_PLAIN, "edits", *USAGE_COLUMNS, *_ATTEMPT_RARE, "verdicts"),
+    "decisions": (*_DECISION_PLAIN, "decided"),
     "policies": PolicyRecord.__struct_fields__,
 }
+WIDTHS: dict[RowKind, tuple[int, ...]] = {
+    "requests": (len(COLUMNS["requests"]), len(COLUMNS["requests"]) - len(_REQUEST_RARE)),
+    "attempts": (len(COLUMNS["attempts"]), len(COLUMNS["attempts"]) - len(_ATTEMPT_RARE) - 1),
+    "decisions": (len(COLUMNS["decisions"]),),
+    "policies": (len(COLUMNS["policies"]),),
+}
+"""How many of its columns a row may hold, from the first; the rest are NULL."""
 
 _request_plain = attrgetter(*_REQUEST_PLAIN)
+_request_rare = attrgetter(*_REQUEST_RARE)
 _attempt_plain = attrgetter(*_ATTEMPT_PLAIN)
+_attempt_rare = attrgetter(*_ATTEMPT_RARE)
 _decision_plain = attrgetter(*_DECISION_PLAIN)
 _policy_plain = attrgetter(*PolicyRecord.__struct_fields__)
 _usage_cells = attrgetter("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "basis")
 _NO_USAGE: Row = (None,) * len(USAGE_COLUMNS)
+_NO_REQUEST_RARE: Row = (None,) * len(_REQUEST_RARE)
+_NO_ATTEMPT_RARE: Row = (None,) * len(_ATTEMPT_RARE)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -79,35 +100,26 @@ def _json(values: object) -> str:
     return _encode(values).decode() if values else "[]"
 
 
-def _request_row(record: RequestRecord, written_ms: int) -> Row:
+def _request_row(record: RequestRecord) -> Row:
     usage = record.usage
-    row: Row = (*_request_plain(record), *(_NO_USAGE if usage is None else _usage_cells(usage)), written_ms)
-    return row
+    row: Row = (*_request_plain(record), *(_NO_USAGE if usage is None else _usage_cells(usage)))
+    rare: Row = _request_rare(record)
+    return row if rare == _NO_REQUEST_RARE else row + rare
 
 
-def _attempt_row(record: AttemptRecord, written_ms: int) -> Row:
-    usage = record.usage
-    return (
-        *_attempt_plain(record),
-        _json(record.edits),
-        _json(record.verdicts),
-        *(_NO_USAGE if usage is None else _usage_cells(usage)),
-        written_ms,
-    )
+def _attempt_row(record: AttemptRecord) -> Row:
+    usage, verdicts = record.usage, record.verdicts
+    row: Row = (*_attempt_plain(record), _json(record.edits), *(_NO_USAGE if usage is None else _usage_cells(usage)))
+    rare: Row = _attempt_rare(record)
+    return row if rare == _NO_ATTEMPT_RARE and not verdicts else (*row, *rare, _json(verdicts) if verdicts else None)
 
 
-def _decision_row(record: DecisionRecord, written_ms: int) -> Row:
-    return (
-        *_decision_plain(record),
-        _encode(record.features).decode(),
-        str(record.situation, "utf-8"),
-        _json(record.steps),
-        _json(record.rejected),
-        written_ms,
-    )
+def _decision_row(record: DecisionRecord) -> Row:
+    decided = _Decided(record.features, record.situation, record.steps, record.rejected)
+    return (*_decision_plain(record), _encode(decided).decode())
 
 
-def _policy_row(record: PolicyRecord, _written_ms: int) -> Row:
+def _policy_row(record: PolicyRecord) -> Row:
     row: Row = _policy_plain(record)
     return row
 
@@ -118,11 +130,9 @@ TO_ROW: dict[RowKind, Callable[..., Row]] = {
     "decisions": _decision_row,
     "policies": _policy_row,
 }
-"""By kind: `(record, written_ms) -> row`, its cells in the order of `COLUMNS`."""
+"""By kind: `(record) -> row`, its cells in the order of `COLUMNS` and as many as one of `WIDTHS`."""
 
-_features = msgspec.json.Decoder(Features).decode
-_steps = msgspec.json.Decoder(tuple[PlannedStep, ...]).decode
-_rejected = msgspec.json.Decoder(tuple[Rejected, ...]).decode
+_decided = msgspec.json.Decoder(_Decided).decode
 _edits = msgspec.json.Decoder(tuple[str, ...]).decode
 _verdicts = msgspec.json.Decoder(tuple[Verdict, ...]).decode
 
@@ -155,7 +165,7 @@ def _whole(record: type[_Stored], cells: Mapping[str, object], plain: tuple[str,
 
 def request_record(cells: Mapping[str, object]) -> RequestRecord:
     """A row of `requests`, by column name, as the record it was made from."""
-    return _whole(RequestRecord, cells, _REQUEST_PLAIN, usage=_usage(cells))
+    return _whole(RequestRecord, cells, (*_REQUEST_PLAIN, *_REQUEST_RARE), usage=_usage(cells))
 
 
 def attempt_record(cells: Mapping[str, object]) -> AttemptRecord:
@@ -163,21 +173,23 @@ def attempt_record(cells: Mapping[str, object]) -> AttemptRecord:
     return _whole(
         AttemptRecord,
         cells,
-        _ATTEMPT_PLAIN,
+        (*_ATTEMPT_PLAIN, *_ATTEMPT_RARE),
+        attempt_id=f"{cells['request_id']}.{cells['number']}",
         edits=_edits(str(cells["edits"])),
-        verdicts=_verdicts(str(cells["verdicts"])),
+        verdicts=() if cells["verdicts"] is None else _verdicts(str(cells["verdicts"])),
         usage=_usage(cells),
     )
 
 
 def decision_record(cells: Mapping[str, object]) -> DecisionRecord:
     """A row of `decisions`, by column name, as the record it was made from."""
+    decided = _decided(str(cells["decided"]))
     return _whole(
         DecisionRecord,
         cells,
         _DECISION_PLAIN,
-        features=_features(str(cells["features"])),
-        situation=msgspec.Raw(str(cells["situation"]).encode()),
-        steps=_steps(str(cells["steps"])),
-        rejected=_rejected(str(cells["rejected"])),
+        features=decided.features,
+        situation=msgspec.Raw(bytes(decided.situation)),  # a copy: the decoder's own points into the whole text
+        steps=decided.steps,
+        rejected=decided.rejected,
     )

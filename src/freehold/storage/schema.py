@@ -4,6 +4,10 @@
 text that sorts by time. Times are Unix milliseconds, durations milliseconds, money integer nano-USD. NULL says *not
 known* or *does not apply*, never zero. Attempts and decisions name their request without a foreign key: they are
 written before its final row.
+
+A row's price is its cells and its indexes. So `request_id`, which sorts by time, is the only way to walk; columns that
+are nearly always NULL stand last, where a row can end before them; and the tables keep their rowid, which measured
+better than WITHOUT ROWID.
 """
 
 from typing import get_args
@@ -21,6 +25,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 from freehold.chat import UsageBasis
@@ -58,22 +63,26 @@ def _usage_columns() -> list[Column[int] | Column[str]]:
     ]
 
 
-def _written() -> Column[int]:
-    return Column("written_ms", BigInteger, nullable=False, doc="When the row was written; what `--follow` goes by.")
+def _place() -> Column[int]:
+    """The row's place in the table: SQLite's own rowid, which costs nothing to keep."""
+    return Column(
+        "place",
+        BigInteger().with_variant(Integer, "sqlite"),
+        nullable=False,
+        autoincrement=True,
+        doc="Counts up in the order of writing; what `--follow` goes by.",
+    )
 
 
 requests = Table(
     "requests",
     metadata,
-    Column("request_id", Text, nullable=False, doc="`req_...`; sorts by time."),
+    Column("request_id", Text, nullable=False, doc="`req_...`; unique, sorts by time."),
     Column("at_ms", BigInteger, nullable=False, doc="When the request arrived."),
     Column("operation", Text, nullable=False, doc="`chat`, `embeddings` or `count_tokens`."),
     Column("wire_format", Text, doc="The client's wire format."),
     Column("caller_key", Text, nullable=False, doc="The virtual key's name, never its value."),
     Column("caller_user", Text, nullable=False, doc="Who asked; `local` on a keyless loopback."),
-    Column("caller_team", Text, doc="The user's team."),
-    Column("session", Text, doc="Opaque id of the client's session."),
-    Column("agent", Text, doc="The client program as recognised: `claude-code`, `codex` ..."),
     Column("asked_model", Text, nullable=False, doc="The model the client named."),
     Column("task", Text, nullable=False, doc="The kind of work, from the classifier's closed list."),
     Column("label", Text, nullable=False, doc="Data classification."),
@@ -81,8 +90,6 @@ requests = Table(
     Column("policy_version", Text, nullable=False, doc="The policy in force; see `policies`."),
     Column("outcome", Text, nullable=False, doc="How it ended for the client."),
     Column("status", Integer, nullable=False, doc="HTTP status the client saw; 499: it had gone."),
-    Column("fault", Text, doc="The kind of fault, where it failed."),
-    Column("fault_message", Text, doc="What the client was told; no prompt, no secret."),
     Column("deployment", Text, doc="The deployment that answered; NULL: none did."),
     Column("runtime", Text, doc="The runtime it stands on."),
     Column("egress", Text, doc="How far the answering call travelled."),
@@ -95,8 +102,14 @@ requests = Table(
     Column("duration_ms", Double, nullable=False, doc="From arrival to the end."),
     Column("overhead_ms", Double, doc="Our share: total less the time spent waiting for upstreams."),
     *_usage_columns(),
-    _written(),
-    PrimaryKeyConstraint("request_id"),
+    Column("caller_team", Text, doc="The user's team."),
+    Column("session", Text, doc="Opaque id of the client's session."),
+    Column("agent", Text, doc="The client program as recognised: `claude-code`, `codex` ..."),
+    Column("fault", Text, doc="The kind of fault, where it failed."),
+    Column("fault_message", Text, doc="What the client was told; no prompt, no secret."),
+    _place(),
+    PrimaryKeyConstraint("place"),
+    UniqueConstraint("request_id"),
     _one_of("outcome", get_args(Outcome)),
     _one_of("cost_basis", get_args(CostBasis)),
     _one_of("usage_basis", get_args(UsageBasis)),
@@ -104,15 +117,17 @@ requests = Table(
     _one_of("label", tuple(Label)),
     info={"says": "One final row per request, whatever happened to it."},
 )
-Index(None, requests.c.at_ms)
-Index(None, requests.c.written_ms)
-Index(None, requests.c.session, requests.c.at_ms)
-Index(None, requests.c.deployment, requests.c.at_ms)
+Index(
+    None,
+    requests.c.session,
+    requests.c.request_id,
+    sqlite_where=requests.c.session.is_not(None),
+    postgresql_where=requests.c.session.is_not(None),
+)
 
 attempts = Table(
     "attempts",
     metadata,
-    Column("attempt_id", Text, nullable=False, doc="`att_...`; sorts by time."),
     Column("request_id", Text, nullable=False, doc="The request it was made for."),
     Column("number", Integer, nullable=False, doc="From 1, in the order they were made."),
     Column("deployment", Text, nullable=False, doc="Where it went."),
@@ -120,22 +135,21 @@ attempts = Table(
     Column("egress", Text, nullable=False, doc="How far the call travelled."),
     Column("sent_model", Text, nullable=False, doc="The model named by us upstream."),
     Column("answered_model", Text, doc="The model the upstream said it answered with."),
-    Column("fingerprint", Text, doc="The upstream's system fingerprint."),
     Column("mode", Text, nullable=False, doc="relay (bytes kept) or translate (through the neutral middle)."),
     Column("started_ms", BigInteger, nullable=False, doc="When the attempt began."),
     Column("first_content_ms", Double, doc="From the attempt's start to its first content."),
     Column("duration_ms", Double, nullable=False, doc="From the attempt's start to its end."),
     Column("end", Text, nullable=False, doc="How it ended."),
     Column("status", Integer, doc="The upstream's HTTP status, where it sent one."),
-    Column("fault", Text, doc="The kind of fault, where it failed."),
-    Column("fault_message", Text, doc="What went wrong; no prompt, no secret."),
     Column("cost_nano_usd", BigInteger, doc="NULL: unknown, which is never zero."),
     Column("cost_basis", Text, nullable=False, doc="Where the cost comes from."),
     Column("edits", Text, nullable=False, doc="JSON list: names of the edits made to a relayed request or reply."),
-    Column("verdicts", Text, nullable=False, doc="JSON list: what the named checks said of the reply."),
     *_usage_columns(),
-    _written(),
-    PrimaryKeyConstraint("attempt_id"),
+    Column("fingerprint", Text, doc="The upstream's system fingerprint."),
+    Column("fault", Text, doc="The kind of fault, where it failed."),
+    Column("fault_message", Text, doc="What went wrong; no prompt, no secret."),
+    Column("verdicts", Text, doc="JSON list: what the named checks said of the reply; NULL: there was none."),
+    PrimaryKeyConstraint("request_id", "number"),
     _one_of("mode", ("relay", "translate")),
     _one_of("end", get_args(AttemptEnd)),
     _one_of("cost_basis", get_args(CostBasis)),
@@ -143,8 +157,6 @@ attempts = Table(
     _one_of("egress", tuple(Egress)),
     info={"says": "One row per upstream attempt."},
 )
-Index(None, attempts.c.request_id)
-Index(None, attempts.c.deployment, attempts.c.started_ms)
 
 decisions = Table(
     "decisions",
@@ -153,11 +165,14 @@ decisions = Table(
     Column("at_ms", BigInteger, nullable=False, doc="When it was decided."),
     Column("policy_version", Text, nullable=False, doc="The policy that decided; its text is in `policies`."),
     Column("rule", Text, doc="The preference rule that ordered the plan; NULL: the built-in order."),
-    Column("features", Text, nullable=False, doc="JSON: all that was known of the request. No prompt text."),
-    Column("situation", Text, nullable=False, doc="JSON: health, sessions, clock and seed as they were."),
-    Column("steps", Text, nullable=False, doc="JSON list: the deployments to try, each with its reason."),
-    Column("rejected", Text, nullable=False, doc="JSON list: the deployments left out, each with its reason and gate."),
-    _written(),
+    Column(
+        "decided",
+        Text,
+        nullable=False,
+        doc="JSON: `features` (all that was known of the request, no prompt text), `situation` (health, sessions, clock and seed "
+        "as they were), `steps` (the deployments to try, each with its reason), `rejected` (those left out, each with its "
+        "reason and gate).",
+    ),
     PrimaryKeyConstraint("request_id"),
     info={"says": "One row per decision, with all that went into it, so that it can be computed again."},
 )

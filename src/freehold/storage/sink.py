@@ -7,14 +7,13 @@ text that is no UTF-8) or handed back as refused; it never holds up the others. 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 
 import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, NotSupportedError, ProgrammingError, SQLAlchemyError
 
 from freehold.storage.engine import create_tables, insert_once, open_engine
-from freehold.storage.rows import COLUMNS, TO_ROW, Cell, Record, RowKind
+from freehold.storage.rows import COLUMNS, TO_ROW, WIDTHS, Cell, Record, RowKind
 from freehold.storage.schema import metadata
 from freehold.storage.store import StoreUnavailableError
 
@@ -61,7 +60,12 @@ class Sink:
     def __init__(self, url: str, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
         self._engine = open_engine(url)
-        self._statements = {(kind, rows): statement for kind in COLUMNS for rows, statement in self._compiled(kind)}
+        self._statements = {
+            (kind, width, rows): statement
+            for kind, widths in WIDTHS.items()
+            for width in widths
+            for rows, statement in self._compiled(kind, width)
+        }
         self._connection: Connection | None = None
         self._are_tables_there = False
 
@@ -95,12 +99,12 @@ class Sink:
         finally:
             self._engine.dispose()
 
-    def _compiled(self, kind: RowKind) -> Iterator[tuple[int, str]]:
-        """The INSERT for each size: compiled for one row, whose placeholders are then repeated."""
-        table = metadata.tables[kind]
-        if tuple(table.columns.keys()) != COLUMNS[kind]:
+    def _compiled(self, kind: RowKind, width: int) -> Iterator[tuple[int, str]]:
+        """The INSERT of that many columns for each size: compiled for one row, whose placeholders are then repeated."""
+        table, columns = metadata.tables[kind], COLUMNS[kind]
+        if tuple(table.columns.keys())[: len(columns)] != columns:
             raise AssertionError(f"schema.{kind} must name its columns in the order of rows.COLUMNS")
-        one = str(insert_once(table, self._engine).values(dict.fromkeys(COLUMNS[kind], "")).compile(self._engine))
+        one = str(insert_once(table, self._engine).values(dict.fromkeys(columns[:width], "")).compile(self._engine))
         head, values, rest = one.partition(" VALUES (")
         places, closing, tail = rest.partition(")")
         for rows in SIZES:
@@ -116,48 +120,61 @@ class Sink:
 
     def _write_chunks(self, batch: Batch) -> Written:
         connection = self._opened()
-        written_ms = self._now_ms()
-        by_kind: dict[RowKind, list[Record]] = {}
-        for kind, record in batch:
-            by_kind.setdefault(kind, []).append(record)
+        gathered: dict[tuple[RowKind, int], list[Cell]] = {}
         rows = doubled = 0
         with connection.begin():
-            for kind, records in by_kind.items():
-                wrote, to_row = 0, TO_ROW[kind]
-                for chunk in _chunks(records):
-                    cells = tuple(chain.from_iterable([to_row(record, written_ms) for record in chunk]))
-                    wrote += connection.exec_driver_sql(self._statements[kind, len(chunk)], cells).rowcount
-                rows += wrote
-                doubled += len(records) - wrote if kind not in _REPEATABLE else 0
+            for kind, record in batch:
+                row = TO_ROW[kind](record)
+                width = len(row)
+                cells = gathered.get((kind, width))
+                if cells is None:
+                    cells = gathered[kind, width] = []
+                cells += row
+                if len(cells) == width * SIZES[0]:
+                    wrote = self._insert(connection, kind, width, cells)
+                    rows, doubled = rows + wrote, doubled + _missing(kind, SIZES[0], wrote)
+                    cells.clear()
+            for (kind, width), left in gathered.items():
+                for chunk in _chunks(left, width):
+                    wrote = self._insert(connection, kind, width, chunk)
+                    rows, doubled = rows + wrote, doubled + _missing(kind, len(chunk) // width, wrote)
         return Written(rows, doubled)
+
+    def _insert(self, connection: Connection, kind: RowKind, width: int, cells: Sequence[Cell]) -> int:
+        """Insert rows of one width, as many as a statement takes, cell after cell. Gives how many were not there yet."""
+        return connection.exec_driver_sql(self._statements[kind, width, len(cells) // width], tuple(cells)).rowcount
 
     def _write_each(self, batch: Batch) -> Written:
         """The careful way, after a row of the batch was refused: each row by itself, mended where that helps."""
         connection = self._opened()
-        written_ms = self._now_ms()
         rows = mended = doubled = 0
         refused: list[Refused] = []
         with connection.begin():
             for kind, record in batch:
                 try:
-                    row = TO_ROW[kind](record, written_ms)
+                    row = TO_ROW[kind](record)
                     fit = tuple(_mended(cell) for cell in row)
                     with connection.begin_nested():
-                        wrote = connection.exec_driver_sql(self._statements[kind, 1], fit).rowcount
+                        wrote = self._insert(connection, kind, len(fit), fit)
                     rows += wrote
                     mended += wrote if fit != row else 0
-                    doubled += 1 - wrote if kind not in _REPEATABLE else 0
+                    doubled += _missing(kind, 1, wrote)
                 except _REFUSALS as error:
                     refused.append(Refused(kind, record, _reason(error)))
         return Written(rows, doubled, mended, tuple(refused))
 
 
-def _chunks(records: list[Record]) -> Iterator[list[Record]]:
+def _chunks(cells: list[Cell], width: int) -> Iterator[list[Cell]]:
     at = 0
     for size in SIZES:
-        while len(records) - at >= size:
-            yield records[at : at + size]
-            at += size
+        while len(cells) - at >= size * width:
+            yield cells[at : at + size * width]
+            at += size * width
+
+
+def _missing(kind: RowKind, offered: int, wrote: int) -> int:
+    """How many were there already and should not have been."""
+    return 0 if kind in _REPEATABLE else offered - wrote
 
 
 def _mended(cell: Cell) -> Cell:

@@ -24,7 +24,7 @@ NO_TEXT = {
     *("number", "status", "attempts", "stream", "prompt_tokens_counted", "cost_nano_usd", "poor", "windows"),
     *("prompt_tokens", "prompt_tokens_exact", "max_tokens", "messages", "tools", "images", "schema", "logprobs", "choices"),
 }
-PARTS = {"features", "steps", "rejected", "verdicts", "usage", "caller", "health", "down"}
+PARTS = {"decided", "features", "steps", "rejected", "verdicts", "usage", "caller", "health", "down"}
 ACCOUNTED = IDS | NAMES | WORDS_OF_A_LIST | WORDS_OF_OURS | HEADERS_OF_THE_CALLER | NO_TEXT | PARTS
 
 
@@ -47,7 +47,7 @@ def test_what_counts_messages_is_a_number_and_not_the_messages() -> None:
 
 def test_no_table_has_a_column_that_no_record_has() -> None:
     ours = {
-        "written_ms",
+        "place",
         "input_tokens",
         "output_tokens",
         "cached_tokens",

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from freehold.ledger import Ledger
 from freehold.ledger.ids import new_id
-from freehold.ledger.queries import AmbiguousIdError, follow, policy_source, recent, request
+from freehold.ledger.queries import AmbiguousIdError, Place, follow, policy_source, recent, request
 from freehold.storage.engine import open_engine
 from freehold.storage.store import prepare, sqlite_url
 from support import records
@@ -142,6 +143,47 @@ def test_follow_comes_after_more_rows_than_it_may_give_at_once(store: Kept, ledg
         rows, place = follow(engine, place, limit=3)
         told += names(rows)
     assert told == [f"req_{number}" for number in range(10)]
+
+
+def test_follow_gives_rows_that_became_visible_behind_younger_ones(store: Kept, ledger: Ledger, engine: Engine) -> None:
+    for number in range(4):
+        ledger.finished(records.request(f"req_{number}"))
+    store.writer.flush(10)
+    place = Place(4, frozenset({1, 2, 4}))  # as left by a read before another process committed the third
+    rows, place = follow(engine, place)
+    assert names(rows) == ["req_2"]
+    assert follow(engine, place) == ([], place)
+
+
+def test_a_span_of_time_is_found_by_the_ids_and_bounded_by_the_moments(store: Kept, ledger: Ledger, engine: Engine) -> None:
+    hour_ms = 3_600_000
+    made = [
+        (records.AT_MS + hours * hour_ms, new_id("req_", records.AT_MS + hours * hour_ms - 1, bytes(10))) for hours in range(6)
+    ]
+    for at_ms, name in made:
+        ledger.finished(records.request(name, at_ms=at_ms))
+    store.writer.flush(10)
+    assert names(recent(engine, since_ms=made[2][0], until_ms=made[4][0])) == [made[3][1], made[2][1]]
+    assert names(recent(engine, since_ms=-1, until_ms=2**60, limit=2)) == [made[5][1], made[4][1]]
+
+
+@pytest.mark.parametrize(
+    ("asked", "way"),
+    [
+        ({}, "SCAN requests USING INDEX sqlite_autoindex_requests_1"),
+        ({"since_ms": records.AT_MS}, "SEARCH requests USING INDEX sqlite_autoindex_requests_1 (request_id>?)"),
+        ({"session": "s"}, "SEARCH requests USING INDEX ix_requests_session_request_id (session=?)"),
+        ({"deployment": "box/small"}, "SCAN requests USING INDEX sqlite_autoindex_requests_1"),
+    ],
+)
+def test_a_list_is_walked_newest_first_and_never_sorted(store: Kept, engine: Engine, asked: dict[str, str], way: str) -> None:
+    asks: list[tuple[str, Any]] = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _cursor, sql, cells, *_: asks.append((sql, cells)))
+    recent(engine, **asked)  # type: ignore[arg-type]  # table-driven keywords
+    sql, cells = asks[-1]
+    with engine.connect() as connection:
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", cells)]
+    assert plan == [way]
 
 
 def test_a_policy_is_kept_once_with_its_first_use_and_its_repetition_is_no_defect(store: Kept, engine: Engine) -> None:

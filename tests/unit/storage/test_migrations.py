@@ -30,7 +30,15 @@ def tables_of(url: str) -> dict[str, Any]:
                 for column in found.get_columns(table)
             },
             "key": found.get_pk_constraint(table),
-            "indexes": sorted(found.get_indexes(table), key=lambda index: str(index["name"])),
+            "indexes": sorted(
+                (
+                    str(index["name"]),
+                    index["column_names"],
+                    index["unique"],
+                    {name: str(option) for name, option in index.get("dialect_options", {}).items()},
+                )
+                for index in found.get_indexes(table)
+            ),
             "checks": sorted((str(check["name"]), str(check["sqltext"])) for check in found.get_check_constraints(table)),
             "foreign": found.get_foreign_keys(table),
             "unique": found.get_unique_constraints(table),
@@ -47,6 +55,7 @@ def test_migrations_make_exactly_the_schema(tmp_path: Path) -> None:
     migrations.upgrade(migrated)
     assert tables_of(migrated) == tables_of(made)
     assert len(tables_of(made)["requests"]["checks"]) == 5, "checks are compared, too"
+    assert [index[3] for index in tables_of(made)["requests"]["indexes"]] == [{"sqlite_where": "session IS NOT NULL"}]
     with open_engine(migrated).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []

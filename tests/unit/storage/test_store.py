@@ -48,9 +48,16 @@ def test_the_engine_is_tuned(tmp_path: Path) -> None:
     with open_engine(sqlite_url(tmp_path / "ledger.db")).connect() as connection:
         found = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "page_size", "wal_autocheckpoint")
         }
-    assert found == {"journal_mode": "wal", "synchronous": 1, "foreign_keys": 1, "busy_timeout": 5000}
+    assert found == {
+        "journal_mode": "wal",
+        "synchronous": 1,
+        "foreign_keys": 1,
+        "busy_timeout": 5000,
+        "page_size": 8192,
+        "wal_autocheckpoint": 2000,
+    }
 
 
 def test_a_read_only_engine_cannot_write(tmp_path: Path) -> None:

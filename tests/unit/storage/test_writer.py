@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from freehold.chat import Usage
-from freehold.record import RequestRecord
+from freehold.record import AttemptRecord, DecisionRecord, RequestRecord
 from freehold.storage.rows import COLUMNS
 from freehold.storage.writer import Bounds
 from support import records
@@ -198,6 +198,19 @@ def test_a_row_the_database_refuses_is_set_aside_and_the_others_are_written(tmp_
     assert "CHECK" in aside[0]["reason"]
 
 
+def test_rows_with_and_without_their_rare_columns_are_written_side_by_side(tmp_path: Path) -> None:
+    with kept(tmp_path / "ledger.db", Bounds(linger_s=30, warm_after_s=0)) as store:
+        for number in range(600):
+            failed = {"fault": "overloaded", "fault_message": f"no. {number}"} if number % 3 == 0 else {}
+            store.writer.put("attempts", records.attempt(f"req_{number:03}", **failed))
+            store.writer.put("requests", records.request(f"req_{number:03}", **failed))
+    for table in ("attempts", "requests"):
+        told = store.query(f"SELECT request_id, fault, fault_message FROM {table} WHERE fault IS NOT NULL ORDER BY request_id")
+        assert told == [(f"req_{number:03}", "overloaded", f"no. {number}") for number in range(0, 600, 3)]
+        assert store.query(f"SELECT count(*) FROM {table} WHERE fault_message IS NULL") == [(400,)]
+    assert store.writer.tally.doubled == 0
+
+
 def test_what_is_no_record_harms_only_itself(tmp_path: Path) -> None:
     with kept(tmp_path / "ledger.db") as store:
         store.writer.put("requests", records.request("req_a"))
@@ -312,4 +325,6 @@ def test_putting_a_record_costs_the_loop_almost_nothing(tmp_path: Path) -> None:
 
 def test_every_field_of_a_record_has_its_column() -> None:
     assert set(RequestRecord.__struct_fields__) - {"usage"} <= set(COLUMNS["requests"])
+    assert set(AttemptRecord.__struct_fields__) - {"usage", "attempt_id"} <= set(COLUMNS["attempts"])
+    assert set(DecisionRecord.__struct_fields__) - {"features", "situation", "steps", "rejected"} <= set(COLUMNS["decisions"])
     assert QUICK.behind_rows < QUICK.spill_rows

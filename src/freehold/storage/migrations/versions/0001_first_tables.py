@@ -27,9 +27,6 @@ def _make_requests() -> None:
         sa.Column("wire_format", sa.Text(), nullable=True),
         sa.Column("caller_key", sa.Text(), nullable=False),
         sa.Column("caller_user", sa.Text(), nullable=False),
-        sa.Column("caller_team", sa.Text(), nullable=True),
-        sa.Column("session", sa.Text(), nullable=True),
-        sa.Column("agent", sa.Text(), nullable=True),
         sa.Column("asked_model", sa.Text(), nullable=False),
         sa.Column("task", sa.Text(), nullable=False),
         sa.Column("label", sa.Text(), nullable=False),
@@ -37,8 +34,6 @@ def _make_requests() -> None:
         sa.Column("policy_version", sa.Text(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=False),
-        sa.Column("fault", sa.Text(), nullable=True),
-        sa.Column("fault_message", sa.Text(), nullable=True),
         sa.Column("deployment", sa.Text(), nullable=True),
         sa.Column("runtime", sa.Text(), nullable=True),
         sa.Column("egress", sa.Text(), nullable=True),
@@ -51,7 +46,12 @@ def _make_requests() -> None:
         sa.Column("duration_ms", sa.Double(), nullable=False),
         sa.Column("overhead_ms", sa.Double(), nullable=True),
         *_usage_columns(),
-        sa.Column("written_ms", sa.BigInteger(), nullable=False),
+        sa.Column("caller_team", sa.Text(), nullable=True),
+        sa.Column("session", sa.Text(), nullable=True),
+        sa.Column("agent", sa.Text(), nullable=True),
+        sa.Column("fault", sa.Text(), nullable=True),
+        sa.Column("fault_message", sa.Text(), nullable=True),
+        sa.Column("place", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False, autoincrement=True),
         sa.CheckConstraint(
             "\"cost_basis\" = 'metered' OR \"cost_basis\" = 'amortised' OR \"cost_basis\" = 'estimated' OR \"cost_basis\" = 'unknown' OR \"cost_basis\" = 'free'",
             name=op.f("ck_requests_cost_basis"),
@@ -71,7 +71,8 @@ def _make_requests() -> None:
             "\"usage_basis\" = 'measured' OR \"usage_basis\" = 'reported' OR \"usage_basis\" = 'estimated'",
             name=op.f("ck_requests_usage_basis"),
         ),
-        sa.PrimaryKeyConstraint("request_id", name=op.f("pk_requests")),
+        sa.PrimaryKeyConstraint("place", name=op.f("pk_requests")),
+        sa.UniqueConstraint("request_id", name=op.f("uq_requests_request_id")),
         info={"says": "One final row per request, whatever happened to it."},
     )
 
@@ -79,7 +80,6 @@ def _make_requests() -> None:
 def _make_attempts() -> None:
     op.create_table(
         "attempts",
-        sa.Column("attempt_id", sa.Text(), nullable=False),
         sa.Column("request_id", sa.Text(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("deployment", sa.Text(), nullable=False),
@@ -87,21 +87,20 @@ def _make_attempts() -> None:
         sa.Column("egress", sa.Text(), nullable=False),
         sa.Column("sent_model", sa.Text(), nullable=False),
         sa.Column("answered_model", sa.Text(), nullable=True),
-        sa.Column("fingerprint", sa.Text(), nullable=True),
         sa.Column("mode", sa.Text(), nullable=False),
         sa.Column("started_ms", sa.BigInteger(), nullable=False),
         sa.Column("first_content_ms", sa.Double(), nullable=True),
         sa.Column("duration_ms", sa.Double(), nullable=False),
         sa.Column("end", sa.Text(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=True),
-        sa.Column("fault", sa.Text(), nullable=True),
-        sa.Column("fault_message", sa.Text(), nullable=True),
         sa.Column("cost_nano_usd", sa.BigInteger(), nullable=True),
         sa.Column("cost_basis", sa.Text(), nullable=False),
         sa.Column("edits", sa.Text(), nullable=False),
-        sa.Column("verdicts", sa.Text(), nullable=False),
         *_usage_columns(),
-        sa.Column("written_ms", sa.BigInteger(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=True),
+        sa.Column("fault", sa.Text(), nullable=True),
+        sa.Column("fault_message", sa.Text(), nullable=True),
+        sa.Column("verdicts", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "\"cost_basis\" = 'metered' OR \"cost_basis\" = 'amortised' OR \"cost_basis\" = 'estimated' OR \"cost_basis\" = 'unknown' OR \"cost_basis\" = 'free'",
             name=op.f("ck_attempts_cost_basis"),
@@ -118,7 +117,7 @@ def _make_attempts() -> None:
             "\"usage_basis\" = 'measured' OR \"usage_basis\" = 'reported' OR \"usage_basis\" = 'estimated'",
             name=op.f("ck_attempts_usage_basis"),
         ),
-        sa.PrimaryKeyConstraint("attempt_id", name=op.f("pk_attempts")),
+        sa.PrimaryKeyConstraint("request_id", "number", name=op.f("pk_attempts")),
         info={"says": "One row per upstream attempt."},
     )
 
@@ -130,11 +129,7 @@ def _make_decisions() -> None:
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.Column("policy_version", sa.Text(), nullable=False),
         sa.Column("rule", sa.Text(), nullable=True),
-        sa.Column("features", sa.Text(), nullable=False),
-        sa.Column("situation", sa.Text(), nullable=False),
-        sa.Column("steps", sa.Text(), nullable=False),
-        sa.Column("rejected", sa.Text(), nullable=False),
-        sa.Column("written_ms", sa.BigInteger(), nullable=False),
+        sa.Column("decided", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("request_id", name=op.f("pk_decisions")),
         info={"says": "One row per decision, with all that went into it, so that it can be computed again."},
     )
@@ -162,12 +157,14 @@ def _make_meta() -> None:
 
 
 def _make_indexes() -> None:
-    op.create_index(op.f("ix_requests_at_ms"), "requests", ["at_ms"], unique=False)
-    op.create_index(op.f("ix_requests_deployment_at_ms"), "requests", ["deployment", "at_ms"], unique=False)
-    op.create_index(op.f("ix_requests_session_at_ms"), "requests", ["session", "at_ms"], unique=False)
-    op.create_index(op.f("ix_requests_written_ms"), "requests", ["written_ms"], unique=False)
-    op.create_index(op.f("ix_attempts_deployment_started_ms"), "attempts", ["deployment", "started_ms"], unique=False)
-    op.create_index(op.f("ix_attempts_request_id"), "attempts", ["request_id"], unique=False)
+    op.create_index(
+        op.f("ix_requests_session_request_id"),
+        "requests",
+        ["session", "request_id"],
+        unique=False,
+        sqlite_where=sa.text("session IS NOT NULL"),
+        postgresql_where=sa.text("session IS NOT NULL"),
+    )
 
 
 def _usage_columns() -> list[sa.Column[int] | sa.Column[str]]:
