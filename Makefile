@@ -60,6 +60,7 @@ bench: .venv/.dev
 proof: .venv/.engines
 	@.venv/bin/freehold pull --default
 	.venv/bin/python -m pytest -m proof $(ARGS)
+	.venv/bin/python docs/generate.py
 
 docs: .venv/.dev
 	.venv/bin/python docs/generate.py

@@ -3,6 +3,7 @@
 A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`. Run `make docs` after a change.
 """
 
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -47,6 +48,15 @@ def commands() -> str:
     return "\n".join(lines).rstrip()
 
 
+def proofs() -> str:
+    """What the long proofs found when they were run last."""
+    lines: list[str] = []
+    for name, told in json.loads((DOCS / "proof.json").read_text()).items():
+        numbers = "; ".join(f"{what}: {number}" for what, number in told["numbers"].items())
+        lines += [f"### {told['promise']}", "", f"- {numbers}", f"- {told['on']}, {told['conditions']}", f"- `{name}`", ""]
+    return "\n".join(lines).rstrip()
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "faults": faults,
     "commands": commands,
@@ -56,6 +66,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "quirks": quirks,
     "built-in": built_in,
     "tables": tables,
+    "proofs": proofs,
 }
 MARK = re.compile(r"<!-- generated: (?P<name>[a-z_-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
