@@ -219,3 +219,37 @@ async def test_prompts_of_models_with_a_public_vocabulary_are_counted_exactly(se
         "gpt-4": (CL100K + overhead, True),
         "mystery": (O200K + overhead, False),
     }
+
+
+@pytest.mark.parametrize("signature", ["", "signed-by-the-vendor"])
+async def test_thinking_that_a_vendor_did_not_sign_is_never_sent_to_it(serve: Serve, fake: FakeRuntime, signature: str) -> None:
+    served = await serve(
+        NO_ENGINE
+        + runtime_toml("cloud", "vendor", base_url(fake), formats='["anthropic_messages"]')
+        + deployment_toml("cloud", "m", "m", free="true")
+    )
+    thinking: Any = {"type": "thinking", "thinking": "I wonder", "signature": signature}
+    await served.anthropic().messages.create(
+        model="claude-x",
+        max_tokens=100,
+        messages=[
+            {"role": "user", "content": "one"},
+            {"role": "assistant", "content": [thinking, {"type": "text", "text": "two"}]},
+            {"role": "user", "content": "three"},
+        ],
+    )
+    assert (b"I wonder" in fake.journal[-1].body) == bool(signature)
+    assert served.last().attempts[0].mode == ("relay" if signature else "translate")
+
+
+async def test_a_message_thread_is_refused_so_that_the_sdk_sends_whole_histories(serve: Serve, fake: FakeRuntime) -> None:
+    served = await serve(config(fake, "anthropic_messages"))
+    with pytest.raises(Exception, match="thread") as told:
+        await served.anthropic().messages.create(
+            model="claude-x",
+            max_tokens=100,
+            messages=[{"role": "user", "content": "one"}],
+            extra_body={"thread": {"type": "create"}},
+        )
+    assert told.value.body["error"]["details"]["error_code"] == "thread_unsupported_request"  # type: ignore[attr-defined]
+    assert fake.journal == []

@@ -96,7 +96,9 @@ def explain(
     request: Annotated[
         Path | None, typer.Option("--request", help="Decide this request body (JSON) now, without making any call.")
     ] = None,
-    wire_format: Annotated[str, typer.Option("--format", help="Wire format of --request: openai_chat or anthropic_messages.")] = "openai_chat",
+    wire_format: Annotated[
+        str, typer.Option("--format", help="Wire format of --request: openai_chat or anthropic_messages.")
+    ] = "openai_chat",
     header: Annotated[list[str] | None, typer.Option("--header", "-H", help="A header of --request, `name: value`.")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,

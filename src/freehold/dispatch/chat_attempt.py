@@ -5,7 +5,7 @@ import msgspec
 from freehold.chat import Reply
 from freehold.dispatch.attempt import Attempt, Means
 from freehold.dispatch.flight import ChatFlight
-from freehold.dispatch.mend import mend, needs_mending
+from freehold.dispatch.mend import mend, must_be_read, needs_mending
 from freehold.dispatch.reach import Headers
 from freehold.fit.context import fits
 from freehold.routing.plan import Hold, Step
@@ -26,7 +26,12 @@ class ChatAttempt(Attempt):
         has_quirks = bool(deployment.quirks or runtime.quirks)
         self.quirks = frozenset((*deployment.quirks, *runtime.quirks)) if has_quirks else frozenset[str]()
         speaks_it = flight.codec.FORMAT in runtime.formats
-        is_relay = hold == "none" and speaks_it and not (has_quirks and needs_mending(flight, self.quirks))
+        is_relay = (
+            hold == "none"
+            and speaks_it
+            and not (has_quirks and needs_mending(flight, self.quirks))
+            and not must_be_read(flight, step.placed.egress)
+        )
         super().__init__(means, flight, step, is_relay=is_relay, streams=flight.envelope.stream or "always_stream" in self.quirks)
         self.chat = flight
         self.upstream_codec: Codec = flight.codec if speaks_it else CODECS[runtime.formats[0]]

@@ -10,6 +10,8 @@ from freehold.chat import ChatRequest, Message, TextPart, ToolCallPart, ToolResu
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.plain_schema import make_plain
 from freehold.dispatch.schema_tools import offer_by_schema
+from freehold.runtime import Egress
+from freehold.wire.anthropic_messages import has_unsigned_thinking
 
 NEUTRAL_SYSTEM = "You are a helpful assistant."
 """Small instruction models answer far worse with no system prompt at all (docs/engines.md)."""
@@ -27,6 +29,19 @@ def needs_mending(flight: ChatFlight, quirks: frozenset[str]) -> bool:
     if "system_first" in quirks and _has_late_system(flight):
         return True
     return "neutral_system" in quirks and not _has_leading_system(flight)
+
+
+def must_be_read(flight: ChatFlight, egress: Egress) -> bool:
+    """Whether a Messages body may not be relayed as it is, although the runtime speaks that format.
+
+    Thinking that a vendor did not sign is refused by that vendor; a message thread lives at its vendor alone, and a client
+    must be told so in the way its SDK understands (docs/wire.md), which reading the body does.
+    """
+    if flight.codec.FORMAT != "anthropic_messages":
+        return False
+    if egress is Egress.VENDOR:
+        return has_unsigned_thinking(flight.envelope)
+    return "thread" in flight.envelope.top
 
 
 def mend(request: ChatRequest, quirks: frozenset[str]) -> ChatRequest:

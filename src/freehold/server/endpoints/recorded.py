@@ -1,0 +1,82 @@
+"""What every endpoint that is recorded shares: however a request ends, its final row is written, exactly once."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from freehold.chat import WireFormat
+from freehold.dispatch.answers import Answer
+from freehold.dispatch.flight import Flight
+from freehold.fault import Fault, FaultError, Kind
+from freehold.server.context import Context
+from freehold.server.delivery import Conversation, RawHeaders
+from freehold.server.faults import FaultWriter, send_fault
+from freehold.server.rows import RequestRow
+
+
+class RecordedEndpoint(ABC):
+    """Answers requests of one operation; `_serve` does the work and raises FaultError."""
+
+    def __init__(self, context: Context, operation: str, wire_format: WireFormat | None, speller: FaultWriter) -> None:
+        self._context = context
+        self._operation = operation
+        self._wire_format = wire_format
+        self._speller = speller
+
+    async def __call__(self, conversation: Conversation, headers: Mapping[str, str]) -> None:
+        """Answer one request."""
+        row = RequestRow(self._context, self._operation, self._wire_format)
+        try:
+            await self._serve(conversation, headers, row)
+        except FaultError as error:
+            row.failed(error.fault)
+            await self._tell(conversation, row, error.fault)
+        except asyncio.CancelledError:
+            if conversation.client_is_gone:
+                row.left()
+            else:
+                await self._tell(conversation, row, row.stopped())
+        except Exception as error:  # noqa: BLE001 - the last resort: a defect of ours ends this request only
+            await self._tell(conversation, row, row.defect(error))
+        finally:
+            conversation.stop_watching()
+            row.write()
+
+    @abstractmethod
+    async def _serve(self, conversation: Conversation, headers: Mapping[str, str], row: RequestRow) -> None:
+        """Parse, decide, do; what becomes known goes on the row."""
+
+    async def _tell(self, conversation: Conversation, row: RequestRow, fault: Fault) -> None:
+        if conversation.client_is_gone or fault.kind is Kind.CLIENT_GONE:
+            return
+        conversation.answer_is_decided()
+        if conversation.head_is_sent:
+            await self._tell_late(conversation, row, fault)
+        else:
+            await send_fault(conversation, self._speller, fault, row.request_id)
+
+    async def _tell_late(  # noqa: B027 - only streams can tell anything
+        self, conversation: Conversation, row: RequestRow, fault: Fault
+    ) -> None:
+        """The head went out already; a whole answer has no place left for a fault."""
+
+
+def decision_headers(flight: Flight, answer: Answer) -> RawHeaders:
+    """What was decided, for whoever reads headers."""
+    step = answer.attempt.step
+    request_id = flight.request_id.encode()
+    return [
+        (b"x-freehold-request-id", request_id),
+        (b"request-id", request_id),
+        (b"x-freehold-runtime", header_value(step.placed.runtime.name)),
+        (b"x-freehold-deployment", header_value(step.placed.id)),
+        (b"x-freehold-egress", step.placed.egress.value.encode()),
+        (b"x-freehold-reason", header_value(step.reason)),
+    ]
+
+
+def header_value(text: str) -> bytes:
+    """Text as a header may hold it: what is not printable ASCII becomes `?`."""
+    if text.isascii() and text.isprintable():
+        return text.encode()
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text).encode()
