@@ -18,7 +18,7 @@ import msgspec
 from freehold.fault import Fault, FaultError, Kind
 from freehold.local.child import Ready
 from freehold.local.launching import Command, start_process
-from freehold.local.loopback import NotServingError, served_context
+from freehold.local.loopback import Get, NotServingError, served_context
 from freehold.local.weights import find
 from freehold.runtime import Launch
 from freehold.secret import Secret
@@ -64,6 +64,7 @@ class Engine:
         data_dir: Path,
         *,
         command: Command,
+        get: Get,
         log: Callable[..., None],
         now: Callable[[], float],
         changed: Callable[[str, EngineState], None],
@@ -73,6 +74,7 @@ class Engine:
         self.settled = asyncio.Event()
         self.stderr: deque[str] = deque(maxlen=KEPT_LINES)
         self._launch, self._data_dir, self._command = launch, data_dir, command
+        self._get = get
         self._log, self._now, self._changed = log, now, changed
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
@@ -150,7 +152,7 @@ class Engine:
             if not line:
                 return f"it ended with {_exit(await process.wait())} before it was ready"
             ready = msgspec.json.decode(line, type=Ready)
-            context = await served_context(ready.base_url, api_key, timeout_s=ANSWER_WITHIN_S)
+            context = await served_context(self._get, ready.base_url, api_key, timeout_s=ANSWER_WITHIN_S)
         except TimeoutError:
             return f"it was not ready within {READY_WITHIN_S:.0f} s"
         except (msgspec.DecodeError, ValueError):

@@ -11,6 +11,7 @@ from pathlib import Path
 from freehold.fault import Fault, Kind
 from freehold.local.engine import Engine, EngineState
 from freehold.local.launching import Command, engine_command
+from freehold.local.loopback import Get
 from freehold.runtime import Launch
 
 __all__ = ["EngineState", "Engines"]
@@ -26,16 +27,17 @@ class Engines:
         launches: Mapping[str, Launch],
         data_dir: Path,
         *,
+        get: Get,
         log: Callable[..., None],
         now: Callable[[], float],
         command: Command = engine_command,
     ) -> None:
-        """`log(event, **facts)` takes what happens; `now` is a monotonic clock in seconds."""
+        """`get` asks an engine whether it serves; `log(event, **facts)` takes what happens; `now` is a monotonic clock in seconds."""
         self._log = log
         self._callbacks: list[Changed] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._engines = {
-            name: Engine(name, launch, data_dir, command=command, log=log, now=now, changed=self._tell)
+            name: Engine(name, launch, data_dir, command=command, get=get, log=log, now=now, changed=self._tell)
             for name, launch in launches.items()
         }
 

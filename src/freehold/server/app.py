@@ -20,6 +20,7 @@ from freehold.features import Caller
 from freehold.fit.tokens import load_counter
 from freehold.gateways.connector import Connector
 from freehold.gateways.http import Upstreams
+from freehold.gateways.local_get import make_local_get
 from freehold.identity.callers import KeyTable, make_key
 from freehold.ledger import Ledger
 from freehold.limits.breaker import Breakers
@@ -58,7 +59,7 @@ class App:
         self.windows: dict[str, int] = {}
         self._connector = Connector(config.policy.server_ceiling)
         self.upstreams = Upstreams(self._connector)
-        self.engines = Engines(config.launches, config.data_dir, log=log.event, now=now)
+        self.engines = Engines(config.launches, config.data_dir, get=make_local_get(self.upstreams), log=log.event, now=now)
         self.engines.on_change(self._engine_changed)
         self.sticky = Sticky(now)
         self.counting = Counting(load_counter, lambda: FactsCache(os.urandom(32)))

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from freehold.fault import FaultError
+from freehold.gateways.connector import Connector
+from freehold.gateways.http import Upstreams
+from freehold.gateways.local_get import make_local_get
 from freehold.local.launching import engine_command
 from freehold.local.places import data_dir
 from freehold.local.supervisor import Engines
 from freehold.local.weights import WeightFile, Weights, WheelSource, find
-from freehold.runtime import Launch
+from freehold.runtime import Egress, Launch
 
 TEXT, EMBED = "smollm2-135m-instruct", "all-minilm-l6-v2"
 
@@ -41,12 +44,14 @@ def journal():
 async def launch_engines(journal):
     """Start engines; whatever a test does, their processes are gone afterwards."""
     running = []
+    connector = Connector(Egress.LOCAL)
+    upstreams = Upstreams(connector)
 
     def log(event: str, **facts: object) -> None:
         journal.append((event, facts))
 
     def begin(launches: dict[str, Launch], home: Path, command=engine_command):
-        engines = Engines(launches, home, log=log, now=time.monotonic, command=command)
+        engines = Engines(launches, home, get=make_local_get(upstreams), log=log, now=time.monotonic, command=command)
         running.append(engines)
         engines.start()
         return engines
@@ -54,6 +59,8 @@ async def launch_engines(journal):
     yield begin
     for engines in running:
         await engines.stop()
+    await upstreams.close()
+    connector.close()
 
 
 @pytest.fixture

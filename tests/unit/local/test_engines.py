@@ -184,12 +184,15 @@ def test_engines_die_with_a_parent_that_is_killed(weights_home):
     script = f"""
         import asyncio, time
         from pathlib import Path
+        from freehold.gateways.connector import Connector
+        from freehold.gateways.http import Upstreams
+        from freehold.gateways.local_get import make_local_get
         from freehold.local.supervisor import Engines
-        from freehold.runtime import Launch
+        from freehold.runtime import Egress, Launch
 
         async def main():
             launches = {{"embed": Launch(engine="embed", weights="{EMBED.weights}")}}
-            engines = Engines(launches, Path({str(weights_home)!r}), log=lambda *_, **__: None, now=time.monotonic)
+            engines = Engines(launches, Path({str(weights_home)!r}), get=make_local_get(Upstreams(Connector(Egress.LOCAL))), log=lambda *_, **__: None, now=time.monotonic)
             engines.start()
             await engines.ready()
             print(engines.state("embed").pid, flush=True)
