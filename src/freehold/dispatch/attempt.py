@@ -247,3 +247,13 @@ class Attempt:
         if self.tap.finish is None and reported.output_tokens < self.pieces:
             return msgspec.structs.replace(reported, output_tokens=self.pieces, basis="estimated")
         return reported
+
+
+def resting(step: Step) -> Fault:
+    """Why a step was passed over: its breaker is open, or another request has its one probe."""
+    return Fault(kind=Kind.OVERLOADED, message=f"deployment '{step.placed.id}' is resting after failures")
+
+
+def exhausted(last: Fault | None) -> FaultError:
+    """What is told when no step is left: the last fault, where there was one."""
+    return FaultError(last) if last is not None else faulty(Kind.NO_DEPLOYMENT, "the plan has no step left to try")

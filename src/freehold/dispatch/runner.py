@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from freehold.chat import Choice, Event, Reply, fold
 from freehold.dispatch.answers import Answer, StreamAnswer
-from freehold.dispatch.attempt import BYTES_PER_TOKEN, Attempt, Means
+from freehold.dispatch.attempt import BYTES_PER_TOKEN, Attempt, Means, exhausted, resting
 from freehold.dispatch.chat_attempt import ChatAttempt, note_reply
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.held import HeldPipe
@@ -49,7 +49,7 @@ class Dispatch:
             if window is not None and window <= too_small:
                 continue
             if not self._means.breakers.begin_probe(step.placed.id):
-                last = last or Fault(kind=Kind.OVERLOADED, message=f"deployment '{step.placed.id}' is resting after failures")
+                last = last or resting(step)
                 continue
             try:
                 return await self._try(flight, step, escalate)
@@ -59,7 +59,7 @@ class Dispatch:
                     raise
                 if last.kind is Kind.CONTEXT_OVERFLOW:
                     too_small = max(too_small, window or 0)
-        raise FaultError(last) if last is not None else faulty(Kind.NO_DEPLOYMENT, "the plan has no step left to try")
+        raise exhausted(last)
 
     def _window(self, step: Step) -> int | None:
         return self._means.windows.get(step.placed.id, step.placed.deployment.abilities.context)

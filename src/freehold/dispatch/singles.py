@@ -5,7 +5,7 @@ A reply is relayed; a fault falls back to the next step of the plan.
 
 from freehold.chat import Usage
 from freehold.dispatch.answers import Answer
-from freehold.dispatch.attempt import Attempt, Means
+from freehold.dispatch.attempt import Attempt, Means, exhausted, resting
 from freehold.dispatch.flight import Flight
 from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.wire import embeddings
@@ -29,7 +29,7 @@ class Singles:
         last: Fault | None = None
         for step in flight.plan.steps:
             if not self._means.breakers.begin_probe(step.placed.id):
-                last = last or Fault(kind=Kind.OVERLOADED, message=f"deployment '{step.placed.id}' is resting after failures")
+                last = last or resting(step)
                 continue
             attempt = Attempt(self._means, flight, step, is_relay=True, streams=False)
             try:
@@ -39,7 +39,7 @@ class Singles:
                 if not isinstance(error, FaultError) or not error.fault.meaning.falls_back:
                     raise
                 last = error.fault
-        raise FaultError(last) if last is not None else faulty(Kind.NO_DEPLOYMENT, "the plan has no step left to try")
+        raise exhausted(last)
 
     async def _try(self, attempt: Attempt, envelope: EmbeddingsEnvelope) -> Answer:
         placed = attempt.step.placed

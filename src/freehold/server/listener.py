@@ -36,7 +36,6 @@ class Listener:
             proxy_headers=False,
             timeout_keep_alive=max(1, round(keepalive_s)),
             timeout_graceful_shutdown=max(1, round(drain_s)),
-            h11_max_incomplete_event_size=64 * 1024,
         )
         self._server = _QuietServer(config)
         self._takes_signals = takes_signals

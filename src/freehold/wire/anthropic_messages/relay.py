@@ -7,13 +7,14 @@ done: unsigned thinking in a history is relayed as it is; `has_unsigned_thinking
 
 import msgspec
 
-from freehold.fault import FaultError, Kind, faulty
+from freehold.fault import Kind, faulty
 from freehold.wire.anthropic_messages.request_out import SMALLEST_THINKING_BUDGET
 from freehold.wire.anthropic_messages.shapes import WireBlock, WireEvent, WireMessage, read_event, read_message
 from freehold.wire.anthropic_messages.spelling import FINISH_OF, UsageCount
 from freehold.wire.body import UNREADABLE
 from freehold.wire.codec import Asked, EditName, Envelope, Sent, Tap
-from freehold.wire.sse import SseEvent, SseSplitter
+from freehold.wire.relay import EventRelay
+from freehold.wire.sse import SseEvent
 
 _encode = msgspec.json.Encoder().encode
 _read_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -91,51 +92,20 @@ def has_unsigned_thinking(envelope: Envelope) -> bool:
     )
 
 
-class RelayPipe:
+class RelayPipe(EventRelay):
     """One stream on its way through. See `wire.codec.Pipe`."""
 
-    __slots__ = ("_asked", "_done", "_fault", "_splitter", "_usage", "tap")
+    __slots__ = ("_asked", "_done", "_usage")
 
     def __init__(self, asked: Asked) -> None:
-        self.tap = Tap()
+        super().__init__()
         self._asked = asked
-        self._splitter = SseSplitter()
         self._usage = UsageCount()
         self._done = False
-        self._fault: FaultError | None = None
 
-    def feed(self, data: bytes) -> bytes:
-        """See `wire.codec.Pipe.feed`. Bytes before a fault are returned first; the next call raises it."""
-        if self._fault is not None:
-            raise self._fault
-        blocks = self._splitter.feed(data)
-        if len(blocks) == 1:
-            return self._pass(blocks[0])
-        out: list[bytes] = []
-        for block in blocks:
-            try:
-                out.append(self._pass(block))
-            except FaultError as error:
-                self._fault = error
-                if not out:
-                    raise
-                break
-        return b"".join(out)
-
-    def end(self) -> bytes:
-        """See `wire.codec.Pipe.end`. A half event at the end is what a cut leaves, not a bad reply."""
-        if self._fault is not None:
-            raise self._fault
-        out: list[bytes] = []
-        for block in self._splitter.end():
-            try:
-                out.append(self._pass(block))
-            except FaultError as error:
-                if error.fault.kind is not Kind.INVALID_REPLY:
-                    raise
+    def _require_whole(self) -> None:
         if self.tap.finish is None:
             raise faulty(Kind.BROKEN_STREAM, "the runtime's stream ended without a stop reason")
-        return b"".join(out)
 
     def _pass(self, block: SseEvent) -> bytes:
         if self._done or not block.data:

@@ -7,11 +7,12 @@ needs no edit leaves as the very bytes that came, comments included. A missing `
 import msgspec
 
 from freehold.chat import Usage
-from freehold.fault import FaultError, Kind, faulty
+from freehold.fault import Kind, faulty
 from freehold.wire.body import UNREADABLE
 from freehold.wire.codec import Asked, EditName, Envelope, Sent, Tap
 from freehold.wire.openai_chat.chunks import Chunk, ChunkChoice, Progress, read_chunk, read_finish, read_usage, refuse_error
-from freehold.wire.sse import SseEvent, SseSplitter
+from freehold.wire.relay import EventRelay
+from freehold.wire.sse import SseEvent
 
 _encode = msgspec.json.Encoder().encode
 _TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -57,69 +58,35 @@ def _clamp(envelope: Envelope, sent: Sent) -> dict[str, msgspec.Raw]:
     return dict.fromkeys(said or ["max_completion_tokens" if "max_completion_tokens" in sent.quirks else "max_tokens"], limit)
 
 
-class RelayPipe:
+class RelayPipe(EventRelay):
     """One stream on its way through. See `wire.codec.Pipe`."""
 
     __slots__ = (
         "_asked_model",
         "_done",
-        "_fault",
         "_model",
         "_model_json",
         "_needle",
         "_opened",
         "_progress",
         "_shows_usage",
-        "_splitter",
         "_tools",
-        "tap",
     )
 
     def __init__(self, asked: Asked) -> None:
-        self.tap = Tap()
+        super().__init__()
         self._asked_model = asked.model
         self._shows_usage = asked.stream_usage
-        self._splitter = SseSplitter()
         self._progress = Progress()
         self._opened = self._progress.open
-        self._fault: FaultError | None = None
         self._done = False
         self._tools: dict[int, set[object]] = {}
         self._model = asked.model
         self._model_json = b'"model":' + _encode(asked.model)
         self._needle = b""
 
-    def feed(self, data: bytes) -> bytes:
-        """See `wire.codec.Pipe.feed`. Bytes before a fault are returned first; the next call raises it."""
-        if self._fault is not None:
-            raise self._fault
-        blocks = self._splitter.feed(data)
-        if len(blocks) == 1:
-            return self._pass(blocks[0])
-        out: list[bytes] = []
-        for block in blocks:
-            try:
-                out.append(self._pass(block))
-            except FaultError as error:
-                self._fault = error
-                if not any(out):
-                    raise
-                break
-        return b"".join(out)
-
-    def end(self) -> bytes:
-        """See `wire.codec.Pipe.end`."""
-        if self._fault is not None:
-            raise self._fault
-        out: list[bytes] = []
-        for block in self._splitter.end():
-            try:
-                out.append(self._pass(block))
-            except FaultError as error:
-                if error.fault.kind is not Kind.INVALID_REPLY:
-                    raise
+    def _require_whole(self) -> None:
         self._progress.require_whole()
-        return b"".join(out)
 
     def _pass(self, block: SseEvent) -> bytes:
         data = block.data
