@@ -18,8 +18,11 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 NOTICE_AFTER_S = 0.05
 BODY_DEADLINE_S = 60.0
-KEEP_ALIVE = b": waiting\n\n"
-STREAM_HEADERS: RawHeaders = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+
+
+def stream_headers(content_type: bytes) -> RawHeaders:
+    """The head of every stream."""
+    return [(b"content-type", content_type), (b"cache-control", b"no-cache")]
 
 
 class Conversation:
@@ -28,6 +31,7 @@ class Conversation:
     __slots__ = (
         "_body_deadline_s",
         "_closes",
+        "_comment",
         "_keep_alive_s",
         "_main",
         "_receive",
@@ -49,6 +53,7 @@ class Conversation:
         self._watch: asyncio.Task[None] | None = None
         self._main: asyncio.Task[Any] | None = None
         self._waiting_headers: RawHeaders | None = None
+        self._comment = b""
         self.head_is_sent = False
         self.client_is_gone = False
 
@@ -84,11 +89,13 @@ class Conversation:
         self.client_is_gone = True
         raise faulty(Kind.CLIENT_GONE, "the client left while sending its request")
 
-    def watch(self, waiting_headers: RawHeaders | None) -> None:
+    def watch(self, waiting_headers: RawHeaders | None, comment: bytes = b"") -> None:
         """From now on cancel the current task when the client leaves.
 
         `waiting_headers`: the head to commit when a stream has to wait; None for a whole answer, which cannot.
+        `comment` is what then keeps it alive, b"" where its format has nothing of the kind.
         """
+        self._comment = comment
         self._main = asyncio.current_task()
         self._waiting_headers = waiting_headers
         self._timer = asyncio.get_running_loop().call_later(NOTICE_AFTER_S, self._begin)
@@ -111,9 +118,9 @@ class Conversation:
 
     async def _keep_alive(self) -> None:
         if self._waiting_headers is not None and not self.head_is_sent:
-            await self.send_head(200, [*STREAM_HEADERS, *self._waiting_headers])
-        if self._waiting_headers is not None:  # content may have begun while the head went out
-            await self.send_body(KEEP_ALIVE, more=True)
+            await self.send_head(200, self._waiting_headers)
+        if self._waiting_headers is not None and self._comment:  # content may have begun while the head went out
+            await self.send_body(self._comment, more=True)
 
     def content_begins(self) -> None:
         """No keep-alive any more: a comment could land inside an event."""

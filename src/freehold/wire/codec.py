@@ -141,6 +141,10 @@ class Codec(Protocol):
     FORMAT: WireFormat
     PATH: str
     """The endpoint below a runtime's base URL, such as `/chat/completions`."""
+    STREAM_TYPE: bytes
+    """Content type of a stream."""
+    KEEP_ALIVE: bytes
+    """What a waiting stream may carry without saying anything: an SSE comment; b"" where the format has nothing of the kind."""
 
     def peek(self, body: bytes) -> Envelope:
         """Split a client's body. Raises FaultError(INVALID_REQUEST) naming the field."""

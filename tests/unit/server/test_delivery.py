@@ -134,7 +134,7 @@ async def test_the_last_word_is_not_cut_by_a_client_that_leaves() -> None:
 async def test_a_stream_that_waits_is_kept_alive_until_content_begins() -> None:
     wire = Wire()
     conversation = talk(pieces(), wire, keep_alive_s=0.01)
-    conversation.watch([(b"x-freehold-request-id", b"req_1")])
+    conversation.watch([(b"x-freehold-request-id", b"req_1")], b": waiting\n\n")
     await wire.until(4)
     assert conversation.head_is_sent
     assert wire.sent[0]["status"] == 200
@@ -158,7 +158,7 @@ async def test_no_comment_follows_a_head_that_content_overtook() -> None:
         await wire.send(message)
 
     conversation = Conversation(pieces(), send, 0.01)
-    conversation.watch([])
+    conversation.watch([], b": waiting\n\n")
     await writing.wait()
     conversation.content_begins()
     may_write.set()

@@ -7,7 +7,7 @@ from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.runner import Dispatch
 from freehold.fault import Fault
 from freehold.server.context import Context
-from freehold.server.delivery import STREAM_HEADERS, Conversation
+from freehold.server.delivery import Conversation, RawHeaders, stream_headers
 from freehold.server.endpoints.recorded import RecordedEndpoint, decision_headers
 from freehold.server.faults import JSON_HEADER
 from freehold.server.rows import RequestRow
@@ -29,7 +29,7 @@ class ChatEndpoint(RecordedEndpoint):
         body = await conversation.read_body(context.max_body_bytes, headers.get("content-length"))
         envelope = self._codec.peek(body)
         row.flight = row.chat = flight = await context.intake.decide(self._codec, envelope, headers, caller, row.request_id)
-        conversation.watch([(b"x-freehold-request-id", row.request_id.encode())] if envelope.stream else None)
+        conversation.watch(self._waiting_headers(row) if envelope.stream else None, self._codec.KEEP_ALIVE)
         row.answer = answer = await self._dispatch.run(flight)
         conversation.content_begins()
         if isinstance(answer, StreamAnswer):
@@ -38,9 +38,12 @@ class ChatEndpoint(RecordedEndpoint):
             await conversation.send_whole(200, [JSON_HEADER, *decision_headers(flight, answer)], answer.body)
             row.served()
 
+    def _waiting_headers(self, row: RequestRow) -> RawHeaders:
+        return [*stream_headers(self._codec.STREAM_TYPE), (b"x-freehold-request-id", row.request_id.encode())]
+
     async def _stream(self, conversation: Conversation, flight: ChatFlight, answer: StreamAnswer, row: RequestRow) -> None:
         if not conversation.head_is_sent:
-            await conversation.send_head(200, [*STREAM_HEADERS, *decision_headers(flight, answer)])
+            await conversation.send_head(200, [*stream_headers(self._codec.STREAM_TYPE), *decision_headers(flight, answer)])
         await conversation.send_body(answer.body, more=True)
         while data := await answer.more():
             await conversation.send_body(data, more=True)

@@ -13,6 +13,7 @@ from freehold.wire.anthropic_messages.request_in import read_request
 from freehold.wire.anthropic_messages.request_out import write_request
 from freehold.wire.anthropic_messages.writer import MessagesWriter, write_whole
 from freehold.wire.codec import Asked, Pipe, Reader, Writer
+from freehold.wire.sse import KEEP_ALIVE, STREAM_TYPE
 
 FORMAT: WireFormat = "anthropic_messages"
 PATH = "/messages"
@@ -35,7 +36,9 @@ def writer(asked: Asked) -> Writer:
 
 __all__ = [
     "FORMAT",
+    "KEEP_ALIVE",
     "PATH",
+    "STREAM_TYPE",
     "describe",
     "has_unsigned_thinking",
     "peek",

@@ -13,6 +13,7 @@ from freehold.wire.openai_chat.relay import RelayPipe, relay_request, relay_whol
 from freehold.wire.openai_chat.request_in import read_request
 from freehold.wire.openai_chat.request_out import write_request
 from freehold.wire.openai_chat.writer import ChatWriter, write_whole
+from freehold.wire.sse import KEEP_ALIVE, STREAM_TYPE
 
 FORMAT: WireFormat = "openai_chat"
 PATH = "/chat/completions"
@@ -35,7 +36,9 @@ def writer(asked: Asked) -> Writer:
 
 __all__ = [
     "FORMAT",
+    "KEEP_ALIVE",
     "PATH",
+    "STREAM_TYPE",
     "describe",
     "peek",
     "read_fault",
