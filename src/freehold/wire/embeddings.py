@@ -15,7 +15,7 @@ import msgspec
 
 from freehold.fault import FaultError, Kind, faulty
 from freehold.wire.body import UNREADABLE, refusal, split_top
-from freehold.wire.openai_chat.faults import read_fault
+from freehold.wire.openai_faults import read_fault
 
 PATH = "/embeddings"
 MOST_INPUTS = 2048

@@ -7,12 +7,12 @@
 from freehold.chat import WireFormat
 from freehold.wire.codec import Asked, Pipe, Reader, Writer
 from freehold.wire.openai_chat.envelope import describe, peek
-from freehold.wire.openai_chat.faults import read_fault, write_fault
 from freehold.wire.openai_chat.reader import ChatReader
 from freehold.wire.openai_chat.relay import RelayPipe, relay_request, relay_whole
 from freehold.wire.openai_chat.request_in import read_request
 from freehold.wire.openai_chat.request_out import write_request
 from freehold.wire.openai_chat.writer import ChatWriter, write_whole
+from freehold.wire.openai_faults import read_fault, write_fault
 from freehold.wire.sse import KEEP_ALIVE, STREAM_TYPE
 
 FORMAT: WireFormat = "openai_chat"

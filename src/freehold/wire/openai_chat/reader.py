@@ -27,14 +27,12 @@ from freehold.wire.openai_chat.chunks import (
     CallPiece,
     Chunk,
     ChunkChoice,
-    Progress,
     Said,
     read_arguments,
     read_chunk,
-    read_finish,
-    read_usage,
     refuse_error,
 )
+from freehold.wire.openai_replies import Progress, read_finish, read_usage
 from freehold.wire.sse import SseEvent, SseSplitter
 
 

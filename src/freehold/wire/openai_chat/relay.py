@@ -8,15 +8,13 @@ import msgspec
 
 from freehold.chat import Usage
 from freehold.fault import Kind, faulty
-from freehold.wire.body import UNREADABLE
 from freehold.wire.codec import Asked, EditName, Envelope, Sent, Tap
-from freehold.wire.openai_chat.chunks import Chunk, ChunkChoice, Progress, read_chunk, read_finish, read_usage, refuse_error
-from freehold.wire.relay import EventRelay
+from freehold.wire.openai_chat.chunks import Chunk, ChunkChoice, read_chunk, refuse_error
+from freehold.wire.openai_relay import ChunkRelay, ask_usage, rename_whole
+from freehold.wire.openai_replies import Progress, read_finish, read_usage
 from freehold.wire.sse import SseEvent
 
 _encode = msgspec.json.Encoder().encode
-_TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_TRUE = msgspec.Raw(b"true")
 
 
 def relay_request(envelope: Envelope, sent: Sent) -> tuple[bytes, tuple[EditName, ...]]:
@@ -27,7 +25,7 @@ def relay_request(envelope: Envelope, sent: Sent) -> tuple[bytes, tuple[EditName
         changed["model"] = msgspec.Raw(_encode(sent.model))
         edits.append("model")
     if envelope.stream and not envelope.stream_usage:
-        changed["stream_options"] = _ask_usage(envelope.top.get("stream_options"))
+        changed["stream_options"] = ask_usage(envelope.top.get("stream_options"))
         edits.append("usage_asked")
     clamped = _clamp(envelope, sent)
     if clamped:
@@ -42,13 +40,6 @@ def relay_request(envelope: Envelope, sent: Sent) -> tuple[bytes, tuple[EditName
     return _encode({**envelope.top, **changed}), tuple(edits)
 
 
-def _ask_usage(options: msgspec.Raw | None) -> msgspec.Raw:
-    """`stream_options` with usage asked for and the client's other options kept."""
-    kept = _TOP.decode(options) if options is not None and bytes(options) != b"null" else {}
-    kept["include_usage"] = _TRUE
-    return msgspec.Raw(_encode(kept))
-
-
 def _clamp(envelope: Envelope, sent: Sent) -> dict[str, msgspec.Raw]:
     ceiling = sent.max_tokens_ceiling
     if ceiling is None or (envelope.max_tokens is not None and envelope.max_tokens <= ceiling):
@@ -58,32 +49,22 @@ def _clamp(envelope: Envelope, sent: Sent) -> dict[str, msgspec.Raw]:
     return dict.fromkeys(said or ["max_completion_tokens" if "max_completion_tokens" in sent.quirks else "max_tokens"], limit)
 
 
-class RelayPipe(EventRelay):
+class RelayPipe(ChunkRelay):
     """One stream on its way through. See `wire.codec.Pipe`."""
 
     __slots__ = (
-        "_asked_model",
         "_done",
-        "_model",
-        "_model_json",
-        "_needle",
         "_opened",
         "_progress",
-        "_shows_usage",
         "_tools",
     )
 
     def __init__(self, asked: Asked) -> None:
-        super().__init__()
-        self._asked_model = asked.model
-        self._shows_usage = asked.stream_usage
+        super().__init__(asked)
         self._progress = Progress()
         self._opened = self._progress.open
         self._done = False
         self._tools: dict[int, set[object]] = {}
-        self._model = asked.model
-        self._model_json = b'"model":' + _encode(asked.model)
-        self._needle = b""
 
     def _require_whole(self) -> None:
         self._progress.require_whole()
@@ -109,24 +90,10 @@ class RelayPipe(EventRelay):
         if chunk.system_fingerprint:
             tap.fingerprint = chunk.system_fingerprint
         if chunk.usage is not None:
-            return self._pass_usage(chunk, block)
+            return self._pass_usage(read_usage(chunk.usage, chunk.timings), model, bool(choices), block)
         if model is None or model == self._asked_model:
             return block.raw
         return self._rename(model, block)
-
-    def _pass_usage(self, chunk: Chunk, block: SseEvent) -> bytes:
-        """A client that did not ask for usage must not see it: the chunk that brings only usage goes, or the field."""
-        assert chunk.usage is not None
-        self.tap.usage = read_usage(chunk.usage, chunk.timings)
-        renames = chunk.model is not None and chunk.model != self._asked_model
-        if self._shows_usage:
-            return self._rename(chunk.model or "", block) if renames else block.raw
-        self.tap.edits.add("usage_hidden")
-        if not chunk.choices:
-            return b""
-        if renames:
-            self.tap.edits.add("reply_model")
-        return self._rewrite(block, renames, hides_usage=True)
 
     def _note(self, choice: ChunkChoice) -> None:
         tap, at = self.tap, choice.index
@@ -151,38 +118,6 @@ class RelayPipe(EventRelay):
                 seen.add(piece.id or piece.index)
         self.tap.tool_calls = sum(map(len, self._tools.values()))
 
-    def _rename(self, model: str, block: SseEvent) -> bytes:
-        self.tap.edits.add("reply_model")
-        return self._splice(model, block.raw) or self._rewrite(block, renames=True, hides_usage=False)
-
-    def _rewrite(self, block: SseEvent, renames: bool, hides_usage: bool) -> bytes:
-        """Take the event apart and write it again, every other value as it came."""
-        top = _TOP.decode(block.data)
-        if renames:
-            top["model"] = msgspec.Raw(_encode(self._asked_model))
-        if hides_usage:
-            top.pop("usage", None)
-        name = b"event: %b\n" % block.name if block.name else b""
-        return b"%bdata: %b\n\n" % (name, _encode(top).replace(b"\n", b" "))
-
-    def _splice(self, model: str, raw: bytes) -> bytes | None:
-        """The model replaced in place, where it certainly stands at the top level: no brace opens before it but the
-        outermost, or none closes behind it but that one. None: take the event apart instead.
-
-        The bytes of a key with its quotes cannot stand inside a JSON string, where quotes are escaped.
-        """
-        if model != self._model:
-            self._model = model
-            self._needle = b'"model":' + _encode(model)
-        if not raw.startswith(b"data: {"):
-            return None
-        at = raw.find(self._needle)
-        if at < 0:
-            return None
-        if raw.find(b"{", 7, at) >= 0 and raw.find(b"}", at) != raw.rfind(b"}"):
-            return None
-        return raw[:at] + self._model_json + raw[at + len(self._needle) :]
-
 
 def relay_whole(body: bytes, asked: Asked) -> tuple[bytes, Tap]:
     """See `wire.codec.Codec.relay_whole`."""
@@ -206,13 +141,8 @@ def relay_whole(body: bytes, asked: Asked) -> tuple[bytes, Tap]:
         tap.finish, _ = read_finish(choice.finish_reason or "stop", calls > 0, choice.stop_reason)
     if chunk.model is None or chunk.model == asked.model:
         return body, tap
-    try:
-        top = _TOP.decode(body)
-    except UNREADABLE as error:
-        raise faulty(Kind.INVALID_REPLY, f"the runtime's answer is no chat completion: {error}") from None
-    top["model"] = msgspec.Raw(_encode(asked.model))
     tap.edits.add("reply_model")
-    return _encode(top), tap
+    return rename_whole(body, asked.model), tap
 
 
 def _usage_of(chunk: Chunk) -> Usage | None:

@@ -27,7 +27,8 @@ from freehold.chat import (
 )
 from freehold.fault import Fault
 from freehold.wire.codec import Asked
-from freehold.wire.openai_chat.faults import spell
+from freehold.wire.openai_faults import spell
+from freehold.wire.openai_replies import write_usage
 
 _encode = msgspec.json.Encoder().encode
 
@@ -153,20 +154,6 @@ def write_whole(reply: Reply, asked: Asked) -> bytes:
     if reply.usage is not None:
         answer["usage"] = write_usage(reply.usage)
     return _encode(answer)
-
-
-def write_usage(usage: Usage) -> dict[str, object]:
-    """`CompletionUsage`."""
-    prompt = {"cached_tokens": usage.cached_tokens}
-    if usage.cache_write_tokens:
-        prompt["cache_write_tokens"] = usage.cache_write_tokens
-    return {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.input_tokens + usage.output_tokens,
-        "prompt_tokens_details": prompt,
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-    }
 
 
 def _write_choice(index: int, choice: Choice) -> dict[str, object]:
