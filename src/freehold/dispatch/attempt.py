@@ -13,7 +13,7 @@ import msgspec
 from freehold.chat import Usage
 from freehold.costs.price import price
 from freehold.dispatch.flight import Flight
-from freehold.dispatch.reach import Headers, Reaches
+from freehold.dispatch.reach import Headers
 from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.gateways.http import Call, Exchange, Upstreams
 from freehold.ledger import Ledger
@@ -34,7 +34,6 @@ class Means(msgspec.Struct, frozen=True):
     """What an attempt works with; one per process, made by the composition root."""
 
     upstreams: Upstreams
-    reaches: Reaches
     breakers: Breakers
     ledger: Ledger
     now: Callable[[], float]
@@ -87,7 +86,7 @@ class Attempt:
         """Send the request and read the reply's head. Raises FaultError; a status >= 300 is one."""
         placed, runtime = self.step.placed, self.step.placed.runtime
         call = Call(
-            address=self.means.reaches.find(runtime.name).address,
+            address=self.flight.reaches.find(runtime.name).address,
             path=path,
             headers=headers,
             body=body,
@@ -173,6 +172,10 @@ class Attempt:
     def content_began(self) -> None:
         """The first content is ready to go out."""
         self.first_content_s = self.means.now()
+
+    def spell(self, fault: Fault) -> bytes:  # noqa: ARG002 - a whole answer has no place for a fault
+        """The event that ends this attempt's stream where it breaks after its first content; b"" where there is none."""
+        return b""
 
     def abort(self) -> None:
         """Close the upstream at once."""

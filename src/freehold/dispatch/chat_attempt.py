@@ -7,6 +7,7 @@ from freehold.dispatch.attempt import Attempt, Means
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.mend import mend, must_be_read, needs_mending
 from freehold.dispatch.reach import Headers
+from freehold.fault import Fault
 from freehold.fit.context import fits
 from freehold.routing.plan import Hold, Step
 from freehold.wire.codec import Codec, EditName, Sent, Tap
@@ -42,6 +43,10 @@ class ChatAttempt(Attempt):
         self.tap.edits.update(edits)
         await self.send(self.upstream_codec.PATH, self._headers(), body, self.upstream_codec.read_fault)
 
+    def spell(self, fault: Fault) -> bytes:
+        """The client's own error event."""
+        return self.chat.codec.writer(self.chat.asked).fault(fault)
+
     def _body(self) -> tuple[bytes, tuple[EditName, ...]]:
         sent = Sent(
             model=self.step.placed.deployment.served_as,
@@ -74,7 +79,7 @@ class ChatAttempt(Attempt):
         return min(room, longest)
 
     def _headers(self) -> Headers:
-        credentials = self.means.reaches.find(self.step.placed.runtime.name).credentials(self.upstream_codec.FORMAT)
+        credentials = self.flight.reaches.find(self.step.placed.runtime.name).credentials(self.upstream_codec.FORMAT)
         given = self.flight.headers
         passed = tuple((name, given[name]) for name in PASSED_ON_HEADERS if name in given) if self.is_relay else ()
         if passed:

@@ -6,6 +6,7 @@ Written by dispatch, read by the server and the ledger. Not shared between reque
 from collections.abc import Mapping
 
 from freehold.chat import ChatRequest
+from freehold.dispatch.reach import Reaches
 from freehold.features import Features
 from freehold.record import AttemptRecord
 from freehold.routing.plan import Plan
@@ -15,13 +16,37 @@ from freehold.wire.codec import Asked, Codec, Envelope
 class Flight:
     """A request between its decision and its final row."""
 
-    __slots__ = ("attempts", "features", "first_content_s", "headers", "plan", "request_id", "tries", "waited_s")
+    __slots__ = (
+        "attempts",
+        "features",
+        "first_content_s",
+        "headers",
+        "plan",
+        "policy_version",
+        "reaches",
+        "request_id",
+        "tries",
+        "waited_s",
+    )
 
-    def __init__(self, *, request_id: str, headers: Mapping[str, str], features: Features, plan: Plan) -> None:
+    def __init__(
+        self,
+        *,
+        request_id: str,
+        headers: Mapping[str, str],
+        features: Features,
+        plan: Plan,
+        policy_version: str,
+        reaches: Reaches,
+    ) -> None:
         self.request_id = request_id
         self.headers = headers
         self.features = features
         self.plan = plan
+        self.policy_version = policy_version
+        """Of the policy the plan was made with."""
+        self.reaches = reaches
+        """Where the plan's runtimes answer: those of the same configuration, also when it was replaced meanwhile."""
         self.attempts: list[AttemptRecord] = []
         """Attempts that ended."""
         self.tries = 0
@@ -44,11 +69,20 @@ class ChatFlight(Flight):
         headers: Mapping[str, str],
         features: Features,
         plan: Plan,
+        policy_version: str,
+        reaches: Reaches,
         codec: Codec,
         envelope: Envelope,
         asked: Asked,
     ) -> None:
-        super().__init__(request_id=request_id, headers=headers, features=features, plan=plan)
+        super().__init__(
+            request_id=request_id,
+            headers=headers,
+            features=features,
+            plan=plan,
+            policy_version=policy_version,
+            reaches=reaches,
+        )
         self.codec = codec
         self.envelope = envelope
         self.asked = asked

@@ -2,7 +2,8 @@
 
 A runtime with a base URL is always reachable as far as this table knows; one that Freehold launches appears when
 its engine is ready and goes when it dies. `down` is handed to routing as part of the situation: the same dict until
-something changes, so that a situation costs nothing.
+something changes, so that a situation costs nothing. Each configuration has a table of its own, and a request keeps the one it was decided with:
+a plan made for one configuration never meets the addresses and keys of another.
 """
 
 from collections.abc import Mapping
@@ -54,6 +55,15 @@ class Reaches:
         self._reaches.pop(runtime, None)
         self._faults[runtime] = fault
         self._publish()
+
+    def take_over(self, runtime: str, former: "Reaches") -> None:
+        """Know of the runtime what another table knows: its address, or why it is down."""
+        reach, fault = former._reaches.get(runtime), former._faults.get(runtime)  # noqa: SLF001 - the same class
+        if reach is not None:
+            self._reaches[runtime] = reach
+        if fault is not None:
+            self._faults[runtime] = fault
+            self._publish()
 
     def find(self, runtime: str) -> Reach:
         """Raises FaultError with the reason when the runtime is down."""

@@ -44,7 +44,7 @@ class Singles:
     async def _try(self, attempt: Attempt, envelope: EmbeddingsEnvelope) -> Answer:
         placed = attempt.step.placed
         body, edits = embeddings.relay_request(envelope, placed.deployment.served_as)
-        credentials = self._means.reaches.find(placed.runtime.name).credentials("openai_chat")
+        credentials = attempt.flight.reaches.find(placed.runtime.name).credentials("openai_chat")
         await attempt.send(embeddings.PATH, (("content-type", "application/json"), *credentials), body, read_fault)
         out, shown = embeddings.relay_reply(await attempt.whole(MAX_REPLY_BYTES), envelope.model)
         if shown.vectors != envelope.inputs:

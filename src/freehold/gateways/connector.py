@@ -137,7 +137,7 @@ class Connector:
     def __init__(
         self, server_ceiling: Egress = Egress.VENDOR, *, tls: Callable[[], ssl.SSLContext] = ssl.create_default_context
     ) -> None:
-        self._server_ceiling = server_ceiling
+        self.server_ceiling = server_ceiling
         self._make_tls = tls
         self._tls: ssl.SSLContext | None = None
         self._threads: ThreadPoolExecutor | None = None
@@ -149,7 +149,7 @@ class Connector:
         """
         if egress is not ceiling and not egress.within(ceiling):
             raise refuse(address, f"{egress.value} is above the request's ceiling {ceiling.value}", egress, ceiling)
-        server = self._server_ceiling
+        server = self.server_ceiling
         if egress is not server and not egress.within(server):
             raise refuse(address, f"{egress.value} is above this server's ceiling {server.value}", egress, server)
 

@@ -185,6 +185,21 @@ class Upstreams:
             exchange.check()
         return exchange
 
+    def is_in_use(self, address: Address) -> bool:
+        """Whether any call to this address is under way."""
+        return any(
+            berths.opening or berths.turns or len(berths.open) > len(berths.resting)
+            for (at, _), berths in self._berths.items()
+            if at == address
+        )
+
+    def let_go(self, address: Address) -> None:
+        """Close what rests at an address that is called no more; calls under way go on."""
+        for key in [key for key in self._berths if key[0] == address]:
+            self._berths[key].drop_resting()
+            if not self.is_in_use(address):
+                del self._berths[key]
+
     async def close(self) -> None:
         """Close every connection, resting and in use. Calls under way fail with SHUTTING_DOWN, and so do later ones."""
         self._closed = True

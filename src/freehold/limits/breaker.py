@@ -9,7 +9,7 @@ sharing between processes (each worker finds out for itself) and queueing.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import msgspec
 
@@ -102,6 +102,13 @@ class Breakers:
             self._breakers[deployment].probing_until_s = self._now() + self._thresholds.probe_s
             self._refresh()
         return True
+
+    def keep(self, deployments: Container[str]) -> None:
+        """Forget every deployment but these: the others are gone, and one that comes back starts anew."""
+        for deployment in [one for one in self._breakers if one not in deployments]:
+            del self._breakers[deployment]
+            self._troubled.discard(deployment)
+        self._refresh()
 
     def end_probe(self, deployment: str) -> None:
         """Give a probe back that told nothing: the caller left, or the fault was not the deployment's."""

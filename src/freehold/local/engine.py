@@ -73,7 +73,7 @@ class Engine:
         self.state = EngineState(status="starting", fault=_not_ready(f"the engine {name} is starting"))
         self.settled = asyncio.Event()
         self.stderr: deque[str] = deque(maxlen=KEPT_LINES)
-        self._launch, self._data_dir, self._command = launch, data_dir, command
+        self.launch, self._data_dir, self._command = launch, data_dir, command
         self._get = get
         self._log, self._now, self._changed = log, now, changed
         self._process: asyncio.subprocess.Process | None = None
@@ -86,7 +86,7 @@ class Engine:
         """Start, watch and restart until `stop` is called."""
         while not self._stopping.is_set():
             try:
-                weights = await asyncio.to_thread(find, self._launch.weights, self._data_dir)
+                weights = await asyncio.to_thread(find, self.launch.weights, self._data_dir)
             except FaultError as error:
                 self._set(EngineState(status="no_weights", fault=error.fault, restarts=self._restarts))
                 await self._rest()
@@ -127,7 +127,7 @@ class Engine:
         self._starts += 1
         self.stderr.clear()
         try:
-            process, api_key = await start_process(self._command, self._launch, weights)
+            process, api_key = await start_process(self._command, self.launch, weights)
         except OSError as error:
             return f"it could not be started: {error.strerror or error}"
         self._process = process
@@ -168,7 +168,7 @@ class Engine:
                 base_url=ready.base_url,
                 api_key=api_key,
                 model=ready.model,
-                context=self._launch.context if context is None else min(context, self._launch.context),
+                context=self.launch.context if context is None else min(context, self.launch.context),
                 slots=ready.slots,
                 pid=process.pid,
                 restarts=self._restarts,

@@ -1,11 +1,13 @@
 """All engines of this gateway: started together, watched, stopped together.
 
 Promised: `start` returns at once; one engine's trouble never touches another; `stop` returns when every process is gone.
-Deliberately not done: choosing engines, and speaking to them beyond one check (requests go through `gateways`).
+A `change` leaves engines alone whose launch is the same. One that goes is let go of at once, ends when its last call has
+(or after `retire_s`), and only then is one of its name started: two would need their memory twice. Deliberately not done: choosing engines, and speaking to them beyond one check (requests go through `gateways`).
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 from freehold.fault import Fault, Kind
@@ -17,6 +19,8 @@ from freehold.runtime import Launch
 __all__ = ["EngineState", "Engines"]
 
 Changed = Callable[[str, EngineState], None]
+_SETTLES_S = 1.0
+_LOOKS_EACH_S = 0.25
 
 
 class Engines:
@@ -31,23 +35,50 @@ class Engines:
         log: Callable[..., None],
         now: Callable[[], float],
         command: Command = engine_command,
+        is_in_use: Callable[[str], bool] = lambda _: False,
+        retire_s: float = 30.0,
     ) -> None:
-        """`get` asks an engine whether it serves; `log(event, **facts)` takes what happens; `now` is a monotonic clock in seconds."""
-        self._log = log
+        """`get` asks an engine whether it serves; `log(event, **facts)` takes what happens; `now` is a monotonic clock in seconds.
+
+        `is_in_use(base_url)` says whether calls to an engine are under way; one that goes has `retire_s` to end them.
+        """
+        self._log, self._now = log, now
+        self._is_in_use, self._retire_s = is_in_use, retire_s
+
+        def make(name: str, launch: Launch) -> Engine:
+            return Engine(name, launch, data_dir, command=command, get=get, log=log, now=now, changed=self._tell)
+
+        self._make = make
         self._callbacks: list[Changed] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._engines = {
-            name: Engine(name, launch, data_dir, command=command, get=get, log=log, now=now, changed=self._tell)
-            for name, launch in launches.items()
-        }
+        self._retiring: dict[str, tuple[Engine, asyncio.Task[None]]] = {}
+        """By name, the one that went last."""
+        self._has_started = False
+        self._stopping = asyncio.Event()
+        self._engines: dict[str, Engine] = {name: self._make(name, launch) for name, launch in launches.items()}
 
     def start(self) -> None:
         """Begin all engines in the background. Call once, inside a running loop."""
-        loop = asyncio.get_running_loop()
+        self._has_started = True
         for engine in self._engines.values():
-            task = loop.create_task(engine.run(), name=f"engine {engine.name}")
-            self._tasks.add(task)
-            task.add_done_callback(self._ended)
+            self._spawn(engine.run(), engine.name)
+
+    def change(self, launches: Mapping[str, Launch]) -> frozenset[str]:
+        """Begin what is new, end what is gone, both in the background; returns the names of those left as they are.
+
+        What goes changes no state any more that anybody hears of.
+        """
+        for name in [name for name, engine in self._engines.items() if launches.get(name) != engine.launch]:
+            engine = self._engines.pop(name)
+            if self._has_started:
+                self._retiring[name] = (engine, self._spawn(self._retire(engine, self._retiring.get(name)), name))
+        kept = frozenset(self._engines)
+        for name, launch in launches.items():
+            if name not in kept:
+                engine = self._engines[name] = self._make(name, launch)
+                if self._has_started:
+                    self._spawn(self._succeed(engine), name)
+        return kept
 
     async def ready(self, name: str | None = None) -> None:
         """Wait until the engine (or all of them) is no longer starting. `state` then says how it turned out."""
@@ -69,13 +100,45 @@ class Engines:
 
     async def stop(self) -> None:
         """Stop every engine and return when all processes are gone. More than once is harmless."""
+        self._stopping.set()
         async with asyncio.TaskGroup() as group:
             for engine in self._engines.values():
                 group.create_task(engine.stop())
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    def _spawn(self, life: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(life, name=f"engine {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def _retire(self, engine: Engine, before: "tuple[Engine, asyncio.Task[None]] | None") -> None:
+        """End an engine once nobody waits for its answers; calls that were decided but not sent yet have `_SETTLES_S`."""
+        base_url, wait_s = engine.state.base_url, _SETTLES_S
+        ends_s = self._now() + self._retire_s
+        while base_url is not None and self._now() < ends_s and not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait_s)
+            if not self._is_in_use(base_url):
+                break
+            wait_s = _LOOKS_EACH_S
+        await engine.stop()
+        if before is not None:
+            await asyncio.wait({before[1]})
+        self._log("engine.retired", engine=engine.name)
+
+    async def _succeed(self, engine: Engine) -> None:
+        """Run an engine when the one before it is gone."""
+        before = self._retiring.get(engine.name)
+        if before is not None:
+            await asyncio.wait({before[1]})
+        await engine.run()
+
     def _tell(self, name: str, state: EngineState) -> None:
+        current = self._engines.get(name)
+        if current is None or current.state is not state:
+            return  # it retires: the table has its successor, or nothing, under this name
         for callback in self._callbacks:
             try:
                 callback(name, state)
@@ -88,6 +151,8 @@ class Engines:
         if error is None:
             return
         name = task.get_name().removeprefix("engine ")
+        engine = self._engines.get(name)
         self._log("engine_watch_failed", engine=name, error=repr(error))
         message = f"the watch over the engine {name} ended by a defect; restart Freehold"
-        self._engines[name].give_up(Fault(kind=Kind.INTERNAL, message=message))
+        if engine is not None:
+            engine.give_up(Fault(kind=Kind.INTERNAL, message=message))

@@ -6,6 +6,7 @@ no new requests (uvicorn drains), engines, upstream connections, and the ledger 
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -16,12 +17,10 @@ from freehold.dispatch.reach import Reaches
 from freehold.dispatch.runner import Dispatch
 from freehold.dispatch.singles import Singles
 from freehold.fault import Fault, Kind
-from freehold.features import Caller
 from freehold.fit.tokens import load_counter
-from freehold.gateways.connector import Connector
+from freehold.gateways.connector import Connector, read_base_url
 from freehold.gateways.http import Upstreams
 from freehold.gateways.local_get import make_local_get
-from freehold.identity.callers import KeyTable, make_key
 from freehold.ledger import Ledger
 from freehold.limits.breaker import Breakers
 from freehold.local.supervisor import Engines, EngineState
@@ -33,11 +32,15 @@ from freehold.server.counting import Counting
 from freehold.server.endpoints.health import Readiness, RuntimeStatus
 from freehold.server.intake import Intake
 from freehold.server.routes import make_routes, make_tails, speller_of
+from freehold.server.snapshot import make_snapshot
+from freehold.server.swap import Changes, compare, keep_fixed, unchanged_deployments
 from freehold.sessions.sticky import Sticky
 from freehold.storage.store import prepare, sqlite_url
 from freehold.storage.writer import Writer
 from freehold.telemetry.log import Log
 
+Overlay = Callable[[Config], Config]
+"""Adds to a configuration what no file says: runtimes that were discovered, the demo's."""
 KEEP_ALIVE_S = 10.0
 """Between two SSE comments while a stream waits; proxies and clients give up on silence after 15 to 60 s."""
 
@@ -46,7 +49,12 @@ class App:
     """One gateway: everything it is made of."""
 
     def __init__(self, config: Config, log: Log) -> None:
+        self.base = config
+        """What the configuration file says."""
         self.config = config
+        """What serves: `base`, with what was laid over it."""
+        self._overlays: dict[str, Overlay] = {}
+        self._address: tuple[str, int] | None = None
         self.log = log
         now = time.monotonic
         # Ids must be unique, not secret: a system call for each would cost as much as the whole plan.
@@ -55,21 +63,26 @@ class App:
         self.writer = Writer(self._store, now_ms=wall_ms, tell=log.event)
         self.ledger = Ledger(self.writer, wall_ms)
         self.breakers = Breakers(now)
-        self.reaches = Reaches()
         self.windows: dict[str, int] = {}
         self._connector = Connector(config.policy.server_ceiling)
         self.upstreams = Upstreams(self._connector)
-        self.engines = Engines(config.launches, config.data_dir, get=make_local_get(self.upstreams), log=log.event, now=now)
+        self.engines = Engines(
+            config.launches,
+            config.data_dir,
+            get=make_local_get(self.upstreams),
+            log=log.event,
+            now=now,
+            is_in_use=lambda base_url: self.upstreams.is_in_use(read_base_url(base_url)),
+            retire_s=config.settings.server.drain_s,
+        )
         self.engines.on_change(self._engine_changed)
         self.sticky = Sticky(now)
         self.counting = Counting(load_counter, lambda: FactsCache(os.urandom(32)))
-        means = Means(self.upstreams, self.reaches, self.breakers, self.ledger, now, wall_ms, self.windows)
+        means = Means(self.upstreams, self.breakers, self.ledger, now, wall_ms, self.windows)
         self.intake = Intake(
-            policy=config.policy,
-            keys=_key_table(config),
+            snapshot=make_snapshot(config),
             counting=self.counting,
             breakers=self.breakers,
-            reaches=self.reaches,
             sticky=self.sticky,
             ledger=self.ledger,
             now=now,
@@ -84,7 +97,6 @@ class App:
             log=log,
             now=now,
             wall_ms=wall_ms,
-            max_body_bytes=config.settings.server.max_body_bytes,
             ledger_is_behind=lambda: self.writer.is_behind,
         )
         self.gateway = Gateway(
@@ -99,10 +111,66 @@ class App:
             random_bytes=random_bytes,
             log=log,
         )
-        self._place_runtimes()
+
+    @property
+    def reaches(self) -> Reaches:
+        """Where the runtimes of the current configuration answer."""
+        return self.intake.snapshot.reaches
+
+    def apply(self, config: Config) -> Changes:
+        """Serve by this configuration from the next request on; those under way keep what they began with.
+
+        Swapped without a wait in between, so that no request sees parts of two. Engines follow in the background. What
+        cannot change while running keeps its value: `Changes.waits_for_restart` names it. Raises ValueError, and then
+        nothing has changed.
+        """
+        old, changes = self.config, compare(self.config, config)
+        config = keep_fixed(old, config)
+        kept = frozenset(name for name, launch in config.launches.items() if old.launches.get(name) == launch)
+        snapshot = make_snapshot(config, self.intake.snapshot, kept)
+        self.config, self.intake.snapshot = config, snapshot
+        self._connector.server_ceiling = config.policy.server_ceiling
+        self.breakers.keep(unchanged_deployments(old, config))
+        self.engines.change(config.launches)
+        self._measure_windows()
+        if self._address is not None:
+            self.open_door(*self._address)
+        self.log.set_level(config.settings.log.level)
+        if changes.policy_version is not None:
+            self.ledger.policy_used(config.policy.version, config.policy.source_json)
+        for name in (*changes.removed, *changes.changed):
+            base_url = old.runtimes[name].base_url
+            if base_url is not None:
+                self.upstreams.let_go(read_base_url(base_url))
+        return changes
+
+    def rebase(self, base: Config) -> Changes:
+        """The file says something else now: serve by it, with what is laid over it. Raises as `apply`, and PolicyError."""
+        changes = self.apply(self._laid_over(base))
+        self.base = base
+        return changes
+
+    def lay_over(self, name: str, overlay: "Overlay | None") -> Changes:
+        """Serve `base` with this laid over it, under a name of its own; None takes it off again. Raises as `rebase`."""
+        former = self._overlays
+        self._overlays = {
+            **{other: kept for other, kept in former.items() if other != name},
+            **({name: overlay} if overlay else {}),
+        }
+        try:
+            return self.apply(self._laid_over(self.base))
+        except ValueError:
+            self._overlays = former
+            raise
+
+    def _laid_over(self, config: Config) -> Config:
+        for overlay in self._overlays.values():
+            config = overlay(config)
+        return config
 
     def open_door(self, host: str, port: int) -> None:
         """Accept the names of the address that is listened on, and those the configuration adds."""
+        self._address = (host, port)
         names = {"localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host}
         hosts = {f"{name}:{port}" for name in names} | {*self.config.settings.server.allowed_hosts}
         self.gateway.door = Door(
@@ -110,26 +178,23 @@ class App:
             frozenset(origin.lower() for origin in self.config.settings.server.allowed_origins),
         )
 
-    def _place_runtimes(self) -> None:
-        for runtime in self.config.runtimes.values():
-            missing = self.config.without_credentials.get(runtime.name)
-            if missing is not None:
-                self.reaches.lose(runtime.name, Fault(kind=Kind.UPSTREAM_AUTH, message=missing))
-            elif runtime.base_url is not None:
-                self.reaches.place(runtime.name, runtime.base_url, self.config.secrets.get(runtime.name))
-            else:
-                self.reaches.lose(runtime.name, Fault(kind=Kind.ENGINE_NOT_READY, message=f"engine '{runtime.name}' is starting"))
-
     def _engine_changed(self, name: str, state: EngineState) -> None:
         if state.status == "ready" and state.base_url is not None:
             self.reaches.place(name, state.base_url, state.api_key)
-            if state.context is not None:
-                for placed in self.config.policy.placed.values():
-                    if placed.runtime.name == name:
-                        self.windows[placed.id] = state.context
+            self._measure_windows()
         else:
             fault = state.fault or Fault(kind=Kind.ENGINE_NOT_READY, message=f"engine '{name}' is {state.status}")
             self.reaches.lose(name, fault)
+
+    def _measure_windows(self) -> None:
+        """What engines said they really serve, by deployment."""
+        states = self.engines.states()
+        for placed in self.config.policy.placed.values():
+            state = states.get(placed.runtime.name)
+            if state is not None and state.context is not None:
+                self.windows[placed.id] = state.context
+        for gone in [one for one in self.windows if one not in self.config.policy.placed]:
+            del self.windows[gone]
 
     async def start(self) -> None:
         """Begin: storage first, then the engines in the background. Raises StoreError."""
@@ -187,12 +252,6 @@ def store_url(config: Config) -> str:
     if storage.url is not None:
         return storage.url
     return sqlite_url(Path(storage.path) if storage.path is not None else config.data_dir / "freehold.db")
-
-
-def _key_table(config: Config) -> KeyTable | None:
-    if config.server_key is None:
-        return None
-    return KeyTable((make_key(config.server_key, Caller(key="server")),))
 
 
 def wall_ms() -> int:

@@ -22,8 +22,12 @@ class Context(msgspec.Struct, frozen=True):
     """Monotonic seconds."""
     wall_ms: Callable[[], int]
     """Unix milliseconds."""
-    max_body_bytes: int
     ledger_is_behind: Callable[[], bool]
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The longest body that is taken now."""
+        return self.intake.max_body_bytes
 
     def admit(self) -> None:
         """Turn new work away, before any is done, while its rows could not be written. Raises FaultError."""

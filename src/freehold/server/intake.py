@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from freehold.dispatch.flight import ChatFlight, Flight
-from freehold.dispatch.reach import Reaches
 from freehold.features import Caller, Features
 from freehold.fit.tokens import EXACT
-from freehold.identity.callers import KeyTable, identify
+from freehold.identity.callers import identify
 from freehold.ledger import Ledger
 from freehold.ledger.ids import RANDOM_BYTES, new_id
 from freehold.limits.breaker import Breakers
@@ -22,6 +21,7 @@ from freehold.routing.features import gather, gather_embeddings
 from freehold.routing.plan import Plan, make_plan
 from freehold.routing.situation import Situation
 from freehold.server.counting import Counting
+from freehold.server.snapshot import Snapshot
 from freehold.sessions.sticky import Sticky
 from freehold.wire.codec import Asked, Codec, Envelope
 from freehold.wire.embeddings import EmbeddingsEnvelope
@@ -35,11 +35,9 @@ class Intake:
     def __init__(
         self,
         *,
-        policy: Policy,
-        keys: KeyTable | None,
+        snapshot: Snapshot,
         counting: Counting,
         breakers: Breakers,
-        reaches: Reaches,
         sticky: Sticky,
         ledger: Ledger,
         now: Callable[[], float],
@@ -48,11 +46,10 @@ class Intake:
         random_bytes: Callable[[int], bytes],
         windows: dict[str, int],
     ) -> None:
-        self.policy = policy
-        self._keys = keys
+        self.snapshot = snapshot
+        """What the next request is decided by. Replaced as a whole; read once per request."""
         self._counting = counting
         self._breakers = breakers
-        self._reaches = reaches
         self._sticky = sticky
         self._ledger = ledger
         self._now = now
@@ -61,25 +58,38 @@ class Intake:
         self._random_bytes = random_bytes
         self._windows = windows
 
+    @property
+    def policy(self) -> Policy:
+        """The policy the next request is decided by."""
+        return self.snapshot.policy
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The longest body that is taken."""
+        return self.snapshot.max_body_bytes
+
     def new_request_id(self) -> str:
         """A fresh id, sortable by time."""
         return new_id("req_", self._wall_ms(), self._random_bytes(RANDOM_BYTES))
 
     def identify(self, headers: Mapping[str, str]) -> Caller:
         """The caller. Raises FaultError(UNAUTHENTICATED)."""
-        return identify(headers, self._keys)
+        return identify(headers, self.snapshot.keys)
 
     async def decide(
         self, codec: Codec, envelope: Envelope, headers: Mapping[str, str], caller: Caller, request_id: str
     ) -> ChatFlight:
         """The flight of a chat request, decided and written to the ledger."""
-        features = await self.features(codec, envelope, headers, caller)
-        plan, at_ms = self._decided(request_id, features)
+        snapshot = self.snapshot
+        features = await self.features(codec, envelope, headers, caller, snapshot=snapshot)
+        plan, at_ms = self._decided(request_id, features, snapshot)
         return ChatFlight(
             request_id=request_id,
             headers=headers,
             features=features,
             plan=plan,
+            policy_version=snapshot.policy.version,
+            reaches=snapshot.reaches,
             codec=codec,
             envelope=envelope,
             asked=Asked(
@@ -95,7 +105,8 @@ class Intake:
         self, envelope: EmbeddingsEnvelope, headers: Mapping[str, str], caller: Caller, request_id: str
     ) -> Flight:
         """The flight of an embeddings request, decided and written to the ledger."""
-        tokenizer = tokenizer_of(self.policy, envelope.model)
+        snapshot = self.snapshot
+        tokenizer = tokenizer_of(snapshot.policy, envelope.model)
         tokens = self._counting.at_hand(tokenizer, len(envelope.body)) or await self._counting.load(tokenizer)
         features = gather_embeddings(
             envelope.model,
@@ -104,22 +115,37 @@ class Intake:
             headers,
             tokens.count,
             exact=tokenizer is not None,
-            ceiling=self.policy.server_ceiling,
+            ceiling=snapshot.policy.server_ceiling,
             token_inputs=max(map(len, envelope.token_arrays), default=0),
         )
-        plan, _ = self._decided(request_id, features)
-        return Flight(request_id=request_id, headers=headers, features=features, plan=plan)
+        plan, _ = self._decided(request_id, features, snapshot)
+        return Flight(
+            request_id=request_id,
+            headers=headers,
+            features=features,
+            plan=plan,
+            policy_version=snapshot.policy.version,
+            reaches=snapshot.reaches,
+        )
 
-    def _decided(self, request_id: str, features: Features) -> tuple[Plan, int]:
-        plan, situation = self.plan(features)
-        self._ledger.decided(decision_record(request_id, self.policy, features, situation, plan))
+    def _decided(self, request_id: str, features: Features, snapshot: Snapshot) -> tuple[Plan, int]:
+        plan, situation = self.plan(features, snapshot)
+        self._ledger.decided(decision_record(request_id, snapshot.policy, features, situation, plan))
         return plan, situation.now_ms
 
     async def features(
-        self, codec: Codec, envelope: Envelope, headers: Mapping[str, str], caller: Caller, operation: str = "chat"
+        self,
+        codec: Codec,
+        envelope: Envelope,
+        headers: Mapping[str, str],
+        caller: Caller,
+        operation: str = "chat",
+        *,
+        snapshot: Snapshot | None = None,
     ) -> Features:
         """What is known of the request. The first one that needs a vocabulary waits for it."""
-        tokenizer = tokenizer_of(self.policy, envelope.model)
+        policy = (snapshot or self.snapshot).policy
+        tokenizer = tokenizer_of(policy, envelope.model)
         # Who asks for a count alone gets the best there is; a client's context bar hangs on it.
         size_bytes = math.inf if operation == "count_tokens" else len(envelope.body)
         tokens = self._counting.at_hand(tokenizer, size_bytes) or await self._counting.load(tokenizer)
@@ -130,12 +156,12 @@ class Intake:
             headers,
             tokens.cache,
             tokens.count,
-            ceiling=self.policy.server_ceiling,
+            ceiling=policy.server_ceiling,
             exact=tokenizer is not None,
             operation=operation,
         )
 
-    def plan(self, features: Features) -> tuple[Plan, Situation]:
+    def plan(self, features: Features, snapshot: Snapshot) -> tuple[Plan, Situation]:
         """The decision, and the situation it was made in."""
         now_ms = self._wall_ms()
         situation = Situation(
@@ -143,11 +169,11 @@ class Intake:
             hour=self._hour_of(now_ms),
             seed=int.from_bytes(self._random_bytes(4), "big"),
             health=self._breakers.health(),
-            down=dict(self._reaches.down) if self._reaches.down else {},
+            down=dict(snapshot.reaches.down) if snapshot.reaches.down else {},
             windows=self._windows,
             sticky=self._sticky.get(features.caller, features.session),
         )
-        return make_plan(features, self.policy, situation), situation
+        return make_plan(features, snapshot.policy, situation), situation
 
 
 def tokenizer_of(policy: Policy, asked_model: str) -> str | None:

@@ -121,7 +121,7 @@ class RequestRow:
             task=features.task.value if features else "",
             label=(features.label if features else caller.label or Label.INTERNAL).value,
             stream=features.stream if features else False,
-            policy_version=self._context.intake.policy.version,
+            policy_version=flight.policy_version if flight else self._context.intake.policy.version,
             outcome=self.outcome,
             status=self.status,
             fault=fault.kind.value if fault else None,

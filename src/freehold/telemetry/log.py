@@ -44,6 +44,10 @@ class Log:
         self._least = _RANKS[level]
         self._one_at_a_time = Lock()
 
+    def set_level(self, level: Level) -> None:
+        """Write events at or above this level from now on."""
+        self._least = _RANKS[level]
+
     def shows(self, level: Level) -> bool:
         """Whether events of this level are written: to save the work of making their fields."""
         return _RANKS[level] >= self._least

@@ -1,0 +1,58 @@
+"""What requests are decided by: made from a configuration, replaced as a whole when the configuration changes.
+
+One reference is read once per request, so that no request sees parts of two configurations.
+"""
+
+import msgspec
+
+from freehold.config import Config
+from freehold.dispatch.reach import Reaches
+from freehold.fault import Fault, Kind
+from freehold.features import Caller
+from freehold.identity.callers import KeyTable, make_key
+from freehold.policy.snapshot import Policy
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """Everything in a configuration that a request looks at."""
+
+    policy: Policy
+    keys: KeyTable | None
+    """None: no key is asked for."""
+    reaches: Reaches
+    """The runtimes of this configuration; engines write into it while it is the current one."""
+    max_body_bytes: int
+
+
+def make_snapshot(config: Config, former: Snapshot | None = None, kept_engines: frozenset[str] = frozenset()) -> Snapshot:
+    """The snapshot of a configuration. What `former` knows of `kept_engines` still holds: these go on running.
+
+    Raises ValueError for a server key that is too short to be one.
+    """
+    return Snapshot(
+        policy=config.policy,
+        keys=_key_table(config),
+        reaches=_place_runtimes(config, former, kept_engines),
+        max_body_bytes=config.settings.server.max_body_bytes,
+    )
+
+
+def _place_runtimes(config: Config, former: Snapshot | None, kept_engines: frozenset[str]) -> Reaches:
+    reaches = Reaches()
+    for runtime in config.runtimes.values():
+        missing = config.without_credentials.get(runtime.name)
+        if missing is not None:
+            reaches.lose(runtime.name, Fault(kind=Kind.UPSTREAM_AUTH, message=missing))
+        elif runtime.base_url is not None:
+            reaches.place(runtime.name, runtime.base_url, config.secrets.get(runtime.name))
+        elif former is not None and runtime.name in kept_engines:
+            reaches.take_over(runtime.name, former.reaches)
+        else:
+            reaches.lose(runtime.name, Fault(kind=Kind.ENGINE_NOT_READY, message=f"engine '{runtime.name}' is starting"))
+    return reaches
+
+
+def _key_table(config: Config) -> KeyTable | None:
+    if config.server_key is None:
+        return None
+    return KeyTable((make_key(config.server_key, Caller(key="server")),))
