@@ -41,6 +41,8 @@ class Kind(StrEnum):
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TOO_LARGE = "too_large"
+    HEAD_TOO_LARGE = "head_too_large"
+    REQUEST_TIMEOUT = "request_timeout"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     CLIENT_GONE = "client_gone"
@@ -83,6 +85,8 @@ FAULTS: dict[Kind, Meaning] = {
     Kind.NOT_FOUND: Meaning(_C, 404, False, False, "There is nothing at this path."),
     Kind.METHOD_NOT_ALLOWED: Meaning(_C, 405, False, False, "The path exists, with another method."),
     Kind.TOO_LARGE: Meaning(_C, 413, False, False, "The body is over `server.max_body_bytes`."),
+    Kind.HEAD_TOO_LARGE: Meaning(_C, 431, False, False, "The request's head is too long or has too many headers."),
+    Kind.REQUEST_TIMEOUT: Meaning(_C, 408, False, False, "The request did not arrive whole in time."),
     Kind.UNAUTHENTICATED: Meaning(_C, 401, False, False, "This server asks for a key and none, or an unknown one, was sent."),
     Kind.FORBIDDEN: Meaning(_C, 403, False, False, "Host or Origin is not on the allow-list, or the key may not do this."),
     Kind.CLIENT_GONE: Meaning(_C, 499, False, False, "The client closed the connection; the upstream was cancelled."),

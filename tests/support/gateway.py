@@ -23,8 +23,9 @@ Serve = Callable[..., Any]
 class Served:
     """A running gateway."""
 
-    def __init__(self, app: App, port: int) -> None:
+    def __init__(self, app: App, listener: Listener, port: int) -> None:
         self.app = app
+        self.listener = listener
         self.url = f"http://127.0.0.1:{port}"
         self.clients: list[Any] = []
 
@@ -64,7 +65,7 @@ async def running(text: str, environ: dict[str, str], home: Path) -> AsyncIterat
     listener = Listener(app.gateway, host="127.0.0.1", port=0, drain_s=5, takes_signals=False)
     port = await listener.start()
     app.open_door("127.0.0.1", port)
-    served = Served(app, port)
+    served = Served(app, listener, port)
     try:
         yield served
     finally:

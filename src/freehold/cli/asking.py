@@ -95,7 +95,7 @@ async def _gateway(config: Config) -> AsyncIterator[GatewayClient]:
 
     app = App(config, open_log(now_ms=wall_ms, level="warning"))
     listener = Listener(app.gateway, host="127.0.0.1", port=0, drain_s=1.0, keepalive_s=server.keepalive_s, takes_signals=False)
-    port = listener.bind()
+    port = await listener.bind()
     app.open_door("127.0.0.1", port)
     await listener.start()
     own = GatewayClient("127.0.0.1", port, config.server_key)

@@ -44,7 +44,7 @@ async def _serve(config: Config, log: Log, host: str, port: int, *, demo: bool) 
     )
     try:
         # The address before the engines, and the names it is reached by before the first request.
-        bound = listener.bind()
+        bound = await listener.bind()
         app.open_door(host, bound)
         await listener.start()
         _print_banner(app, host, bound)

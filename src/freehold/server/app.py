@@ -1,7 +1,7 @@
 """The composition root: builds everything once, wires it together, starts and stops it in order.
 
 Start: ledger, engines (in the background: the server answers at once and says 503 until an engine is ready). Stop:
-no new requests (uvicorn drains), engines, upstream connections, and the ledger last, so that every row is written.
+no new requests (the listener drains), engines, upstream connections, and the ledger last, so that every row is written.
 """
 
 import os
@@ -26,10 +26,10 @@ from freehold.limits.breaker import Breakers
 from freehold.local.supervisor import Engines, EngineState
 from freehold.routing.features import FactsCache
 from freehold.runtime import Egress, Runtime, egress_of
-from freehold.server.asgi import Door, Gateway
 from freehold.server.context import Context
 from freehold.server.counting import Counting
 from freehold.server.endpoints.health import Readiness, RuntimeStatus
+from freehold.server.gateway import Door, Gateway
 from freehold.server.intake import Intake
 from freehold.server.routes import make_routes, make_tails, speller_of
 from freehold.server.snapshot import make_snapshot
@@ -221,7 +221,8 @@ class App:
         runtimes = tuple(self._status(runtime) for runtime in self.config.runtimes.values())
         up = {status.name for status in runtimes if status.status in {"ready", "configured"}}
         return Readiness(
-            ready=any(one.runtime.name in up and one.deployment.abilities.chat for one in policy.placed.values()),
+            ready=not self.gateway.is_stopping
+            and any(one.runtime.name in up and one.deployment.abilities.chat for one in policy.placed.values()),
             version=__version__,
             policy_version=policy.version,
             local_only=policy.server_ceiling is Egress.LOCAL,

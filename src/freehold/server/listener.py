@@ -1,96 +1,140 @@
-"""Listens: uvicorn around the gateway, started and stopped by whoever owns the process.
+"""Listens: takes an address, hands every connection to the gateway, drains at the end.
 
-`serve` lets it take the process's signals and drain on SIGTERM; `ask` and tests start and stop it inside their own
-loop. Nothing is logged per request here: the ledger has it.
+Nothing is logged per request here: the ledger has it.
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from signal import SIGINT, SIGTERM
-from typing import Any
+from typing import TYPE_CHECKING
 
-import uvicorn
+from freehold.server.connection import HEAD_DEADLINE_S, ClientConnection
+from freehold.server.gateway import Gateway
 
-from freehold.server.asgi import Gateway
+if TYPE_CHECKING:
+    from socket import socket
+
+LAST_WORDS_S = 5.0
+"""For requests that were cut at the end of the drain to say so."""
+BACKLOG = 2048
 
 
 class Listener:
     """One listening server."""
 
     def __init__(
-        self, gateway: Gateway, *, host: str, port: int, drain_s: float, keepalive_s: float = 75.0, takes_signals: bool
+        self,
+        gateway: Gateway,
+        *,
+        host: str,
+        port: int,
+        drain_s: float,
+        keepalive_s: float = 75.0,
+        head_deadline_s: float = HEAD_DEADLINE_S,
+        takes_signals: bool,
+        listening: "socket | None" = None,
     ) -> None:
-        config = uvicorn.Config(
-            gateway,
-            host=host,
-            port=port,
-            loop="none",
-            http="httptools",
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=max(1, round(keepalive_s)),
-            timeout_graceful_shutdown=max(1, round(drain_s)),
-        )
-        self._server = _QuietServer(config)
+        """`listening`: a bound socket that somebody else opened; host and port then only name it."""
+        self._gateway = gateway
+        self._host = "127.0.0.1" if host == "localhost" else host
+        self._port = port
+        self._drain_s = drain_s
+        self._idle_s = keepalive_s
+        self._head_deadline_s = head_deadline_s
         self._takes_signals = takes_signals
-        self._listening: Any = None
-        self._task: asyncio.Task[None] | None = None
+        self._listening = listening
+        self._server: asyncio.Server | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+        self._hurry = asyncio.Event()
 
-    def bind(self) -> int:
+    async def bind(self) -> int:
         """Take the address; returns the port. Nothing is answered before `start`. Raises RuntimeError when it is taken."""
+        loop = asyncio.get_running_loop()
+
+        def connection() -> ClientConnection:
+            return ClientConnection(loop, self._gateway, self._idle_s, self._head_deadline_s)
+
         try:
-            self._listening = self._server.config.bind_socket()
-        except SystemExit as error:
-            raise RuntimeError(
-                f"{_named(self._server.config)} is in use or may not be bound; choose another with --port"
-            ) from error
-        return int(self._listening.getsockname()[1])
+            if self._listening is not None:
+                self._server = await loop.create_server(connection, sock=self._listening, backlog=BACKLOG, start_serving=False)
+            else:
+                self._server = await loop.create_server(connection, self._host, self._port, backlog=BACKLOG, start_serving=False)
+        except OSError as error:
+            where = f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+            raise RuntimeError(f"{where} is in use or may not be bound; choose another with --port") from error
+        return self._bound_port()
+
+    def _bound_port(self) -> int:
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
 
     async def start(self) -> int:
-        """Begin to serve; returns the port. Raises RuntimeError when that fails."""
-        port = self.bind() if self._listening is None else int(self._listening.getsockname()[1])
+        """Begin to serve; returns the port. Raises whatever kept the gateway from starting."""
+        if self._server is None:
+            await self.bind()
+        assert self._server is not None
         if self._takes_signals:
             for number in (SIGINT, SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, self._server.handle_exit, number, None)
-        task = self._task = asyncio.get_running_loop().create_task(self._serve())
-        while not self._server.started:
-            if task.done():
-                task.result()
-                raise RuntimeError("the server could not start; the log says why")
-            await asyncio.sleep(0.002)
-        return port
+                asyncio.get_running_loop().add_signal_handler(number, self.end)
+        try:
+            await self._gateway.start()
+            await self._server.start_serving()
+        except BaseException:
+            self._server.close()
+            raise
+        return self._bound_port()
+
+    def end(self) -> None:
+        """Begin to drain; a second call does not wait for running answers any more."""
+        if self._ending is None:
+            self._ending = asyncio.get_running_loop().create_task(self._end())
+        else:
+            self._hurry.set()
 
     async def wait(self) -> None:
-        """Until the server ends."""
-        if self._task is not None:
-            await self._task
+        """Until the server ended."""
+        await self._ended.wait()
+        if self._ending is not None:
+            await self._ending
 
     async def stop(self) -> None:
         """Drain and end."""
-        self._server.should_exit = True
+        if self._ending is None:
+            self.end()
         await self.wait()
 
-    async def _serve(self) -> None:
+    async def _end(self) -> None:
         try:
-            await self._server.serve(sockets=[self._listening])
-        except SystemExit as error:
-            raise RuntimeError("the server could not start; the log says why") from error
+            self._gateway.is_stopping = True
+            if self._server is not None:
+                self._server.close()
+            for connection in list(self._gateway.connections):
+                connection.retire()
+            await self._drained()
+            await self._cut()
+        finally:
+            try:
+                await self._gateway.stop()
+            finally:
+                self._ended.set()
 
+    async def _drained(self) -> None:
+        tasks = self._running()
+        if tasks:
+            hurry = asyncio.ensure_future(self._hurry.wait())
+            drained = asyncio.ensure_future(asyncio.wait(tasks))
+            await asyncio.wait({hurry, drained}, timeout=self._drain_s, return_when=asyncio.FIRST_COMPLETED)
+            hurry.cancel()
+            drained.cancel()
 
-def _named(config: uvicorn.Config) -> str:
-    return f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}"
+    async def _cut(self) -> None:
+        tasks = self._running()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=LAST_WORDS_S)
+        for connection in list(self._gateway.connections):
+            connection.retire()
 
-
-class _QuietServer(uvicorn.Server):
-    """Leaves the process's signals alone: uvicorn's own handlers raise them again once it has drained."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[Any]:
-        """Nothing to capture."""
-        yield
+    def _running(self) -> set[asyncio.Task[None]]:
+        return {connection.task for connection in self._gateway.connections if connection.task is not None}

@@ -4,15 +4,19 @@ from collections.abc import Callable, Mapping
 
 from freehold.dispatch.runner import Dispatch
 from freehold.dispatch.singles import Singles
-from freehold.server.asgi import Endpoint, TailEndpoint
+from freehold.server.gateway import Endpoint, TailEndpoint
 from freehold.server.context import Context
 from freehold.server.endpoints.chat import ChatEndpoint
 from freehold.server.endpoints.counts import CountTokensEndpoint
 from freehold.server.endpoints.embeddings import EmbeddingsEndpoint
 from freehold.server.endpoints.health import HealthEndpoint, Readiness, ReadyEndpoint
 from freehold.server.endpoints.models import ModelsEndpoint
+from freehold.server.endpoints.openapi import OpenApiEndpoint
+from freehold.server.endpoints.singles import SingleEndpoint
 from freehold.server.faults import FaultWriter
+from freehold.server.openapi import make_document
 from freehold.wire.formats import CODECS
+from freehold.wire.singles import SINGLE_SHOTS
 
 ANTHROPIC_PATHS = ("/v1/messages",)
 
@@ -23,7 +27,7 @@ def make_routes(
     """All fixed paths."""
     health, models = HealthEndpoint(), ModelsEndpoint(context)
     ready = ReadyEndpoint(readiness)
-    return {
+    routes: dict[tuple[str, str], Endpoint] = {
         ("POST", "/v1/chat/completions"): ChatEndpoint(context, dispatch, CODECS["openai_chat"]),
         ("POST", "/v1/messages"): ChatEndpoint(context, dispatch, CODECS["anthropic_messages"]),
         ("POST", "/v1/messages/count_tokens"): CountTokensEndpoint(context),
@@ -34,6 +38,11 @@ def make_routes(
         ("GET", "/"): health,
         ("GET", "/api/hello"): health,
     }
+    for shot in SINGLE_SHOTS:
+        routes["POST", f"/v1{shot.path}"] = SingleEndpoint(context, singles, shot)
+    routes["POST", "/rerank"] = routes["POST", "/v1/rerank"]
+    routes["GET", "/openapi.json"] = OpenApiEndpoint(lambda: make_document(routes, make_tails(context)))
+    return routes
 
 
 def make_tails(context: Context) -> dict[str, TailEndpoint]:

@@ -62,6 +62,8 @@ _SPELLED: dict[Kind, tuple[str, str | None]] = {
     Kind.NOT_FOUND: (_INVALID, "not_found"),
     Kind.METHOD_NOT_ALLOWED: (_INVALID, "method_not_allowed"),
     Kind.TOO_LARGE: (_INVALID, "request_too_large"),
+    Kind.HEAD_TOO_LARGE: (_INVALID, "request_too_large"),
+    Kind.REQUEST_TIMEOUT: (_INVALID, "request_timeout"),
     Kind.UNAUTHENTICATED: (_INVALID, "invalid_api_key"),
     Kind.FORBIDDEN: ("permission_error", "forbidden"),
     Kind.REFUSED_BY_POLICY: ("permission_error", "refused_by_policy"),

@@ -60,7 +60,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Served]
             for index, url in enumerate(urls):
                 text += runtime_toml(f"r{index}", "self_hosted", url, **runtime) + deployment_toml(f"r{index}", f"m{index}", "m")
             served = await stack.enter_async_context(running(text, {}, tmp_path))
-            served.app.gateway._keep_alive_s = keep_alive_s
+            served.app.gateway.keep_alive_s = keep_alive_s
             return served
 
         yield start

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from freehold.dispatch.attempt import Attempt
-from freehold.server.listener import Listener
 from freehold.wire.openai_chat.relay import RelayPipe
 from support.gateway import Served
 
@@ -52,7 +51,7 @@ def detail(served: Served) -> Any:
 
 async def settled() -> None:
     """Until no request is being served."""
-    serving = [task for task in asyncio.all_tasks() if "run_asgi" in repr(task.get_coro())]
+    serving = [task for task in asyncio.all_tasks() if "ClientConnection._serve" in repr(task.get_coro())]
     if serving:
         await asyncio.wait(serving, timeout=10)
 
@@ -263,16 +262,12 @@ async def test_a_fault_leaves_no_connection_behind(
 async def test_a_server_that_stops_says_so_and_keeps_the_books(serve: Any, upstream: Any, ask: Any, phase: str) -> None:
     runtime = await upstream(says(HEAD + sse(ROLE, *(words("one") if phase == "streaming" else ()))))
     served = await serve(runtime.url)
-    impatient = Listener(served.app.gateway, host="127.0.0.1", port=0, drain_s=1, takes_signals=False)
-    impatient._server.config.lifespan = "off"
-    port = await impatient.start()
-    served.app.open_door("127.0.0.1", port)
-    served.url = f"http://127.0.0.1:{port}"
+    served.listener._drain_s = 0.2
     client = await ask(served, stream=True)
     if phase == "streaming":
         await client.until(b'"one"')
     await runtime.asked.wait()
-    await impatient.stop()
+    await served.listener.stop()
     got = await client.all()
     assert b"shutting_down" in got
     await runtime.left.wait()

@@ -62,6 +62,8 @@ _SPELLED: dict[Kind, str] = {
     Kind.UNKNOWN_MODEL: "not_found_error",
     Kind.NOT_FOUND: "not_found_error",
     Kind.TOO_LARGE: "request_too_large",
+    Kind.HEAD_TOO_LARGE: "request_too_large",
+    Kind.REQUEST_TIMEOUT: "invalid_request_error",
     Kind.UNAUTHENTICATED: "authentication_error",
     Kind.FORBIDDEN: "permission_error",
     Kind.REFUSED_BY_POLICY: "permission_error",

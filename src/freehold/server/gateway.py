@@ -1,0 +1,176 @@
+"""The gateway as its listener sees it: the door, the routes, and nothing in between.
+
+The door comes first, on every path: a Host that is not on the allow-list (DNS rebinding) and an Origin that is not
+(a web page in the user's browser) are refused before anything is read. Pages of an allowed Origin get the CORS headers
+their browser asks for.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from freehold.fault import Fault, Kind
+from freehold.ledger.ids import RANDOM_BYTES, new_id
+from freehold.server.connection import ClientConnection
+from freehold.server.delivery import Conversation
+from freehold.server.faults import FaultWriter, send_fault
+from freehold.telemetry.log import Log
+
+PREFLIGHT_S = 600
+"""How long a browser may remember what a preflight allowed."""
+EXPOSED = b"x-freehold-request-id, x-freehold-runtime, x-freehold-deployment, x-freehold-egress, x-freehold-reason, retry-after"
+
+
+class Endpoint(Protocol):
+    """Answers one request."""
+
+    async def __call__(self, conversation: Conversation, headers: Mapping[str, str], /) -> None:
+        """Send exactly one response."""
+
+
+class TailEndpoint(Protocol):
+    """Answers requests below a path prefix."""
+
+    async def __call__(self, conversation: Conversation, headers: Mapping[str, str], tail: str, /) -> None:
+        """Send exactly one response; `tail` is the path behind the prefix."""
+
+
+class Door(msgspec.Struct, frozen=True):
+    """Who may knock: values of Host and Origin, lower case."""
+
+    hosts: frozenset[str]
+    """`name:port` and, for default ports, `name`."""
+    origins: frozenset[str] = frozenset()
+
+    def refusal(self, headers: Mapping[str, str]) -> Fault | None:
+        """Why this request may not come in; None: it may."""
+        host = headers.get("host", "").lower()
+        if host not in self.hosts:
+            return Fault(
+                kind=Kind.FORBIDDEN, message="this Host is not on the allow-list; add it to server.allowed_hosts", param="host"
+            )
+        origin = headers.get("origin")
+        if origin is not None and origin.lower() not in self.origins:
+            return Fault(
+                kind=Kind.FORBIDDEN,
+                message="this Origin is not on the allow-list; add it to server.allowed_origins",
+                param="origin",
+            )
+        return None
+
+
+class Gateway:
+    """What a listener hands conversations to."""
+
+    def __init__(
+        self,
+        *,
+        routes: Mapping[tuple[str, str], Endpoint],
+        tails: Mapping[str, TailEndpoint],
+        door: Door,
+        speller_of: Callable[[str, Mapping[str, str]], FaultWriter],
+        keep_alive_s: float,
+        start: Callable[[], Awaitable[None]],
+        stop: Callable[[], Awaitable[None]],
+        now_ms: Callable[[], int],
+        random_bytes: Callable[[int], bytes],
+        log: Log,
+    ) -> None:
+        self._routes = dict(routes)
+        self._tails = dict(tails)
+        self.door = door
+        self._speller_of = speller_of
+        self.keep_alive_s = keep_alive_s
+        """Between two comments of a stream that waits."""
+        self.start = start
+        """Awaited by the listener before the first request."""
+        self.stop = stop
+        """Awaited by the listener after the last one."""
+        self.connections: set[ClientConnection] = set()
+        self.is_stopping = False
+        self._now_ms = now_ms
+        self._random_bytes = random_bytes
+        self._log = log
+
+    def joined(self, connection: ClientConnection) -> None:
+        """As `House.joined`."""
+        self.connections.add(connection)
+
+    def left(self, connection: ClientConnection) -> None:
+        """As `House.left`."""
+        self.connections.discard(connection)
+
+    async def serve(self, conversation: Conversation) -> None:
+        """As `House.serve`."""
+        headers, path = conversation.headers, conversation.path
+        if conversation.refusal is not None:
+            conversation.closes = True
+            await self._refuse(conversation, conversation.refusal.fault)
+            return
+        refusal = self.door.refusal(headers)
+        if refusal is not None:
+            await self._refuse(conversation, refusal)
+            return
+        try:
+            if "origin" in headers:
+                self._admit_page(conversation)
+            await self._answer(conversation, conversation.method, path, headers)
+        except Exception as error:  # noqa: BLE001 - the last resort: a defect of ours ends this request only
+            self._log.defect("request.defect", error, path=path)
+            if not conversation.head_is_sent:
+                await self._refuse(conversation, Fault(kind=Kind.INTERNAL, message="a defect of Freehold; the log has it"))
+
+    def _admit_page(self, conversation: Conversation) -> None:
+        """The page's Origin is on the allow-list."""
+        origin = conversation.headers["origin"].encode("latin-1")
+        conversation.extra_headers = [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", EXPOSED),
+            (b"vary", b"origin"),
+        ]
+
+    async def _answer(self, conversation: Conversation, method: str, path: str, headers: Mapping[str, str]) -> None:
+        """HEAD is answered as GET is; the connection leaves the body out."""
+        if method == "HEAD":
+            method = "GET"
+        endpoint = self._routes.get((method, path))
+        if endpoint is not None:
+            await endpoint(conversation, headers)
+            return
+        for prefix, tail in self._tails.items():
+            if path.startswith(prefix):
+                if method == "GET":
+                    await tail(conversation, headers, path[len(prefix) :])
+                else:
+                    await self._refuse_method(conversation, ["GET"])
+                return
+        allowed = sorted(known for known, at in self._routes if at == path)
+        if allowed:
+            await self._refuse_method(conversation, allowed)
+        else:
+            fault = Fault(kind=Kind.NOT_FOUND, message="there is nothing at this path; see docs/clients.md for what is served")
+            await self._refuse(conversation, fault)
+
+    async def _refuse_method(self, conversation: Conversation, allowed: list[str]) -> None:
+        names = ", ".join([*allowed, "HEAD"] if "GET" in allowed else allowed)
+        if conversation.method == "OPTIONS" and "access-control-request-method" in conversation.headers:
+            await self._allow(conversation, names)
+            return
+        fault = Fault(kind=Kind.METHOD_NOT_ALLOWED, message=f"this method is not allowed here; allowed: {names}")
+        await self._refuse(conversation, fault, (b"allow", names.encode()))
+
+    async def _allow(self, conversation: Conversation, names: str) -> None:
+        """A browser asks before it lets a page send (WHATWG Fetch, "CORS-preflight request")."""
+        wanted = conversation.headers.get("access-control-request-headers", "").encode("latin-1")
+        headers = [
+            (b"access-control-allow-methods", names.encode()),
+            (b"access-control-max-age", b"%d" % PREFLIGHT_S),
+            *([(b"access-control-allow-headers", wanted)] if wanted else []),
+        ]
+        await conversation.send_whole(204, headers if conversation.extra_headers else [], b"")
+
+    async def _refuse(self, conversation: Conversation, fault: Fault, *more_headers: tuple[bytes, bytes]) -> None:
+        request_id = new_id("req_", self._now_ms(), self._random_bytes(RANDOM_BYTES))
+        speller = self._speller_of(conversation.path, conversation.headers)
+        await send_fault(conversation, speller, fault, request_id, *more_headers)

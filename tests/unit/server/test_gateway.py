@@ -1,0 +1,170 @@
+"""The door and the route table, over a real socket."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from freehold.server.delivery import Conversation
+from freehold.server.gateway import Door, Gateway
+from freehold.server.listener import Listener
+from freehold.server.routes import speller_of
+from freehold.telemetry.log import Log
+from support.rawclient import Answer
+
+HERE = frozenset({"localhost:8840", "127.0.0.1:8840", "[::1]:8840"})
+LINES: list[str] = []
+
+
+async def fine(conversation: Conversation, _headers: Mapping[str, str]) -> None:
+    await conversation.send_whole(200, [], b"fine")
+
+
+async def broken(_conversation: Conversation, _headers: Mapping[str, str]) -> None:
+    raise ValueError("secret words of a prompt")
+
+
+async def tail(conversation: Conversation, headers: Mapping[str, str], rest: str) -> None:
+    await conversation.send_whole(200, [], f"{rest} {headers.get('anthropic-beta', '')}".encode())
+
+
+async def nothing() -> None:
+    pass
+
+
+@pytest.fixture
+def gateway() -> Gateway:
+    return Gateway(
+        routes={("GET", "/"): fine, ("POST", "/v1/messages"): fine, ("POST", "/v1/chat/completions"): fine, ("GET", "/broken"): broken},
+        tails={"/v1/models/": tail},
+        door=Door(HERE, frozenset({"http://localhost:3000"})),
+        speller_of=speller_of,
+        keep_alive_s=10,
+        start=nothing,
+        stop=nothing,
+        now_ms=lambda: 0,
+        random_bytes=bytes,
+        log=Log(LINES.append, now_ms=lambda: 0, form="json", level="info"),
+    )  # fmt: skip
+
+
+async def knock(gateway: Gateway, method: str, path: str, headers: list[tuple[str, str]]) -> tuple[int, dict[str, str], bytes]:
+    listener = Listener(gateway, host="127.0.0.1", port=0, drain_s=1, takes_signals=False)
+    reader, writer = await asyncio.open_connection("127.0.0.1", await listener.start())
+    try:
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers), "connection: close", "", ""]
+        writer.write("\r\n".join(lines).encode("latin-1"))
+        answer = Answer(await asyncio.wait_for(reader.read(), 10))
+        return answer.status, answer.headers, answer.rest
+    finally:
+        writer.close()
+        await listener.stop()
+
+
+@pytest.mark.parametrize("host", ["localhost:8840", "LocalHost:8840", "127.0.0.1:8840", "[::1]:8840"])
+async def test_our_own_names_may_come_in(gateway: Gateway, host: str) -> None:
+    assert (await knock(gateway, "GET", "/", [("host", host)]))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", "evil.example", "evil.example:8840", "localhost", "localhost:80", "localhost:8840.evil.example", "localhost.:8840",
+     "127.0.0.1", "127.0.0.1:8841", "::1", "[::1]", "::1:8840", "localhost:8840@evil.example", "localhost:8840,evil.example", "ï:8840"],
+)  # fmt: skip
+async def test_no_other_name_may_come_in(gateway: Gateway, host: str) -> None:
+    status, _, body = await knock(gateway, "GET", "/", [("host", host)])
+    assert status == 403
+    assert "allowed_hosts" in json.loads(body)["error"]["message"]
+
+
+async def test_a_request_without_a_host_may_not_come_in(gateway: Gateway) -> None:
+    assert (await knock(gateway, "GET", "/", []))[0] == 403
+
+
+@pytest.mark.parametrize("name", ["host", "origin", "authorization", "x-api-key"])
+@pytest.mark.parametrize("second", ["localhost:8840", "evil.example"])
+async def test_what_says_who_asks_may_be_said_only_once(gateway: Gateway, name: str, second: str) -> None:
+    headers = [("host", "localhost:8840"), ("origin", "http://localhost:3000"), ("authorization", "a"), ("x-api-key", "a")]
+    assert (await knock(gateway, "GET", "/", headers))[0] == 200
+    status, _, body = await knock(gateway, "GET", "/", [*headers, (name, second)])
+    assert status == 400
+    assert name in json.loads(body)["error"]["message"]
+    assert (await knock(gateway, "GET", "/", [(name, second), *headers]))[0] == 400
+
+
+async def test_other_headers_may_be_repeated(gateway: Gateway) -> None:
+    headers = [("host", "localhost:8840"), ("anthropic-beta", "one"), ("anthropic-beta", "two")]
+    assert (await knock(gateway, "GET", "/v1/models/a/b", headers))[2] == b"a/b one, two"
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://localhost:3000", 200), ("HTTP://LOCALHOST:3000", 200), ("null", 403), ("http://localhost:8840", 403),
+     ("https://localhost:3000", 403), ("http://evil.example", 403), ("", 403)],
+)  # fmt: skip
+async def test_only_known_origins_may_come_in(gateway: Gateway, origin: str, status: int) -> None:
+    assert (await knock(gateway, "POST", "/v1/messages", [("host", "localhost:8840"), ("origin", origin)]))[0] == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("HEAD", "/", 200, None),
+        ("HEAD", "/v1/models/x", 200, None),
+        ("GET", "/v1/messages", 405, "POST"),
+        ("HEAD", "/v1/chat/completions", 405, "POST"),
+        ("POST", "/", 405, "GET, HEAD"),
+        ("DELETE", "/v1/models/x", 405, "GET, HEAD"),
+        ("OPTIONS", "/v1/messages", 405, "POST"),
+        ("GET", "/nothing", 404, None),
+        ("GET", "//", 404, None),
+        ("POST", "/v1/messages/", 404, None),
+    ],
+)
+async def test_methods_and_paths(gateway: Gateway, method: str, path: str, status: int, allow: str | None) -> None:
+    answered, headers, body = await knock(gateway, method, path, [("host", "localhost:8840")])
+    assert (answered, headers.get("allow")) == (status, allow)
+    if status != 200 and method != "HEAD":
+        told = json.loads(body)
+        assert ("type" in told) == path.startswith("/v1/messages"), "each path spells faults in its own format"
+        assert headers["content-type"] == "application/json"
+
+
+async def test_a_defect_is_told_without_its_insides(gateway: Gateway) -> None:
+    LINES.clear()
+    status, _, body = await knock(gateway, "GET", "/broken", [("host", "localhost:8840")])
+    assert status == 500
+    assert b"secret" not in body
+    assert b"ValueError" not in body
+    assert "broken" in LINES[0]
+
+
+async def test_a_start_that_fails_is_told_to_whoever_starts(gateway: Gateway) -> None:
+    async def fail() -> None:
+        raise OSError("no room")
+
+    gateway.start = fail
+    listener = Listener(gateway, host="127.0.0.1", port=0, drain_s=1, takes_signals=False)
+    with pytest.raises(OSError, match="no room"):
+        await listener.start()
+
+
+async def test_an_allowed_page_is_told_so_and_may_ask_first(gateway: Gateway) -> None:
+    page = [("host", "localhost:8840"), ("origin", "http://localhost:3000")]
+    _, headers, _ = await knock(gateway, "POST", "/v1/messages", page)
+    assert headers["access-control-allow-origin"] == "http://localhost:3000"
+    assert headers["vary"] == "origin"
+    asks = [*page, ("access-control-request-method", "POST"), ("access-control-request-headers", "x-api-key,content-type")]
+    status, headers, body = await knock(gateway, "OPTIONS", "/v1/messages", asks)
+    assert (status, body) == (204, b"")
+    assert headers["access-control-allow-methods"] == "POST"
+    assert headers["access-control-allow-headers"] == "x-api-key,content-type"
+    status, headers, _ = await knock(gateway, "OPTIONS", "/v1/messages", [asks[0], ("origin", "http://evil.example"), *asks[2:]])
+    assert status == 403
+    assert "access-control-allow-origin" not in headers
+
+
+async def test_who_is_no_page_gets_no_cors_headers(gateway: Gateway) -> None:
+    _, headers, _ = await knock(gateway, "GET", "/", [("host", "localhost:8840")])
+    assert not [name for name in headers if name.startswith("access-control")]
