@@ -18,6 +18,7 @@ class Flight:
 
     __slots__ = (
         "attempts",
+        "deadline_s",
         "features",
         "first_content_s",
         "headers",
@@ -49,6 +50,8 @@ class Flight:
         """Where the plan's runtimes answer: those of the same configuration, also when it was replaced meanwhile."""
         self.attempts: list[AttemptRecord] = []
         """Attempts that ended."""
+        self.deadline_s: float | None = None
+        """Monotonic time at which the whole answer must be there, where the client said so; None: only the runtime's deadlines."""
         self.tries = 0
         """Attempts begun."""
         self.waited_s = 0.0

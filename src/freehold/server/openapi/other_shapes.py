@@ -1,0 +1,142 @@
+"""Bodies of Responses, images, audio, moderations, reranking, files and batches, and of Freehold's own endpoints.
+
+Source: OpenAI's published OpenAPI document; Cohere's and Jina's form for reranking. Most of these are relayed, so only
+what is read here is named; everything else is taken and passed on.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from freehold.server.openapi.openai_shapes import ChatStreamOptions
+
+Name = Annotated[str, Meta(min_length=1)]
+Upload = Annotated[str, Meta(extra_json_schema={"format": "binary"})]
+
+
+class ResponsesRequest(msgspec.Struct, kw_only=True):
+    """`POST /v1/responses`."""
+
+    model: Name
+    input: str | list[dict[str, Any]] | None = None
+    instructions: str | None = None
+    stream: bool | None = None
+    stream_options: ChatStreamOptions | None = None
+    store: bool | None = None
+    previous_response_id: str | None = None
+    background: bool | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: dict[str, Any] | None = None
+    text: dict[str, Any] | None = None
+    metadata: dict[str, str] | None = None
+    user: str | None = None
+
+
+class ResponsesAnswer(msgspec.Struct, kw_only=True):
+    """A whole answer."""
+
+    id: str
+    object: Literal["response"]
+    model: str
+    status: str
+    output: list[dict[str, Any]]
+
+
+class ImagesRequest(msgspec.Struct, kw_only=True):
+    """`POST /v1/images/generations`."""
+
+    model: Name
+    prompt: str
+    n: Annotated[int, Meta(ge=1)] | None = None
+    size: str | None = None
+    response_format: str | None = None
+    user: str | None = None
+
+
+class ImageEditForm(msgspec.Struct, kw_only=True):
+    """`POST /v1/images/edits` and `/v1/images/variations`, as a form."""
+
+    model: Name
+    image: Upload
+    prompt: str = ""
+
+
+class AudioForm(msgspec.Struct, kw_only=True):
+    """`POST /v1/audio/transcriptions` and `/v1/audio/translations`, as a form."""
+
+    model: Name
+    file: Upload
+    language: str = ""
+    response_format: str = "json"
+
+
+class SpeechRequest(msgspec.Struct, kw_only=True):
+    """`POST /v1/audio/speech`."""
+
+    model: Name
+    input: str
+    voice: str | dict[str, Any]
+    response_format: str | None = None
+    speed: float | None = None
+
+
+class ModerationRequest(msgspec.Struct, kw_only=True):
+    """`POST /v1/moderations`."""
+
+    model: Name
+    input: str | list[str | dict[str, Any]]
+
+
+class RerankRequest(msgspec.Struct, kw_only=True):
+    """`POST /v1/rerank`."""
+
+    model: Name
+    query: str
+    documents: Annotated[list[str | dict[str, Any]], Meta(min_length=1)]
+    top_n: Annotated[int, Meta(ge=1)] | None = None
+
+
+class FileForm(msgspec.Struct, kw_only=True):
+    """`POST /v1/files`, as a form."""
+
+    purpose: str
+    file: Upload
+
+
+class BatchRequest(msgspec.Struct, kw_only=True):
+    """`POST /v1/batches`."""
+
+    input_file_id: str
+    endpoint: str
+    completion_window: str
+    metadata: dict[str, str] | None = None
+
+
+class AnyAnswer(msgspec.Struct):
+    """The runtime's answer, passed on."""
+
+
+class ModelsPage(msgspec.Struct):
+    """Models, in OpenAI's form (`object`), or in Anthropic's (`has_more`, `first_id`, `last_id`)."""
+
+    data: list[dict[str, Any]]
+
+
+class OneModel(msgspec.Struct):
+    """A model, in OpenAI's form or in Anthropic's."""
+
+    id: str
+
+
+class Health(msgspec.Struct):
+    """The process answers."""
+
+    status: Literal["ok"]
+    name: str
+    version: str
