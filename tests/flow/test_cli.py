@@ -1,23 +1,17 @@
 """The command line as a person and a script meet it: real processes, real sockets, real signals."""
 
-import contextlib
-import http.client
 import json
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-COMMAND = [sys.executable, "-m", "freehold"]
-GIVE_UP_S = 60
+from support.place import GIVE_UP_S, Place, end, wait_for
+
 BAD = """
 [server]
 prt = 1
@@ -32,70 +26,6 @@ runtime = "nowhere"
 served_as = "m"
 """
 CHAT = {"model": "fake", "messages": [{"role": "user", "content": "Write a docstring for f"}]}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Place:
-    """A folder with a configuration, a home and a data directory of its own."""
-
-    def __init__(self, folder: Path, config: str = "", **environ: str) -> None:
-        self.folder, self.port = folder, free_port()
-        self.config = folder / "freehold.toml"
-        self.config.write_text(config or f"[server]\nport = {self.port}\n[defaults]\nembedded = false\n")
-        self.environ = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "FREEHOLD_HOME": str(folder / "data"),
-            "COLUMNS": "80",
-            "TERM": "dumb",
-            **environ,
-        }
-
-    def start(self, *words: str, **options: Any) -> subprocess.Popen[bytes]:
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        # Unbuffered: what was read of an answer and what `communicate` reads later must join.
-        return subprocess.Popen([*COMMAND, *words], cwd=self.folder, env=self.environ, bufsize=0, **(pipes | options))
-
-    def run(self, *words: str, code: int = 0, stdin: bytes = b"") -> str:
-        """What it prints on standard output; with a code other than 0, on standard error."""
-        ran = subprocess.run(
-            [*COMMAND, *words],
-            cwd=self.folder,
-            env=self.environ,
-            input=stdin,
-            capture_output=True,
-            timeout=GIVE_UP_S,
-            check=False,
-        )
-        out, err = ran.stdout.decode(), ran.stderr.decode()
-        assert ran.returncode == code, (words, out, err)
-        assert "Traceback" not in err + out
-        return err if code and "--json" not in words else out
-
-    def json(self, *words: str, code: int = 0) -> Any:
-        return json.loads(self.run(*words, "--json", code=code))
-
-    def until_serving(self, server: subprocess.Popen[bytes], path: str = "/healthz", port: int | None = None) -> bytes:
-        patience_ends_s = time.monotonic() + GIVE_UP_S
-        while time.monotonic() < patience_ends_s:
-            assert server.poll() is None, server.communicate()
-            asking = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=5)
-            with contextlib.suppress(OSError), contextlib.closing(asking):
-                asking.request("GET", path)
-                return asking.getresponse().read()
-        raise AssertionError("the server did not answer")
-
-
-def end(server: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> tuple[int, str, str]:
-    if server.poll() is None:
-        server.send_signal(number)
-    out, err = server.communicate(timeout=GIVE_UP_S)
-    return server.returncode, (out or b"").decode(), (err or b"").decode()
 
 
 @pytest.fixture
@@ -117,12 +47,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     finally:
         code, _, err = end(server)
     assert code == 0, err
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    patience_ends_s = time.monotonic() + GIVE_UP_S
-    while not holds():
-        assert time.monotonic() < patience_ends_s
 
 
 # without a server

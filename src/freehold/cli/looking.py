@@ -67,10 +67,15 @@ def runtimes(path: Path | None, *, as_json: bool) -> None:
     config = load_config(path)
     live = asyncio.run(_live(config))
     rows = _runtime_rows(config, live)
-    server = "not running" if live is None else "running"
+    server = "not running" if live is None else "stopping" if live.stopping else "running"
     if as_json:
-        show.print_json({"server": server, "runtimes": rows})
+        problems, waits = (live.config_problems, live.waits_for_restart) if live is not None else ((), ())
+        show.print_json({"server": server, "config_problems": problems, "waits_for_restart": waits, "runtimes": rows})
         return
+    if live is not None and live.config_problems:
+        print(show.folded("the file is wrong, the last good one serves (freehold check): ", ", ".join(live.config_problems)))
+    if live is not None and live.waits_for_restart:
+        print(show.folded("changed, and holds from the next start on: ", ", ".join(live.waits_for_restart)))
     show.table(
         f"runtimes (the server is {server})",
         ("name", "egress", "state", "where it is, what it serves"),

@@ -1,8 +1,11 @@
 """`freehold serve`: the gateway in the foreground."""
 
+import asyncio
 import gc
+import os
 import sys
 from pathlib import Path
+from signal import SIG_IGN, SIGHUP, signal
 
 import uvloop
 
@@ -12,6 +15,7 @@ from freehold.config import Config
 from freehold.server.app import App, wall_ms
 from freehold.server.demo import Demo, with_demo
 from freehold.server.listener import Listener
+from freehold.server.reload import following
 from freehold.storage.store import StoreError
 from freehold.telemetry.log import Log, open_log
 from freehold.telemetry.stdlib import route_stdlib
@@ -25,6 +29,7 @@ def serve(path: Path | None, *, host: str | None, port: int | None, demo: bool) 
     route_stdlib(log)
     for warning in config.warnings:
         log.event("config.warning", level="warning", says=warning)
+    signal(SIGHUP, SIG_IGN)  # until it means "read the configuration again": it must not end a start
     where = (host or settings.server.host, settings.server.port if port is None else port)
     if config.server_key is None and where[0] not in {"127.0.0.1", "::1", "localhost"}:
         show.fail(f"listening on {where[0]} needs server.api_key: anybody who reaches that address could spend and read", 2)
@@ -35,10 +40,12 @@ def serve(path: Path | None, *, host: str | None, port: int | None, demo: bool) 
 
 
 async def _serve(config: Config, log: Log, host: str, port: int, *, demo: bool) -> None:
+    loop, had_terminal = asyncio.get_running_loop(), _has_terminal()
     fake = Demo() if demo else None
-    if fake is not None:
-        config = with_demo(config, await fake.start())
     app, settings = App(config, log), config.settings.server
+    if fake is not None:
+        demo_url = await fake.start()
+        app.lay_over("demo", lambda base: with_demo(base, demo_url))
     listener = Listener(
         app.gateway, host=host, port=port, drain_s=settings.drain_s, keepalive_s=settings.keepalive_s, takes_signals=True
     )
@@ -49,10 +56,16 @@ async def _serve(config: Config, log: Log, host: str, port: int, *, demo: bool) 
         await listener.start()
         _print_banner(app, host, bound)
         calm_collector()
-        await listener.wait()
+        async with following(app, os.environ, log) as reloader:
+            loop.add_signal_handler(SIGHUP, lambda: reloader.ask() if _has_terminal() or not had_terminal else listener.end())
+            await listener.wait()
     finally:
         if fake is not None:
             await fake.stop()
+
+
+def _has_terminal() -> bool:
+    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
 
 def _print_banner(app: App, host: str, port: int) -> None:

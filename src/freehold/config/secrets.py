@@ -50,7 +50,7 @@ def fetch(reference: Reference, environ: Mapping[str, str], folder: Path) -> Sec
             value = environ.get(reference.name)
             where = f"environment variable {reference.name}"
         case "file":
-            path = folder / Path(reference.name).expanduser()
+            path = secret_path(reference, folder)
             value, where = _read_file(path), f"file {path}"
         case _:
             value, where = _read_keyring(reference.name), f"keyring entry {reference.name} of service {KEYRING_SERVICE}"
@@ -62,12 +62,17 @@ def fetch(reference: Reference, environ: Mapping[str, str], folder: Path) -> Sec
     return Secret(value)
 
 
+def secret_path(reference: Reference, folder: Path) -> Path:
+    """The file a reference of kind `file` means. Relative paths start at `folder`."""
+    return folder / Path(reference.name).expanduser()
+
+
 def readable_by_others(reference: Reference, folder: Path) -> bool:
     """Whether a secret's file may be read by other users of the machine."""
     if reference.kind != "file":
         return False
     try:
-        mode = (folder / Path(reference.name).expanduser()).stat().st_mode
+        mode = secret_path(reference, folder).stat().st_mode
     except OSError:
         return False
     return bool(mode & 0o044)

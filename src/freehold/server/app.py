@@ -54,6 +54,10 @@ class App:
         self.config = config
         """What serves: `base`, with what was laid over it."""
         self._overlays: dict[str, Overlay] = {}
+        self.config_problems: tuple[str, ...] = ()
+        """Where the file is wrong now, and was not when it was read into `base`."""
+        self.waits_for_restart: tuple[str, ...] = ()
+        """Settings whose new value holds from the next start on."""
         self._address: tuple[str, int] | None = None
         self.log = log
         now = time.monotonic
@@ -227,6 +231,9 @@ class App:
             policy_version=policy.version,
             local_only=policy.server_ceiling is Egress.LOCAL,
             runtimes=runtimes,
+            stopping=self.gateway.is_stopping,
+            config_problems=self.config_problems,
+            waits_for_restart=self.waits_for_restart,
         )
 
     def _status(self, runtime: Runtime) -> RuntimeStatus:

@@ -33,16 +33,14 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     waits_for_restart: tuple[str, ...] = ()
     """Settings whose new value holds from the next start on."""
 
-    def __bool__(self) -> bool:
-        """Whether anything differs."""
-        return self != _NONE
+    @property
+    def has_effect(self) -> bool:
+        """Whether anything differs that holds now."""
+        return self != Changes(waits_for_restart=self.waits_for_restart)
 
     def facts(self) -> dict[str, object]:
         """What differs, for the log."""
         return {name: value for name, value in msgspec.structs.asdict(self).items() if value}
-
-
-_NONE = Changes()
 
 
 def compare(old: Config, new: Config) -> Changes:
@@ -96,6 +94,10 @@ def unchanged_deployments(old: Config, new: Config) -> frozenset[str]:
 def _different_settings(old: Config, new: Config) -> Iterable[str]:
     for section in old.settings.__struct_fields__:
         before, after = getattr(old.settings, section), getattr(new.settings, section)
+        if not isinstance(before, msgspec.Struct) or type(before) is not type(after):
+            if before != after:
+                yield section
+            continue
         for name in before.__struct_fields__:
             if getattr(before, name) != getattr(after, name):
                 yield f"{section}.{name}"

@@ -31,6 +31,12 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     policy_version: str
     local_only: bool
     runtimes: tuple[RuntimeStatus, ...]
+    stopping: bool = False
+    """Running answers are ended, new ones are not begun."""
+    config_problems: tuple[str, ...] = ()
+    """Where the configuration's file is wrong since it changed; the last good one keeps serving. `freehold check` says more."""
+    waits_for_restart: tuple[str, ...] = ()
+    """Settings that the file changed, and that only a start can change."""
 
 
 class HealthEndpoint:
@@ -42,7 +48,7 @@ class HealthEndpoint:
 
 
 class ReadyEndpoint:
-    """`/readyz`: 200 when some chat deployment can serve, else 503 with why not."""
+    """`/readyz`: 200 when some chat deployment can serve and the server is not stopping, else 503 with why not."""
 
     def __init__(self, readiness: Callable[[], Readiness]) -> None:
         self._readiness = readiness
