@@ -46,8 +46,18 @@ class Life(RuleBasedStateMachine):
         health = self.breakers.health().get(name)
         self.breakers.succeeded(name)
         self.probes[name] = 0
-        if health is None or health.state == "half_open":
+        if health is None:
             assert name not in self.breakers.health()
+
+    @rule(name=NAMES)
+    def recover(self, name: str) -> None:
+        """However often it opened, three good probes in a row close it."""
+        self.now += LIMITS.longest_open_s + LIMITS.probe_s
+        self.probes[name] = 0
+        for _ in range(LIMITS.most_probes):
+            assert self.breakers.begin_probe(name)
+            self.breakers.succeeded(name)
+        assert name not in self.breakers.health()
 
     @rule(name=NAMES, kind=KINDS, retry_after_s=st.none() | st.floats(0, 1e6))
     def fail(self, name: str, kind: Kind, retry_after_s: float | None) -> None:

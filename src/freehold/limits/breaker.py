@@ -1,11 +1,14 @@
 """Circuit breakers: one per deployment, so that a runtime in trouble is left alone for a while.
 
 Promised: only faults that say something about the deployment count (`Meaning.trips`); an open breaker admits nothing
-until its time is up, then exactly one probe at a time; `health` costs nothing while nothing changes. Not done:
-sharing between processes (each worker finds out for itself) and queueing.
+until its time is up, then exactly one probe at a time; `health` costs nothing while nothing changes. What a fault does
+depends on its class: nobody at the address opens sooner than a reply that is no good, a rate limit only cools. A
+deployment that opens again soon after it closed is flapping: it rests longer each time and has to serve more probes in a
+row before it is trusted. Not done: sharing between processes (each worker finds out for itself) and queueing.
 
-    closed --5 in a row, or half of 20+ in 30 s--> open --5 s, doubling to 60 s--> half_open --success--> closed
-                                                                                            --fault--> open
+    closed --3 unreachable or 5 of any kind in a row, or half of 20+ in 30 s--> open --5 s, doubling to 60 s-->
+    half_open --as many good probes as it opened, at most 3--> closed
+              --fault--> open
 """
 
 from collections import deque
@@ -22,6 +25,8 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
 
     consecutive: int = 5
     """Tripping faults in a row that open it."""
+    unreachable: int = 3
+    """Connections in a row that could not be made: these open it sooner, since no request can be the reason."""
     share: float = 0.5
     """Share of tripping faults in the span that opens it ..."""
     least: int = 20
@@ -29,6 +34,10 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
     span_s: float = 30.0
     open_s: float = 5.0
     longest_open_s: float = 60.0
+    most_probes: int = 3
+    """Good probes in a row that close it, one for each time it opened and no more than these."""
+    steady_s: float = 60.0
+    """Closed for as long, it has recovered: the next opening is its first again."""
     cooldown_s: float = 5.0
     """After a 429 that does not say how long to wait."""
     shortest_cooldown_s: float = 1.0
@@ -38,6 +47,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _DEFAULTS = Thresholds()
+_UNREACHABLE = frozenset({Kind.CONNECT_FAILED, Kind.CONNECT_TIMEOUT})
 _PARTS = 6
 """The span is counted in this many parts; outcomes leave it a part at a time."""
 
@@ -45,12 +55,27 @@ _PARTS = 6
 class _Breaker:
     """One deployment's breaker. Times are the clock's monotonic seconds."""
 
-    __slots__ = ("in_a_row", "openings", "parts", "probing_until_s", "reason", "until_s")
+    __slots__ = (
+        "closed_s",
+        "good_probes",
+        "in_a_row",
+        "openings",
+        "parts",
+        "probing_until_s",
+        "reason",
+        "unreachable_in_a_row",
+        "until_s",
+    )
 
     def __init__(self) -> None:
         self.in_a_row = 0
+        self.unreachable_in_a_row = 0
         self.openings = 0
-        """Times it opened since it was last closed."""
+        """Times it opened since it was last steady."""
+        self.good_probes = 0
+        """Served in a row since it is half open."""
+        self.closed_s: float | None = None
+        """When it was closed last."""
         self.until_s: float | None = None
         """None: closed. Otherwise nothing is admitted before."""
         self.probing_until_s: float | None = None
@@ -122,10 +147,14 @@ class Breakers:
         breaker = self._breakers.get(deployment)
         if breaker is None:
             return  # a deployment that never failed needs no counting: its share of faults is zero
-        breaker.in_a_row = 0
+        breaker.in_a_row = breaker.unreachable_in_a_row = 0
         self._count(breaker, 0)
         if breaker.until_s is not None and self._now() >= breaker.until_s:
-            self._close(deployment, breaker)
+            breaker.good_probes += 1
+            if breaker.good_probes >= min(breaker.openings, self._thresholds.most_probes):
+                self._close(deployment, breaker)
+            else:
+                self.end_probe(deployment)
 
     def failed(self, deployment: str, fault: Fault) -> None:
         """An attempt ended in a fault. One that does not trip breakers only gives a probe back."""
@@ -139,16 +168,21 @@ class Breakers:
             self._cool(deployment, breaker, fault)
             return
         breaker.in_a_row += 1
+        breaker.unreachable_in_a_row = breaker.unreachable_in_a_row + 1 if fault.kind in _UNREACHABLE else 0
         outcomes, faults = self._count(breaker, 1)
+        reason = self._reason_to_open(breaker, fault, outcomes, faults)
+        if reason is not None:
+            self._open(deployment, breaker, reason, fault.retry_after_s)
+
+    def _reason_to_open(self, breaker: _Breaker, fault: Fault, outcomes: int, faults: int) -> str | None:
         limits = self._thresholds
-        now = self._now()
-        if breaker.until_s is not None:
-            if now >= breaker.until_s:  # the probe failed; what was under way when it opened changes nothing
-                self._open(deployment, breaker, f"the probe failed: {fault.kind}")
-        elif breaker.in_a_row >= limits.consecutive:
-            self._open(deployment, breaker, f"{breaker.in_a_row} faults in a row, last {fault.kind}")
-        elif outcomes >= limits.least and faults >= outcomes * limits.share:
-            self._open(deployment, breaker, f"{faults} of {outcomes} calls failed, last {fault.kind}")
+        if breaker.until_s is not None:  # the probe failed; what was under way when it opened changes nothing
+            return f"the probe failed: {fault.kind}" if self._now() >= breaker.until_s else None
+        if breaker.in_a_row >= limits.consecutive or breaker.unreachable_in_a_row >= limits.unreachable:
+            return f"{breaker.in_a_row} faults in a row, last {fault.kind}"
+        if outcomes >= limits.least and faults >= outcomes * limits.share:
+            return f"{faults} of {outcomes} calls failed, last {fault.kind}"
+        return None
 
     def _count(self, breaker: _Breaker, fault: int) -> tuple[int, int]:
         """Count one outcome; return outcomes and faults of the span."""
@@ -163,9 +197,12 @@ class Breakers:
             parts.popleft()
         return sum(part[1] for part in parts), sum(part[2] for part in parts)
 
-    def _open(self, deployment: str, breaker: _Breaker, reason: str) -> None:
+    def _open(self, deployment: str, breaker: _Breaker, reason: str, asked_s: float | None) -> None:
+        """Open it, for longer each time until it is steady again, and not before the runtime itself wants to be asked."""
         limits = self._thresholds
-        open_s = min(limits.open_s * 2.0 ** min(breaker.openings, 16), limits.longest_open_s)
+        if breaker.closed_s is not None and self._now() - breaker.closed_s >= limits.steady_s:
+            breaker.openings = 0
+        open_s = min(max(limits.open_s * 2.0 ** min(breaker.openings, 16), asked_s or 0.0), limits.longest_open_s)
         breaker.openings += 1
         self._close_until(deployment, breaker, open_s, reason)
 
@@ -180,6 +217,7 @@ class Breakers:
     def _close_until(self, deployment: str, breaker: _Breaker, seconds: float, reason: str) -> None:
         breaker.until_s = self._now() + seconds
         breaker.probing_until_s = None
+        breaker.good_probes = 0
         breaker.reason = reason
         self._troubled.add(deployment)
         self._refresh()
@@ -187,7 +225,7 @@ class Breakers:
     def _close(self, deployment: str, breaker: _Breaker) -> None:
         breaker.until_s = None
         breaker.probing_until_s = None
-        breaker.openings = 0
+        breaker.closed_s = self._now()
         breaker.reason = ""
         breaker.parts.clear()
         self._troubled.discard(deployment)

@@ -4,7 +4,8 @@ from freehold.fault import FAULTS, Fault, Kind
 from freehold.limits.breaker import Breakers
 
 BOX = "box/a"
-DOWN = Fault(kind=Kind.CONNECT_FAILED, message="nobody answered")
+DOWN = Fault(kind=Kind.UPSTREAM_ERROR, message="it failed")
+UNREACHABLE = Fault(kind=Kind.CONNECT_FAILED, message="nobody answered")
 
 
 class Clock:
@@ -40,7 +41,23 @@ def test_five_faults_in_a_row_open_it_and_four_do_not(breakers: Breakers):
     assert breakers.allows(BOX)
     fail(breakers, 1)
     assert not breakers.allows(BOX)
-    assert breakers.health()[BOX].reason == "5 faults in a row, last connect_failed"
+    assert breakers.health()[BOX].reason == "5 faults in a row, last upstream_error"
+
+
+def test_three_connections_that_cannot_be_made_open_it(breakers: Breakers):
+    fail(breakers, 2, UNREACHABLE)
+    fail(breakers, 1)
+    fail(breakers, 1, UNREACHABLE)
+    assert breakers.allows(BOX), "of another kind between: the address answers"
+    fail(breakers, 1)
+    assert not breakers.allows(BOX)
+
+
+def test_two_unreachable_and_a_third_open_it(breakers: Breakers):
+    fail(breakers, 2, UNREACHABLE)
+    assert breakers.allows(BOX)
+    fail(breakers, 1, UNREACHABLE)
+    assert not breakers.allows(BOX)
 
 
 def test_a_success_starts_the_row_anew(breakers: Breakers):
@@ -101,15 +118,59 @@ def test_half_open_admits_exactly_one_probe(breakers: Breakers, clock: Clock):
     assert breakers.begin_probe(BOX)
 
 
-def test_after_recovery_the_first_opening_is_short_again(breakers: Breakers, clock: Clock):
+def serve_probes(breakers: Breakers, times: int) -> None:
+    for _ in range(times):
+        assert state(breakers) == "half_open"
+        assert breakers.begin_probe(BOX)
+        breakers.succeeded(BOX)
+
+
+@pytest.mark.parametrize(("failed", "needed"), [(0, 1), (1, 2), (2, 3), (5, 3)])
+def test_each_probe_that_failed_costs_one_good_probe_more_up_to_three(breakers: Breakers, clock: Clock, failed: int, needed: int):
+    fail(breakers, 5)
+    for _ in range(failed):
+        clock.now += 61
+        assert breakers.begin_probe(BOX)
+        fail(breakers, 1)
+    clock.now += 61
+    serve_probes(breakers, needed)
+    assert state(breakers) == "closed"
+
+
+def test_one_that_flaps_rests_longer_and_must_serve_more(breakers: Breakers, clock: Clock):
+    for opening, (rest_s, probes) in enumerate([(5, 1), (10, 2), (20, 3), (40, 3), (60, 3)]):
+        fail(breakers, 5)
+        clock.now += rest_s - 0.01
+        assert state(breakers) == "open", opening
+        clock.now += 0.02
+        serve_probes(breakers, probes)
+        assert state(breakers) == "closed", opening
+        clock.now += 59
+
+
+def test_after_a_steady_minute_the_first_opening_is_short_again(breakers: Breakers, clock: Clock):
     fail(breakers, 5)
     clock.now += 6
     fail(breakers, 1)
     clock.now += 11
-    breakers.succeeded(BOX)
+    serve_probes(breakers, 2)
+    clock.now += 60
     fail(breakers, 5)
     clock.now += 5.1
+    serve_probes(breakers, 1)
+    assert state(breakers) == "closed"
+
+
+def test_it_stays_open_at_least_as_long_as_the_runtime_asks_for(breakers: Breakers, clock: Clock):
+    fail(breakers, 5, Fault(kind=Kind.OVERLOADED, message="", retry_after_s=30))
+    clock.now += 29
+    assert state(breakers) == "open"
+    clock.now += 1.1
     assert state(breakers) == "half_open"
+    breakers.begin_probe(BOX)
+    fail(breakers, 1, Fault(kind=Kind.OVERLOADED, message="", retry_after_s=1e9))
+    clock.now += 60.1
+    assert state(breakers) == "half_open", "nobody shuts it for longer than a minute"
 
 
 @pytest.mark.parametrize("give_back", ["end_probe", "fault of the caller", "time"])
