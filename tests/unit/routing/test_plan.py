@@ -29,7 +29,7 @@ def rule(**fields: object) -> Rule:
 
 def policy(*rules: Rule, placed: list[Placed] | None = None, ceiling: Egress = Egress.VENDOR) -> Policy:
     placed = placed or [place("cloud/big"), place("team/mid"), place("box/small")]
-    return Policy(placed, {"auto": [one.id for one in placed]}, rules, ceiling)
+    return Policy(placed, {"auto": [one.id for one in placed], "little": placed[-1:] and [placed[-1].id]}, rules, ceiling)
 
 
 def asking(**fields: object) -> Features:
@@ -204,7 +204,7 @@ def test_a_session_stays_where_it_is_unless_its_rule_says_otherwise_or_a_gate_fo
     assert "cloud/big" not in ids(make_plan(asking(), policy(ceiling=Egress.LOCAL), stayed))
 
 
-def test_escalation_reaches_beyond_the_asked_model_but_never_past_a_gate() -> None:
+def test_escalation_reaches_beyond_the_asked_alias_but_never_past_a_gate() -> None:
     rules = [
         rule(
             name="routine",
@@ -213,14 +213,23 @@ def test_escalation_reaches_beyond_the_asked_model_but_never_past_a_gate() -> No
         ),
         rule(name="confidential", when={"label": "confidential"}, allow={"egress": "self_hosted"}),
     ]
-    open_plan = make_plan(asking(asked_model="small"), policy(*rules), NOON)
+    open_plan = make_plan(asking(asked_model="little"), policy(*rules), NOON)
     assert open_plan.escalate is not None
     assert [step.placed.id for step in open_plan.escalate.steps] == ["team/mid", "cloud/big"]
     assert (open_plan.escalate.checks, open_plan.escalate.at_most, open_plan.escalate.hold) == (("empty",), 2, "tools")
-    gated = make_plan(asking(asked_model="small", label=Label.CONFIDENTIAL), policy(*rules), NOON)
+    gated = make_plan(asking(asked_model="little", label=Label.CONFIDENTIAL), policy(*rules), NOON)
     assert gated.escalate is not None
     assert [step.placed.id for step in gated.escalate.steps] == ["team/mid"]
-    assert make_plan(asking(asked_model="small", ceiling=Egress.LOCAL), policy(*rules), NOON).escalate is None
+    assert make_plan(asking(asked_model="little", ceiling=Egress.LOCAL), policy(*rules), NOON).escalate is None
+
+
+@pytest.mark.parametrize(
+    ("to", "reached"), [(["self_hosted", "vendor"], []), (["mid"], ["team/mid"]), (["cloud"], ["cloud/big"])]
+)
+def test_who_names_a_model_gets_no_other_one_unless_the_rule_names_that_one_too(to: list[str], reached: list[str]) -> None:
+    rules = rule(name="routine", escalate={"on": ["empty"], "to": to}, **{"try": ["local"]})
+    escalate = make_plan(asking(asked_model="small"), policy(rules), NOON).escalate
+    assert ([] if escalate is None else [step.placed.id for step in escalate.steps]) == reached
 
 
 def test_a_gate_on_a_models_licence_treats_unknown_as_the_worst_case() -> None:
