@@ -41,8 +41,8 @@ def gateway_in_a_thread(home: Path, acts: Any = None) -> Iterator[Served]:
         for fake, speaks in zip(fakes, FORMATS, strict=True):
             await fake.start()
             toml += runtime_toml(speaks, "local", base_url(fake), formats=f'["{speaks}"]')
-            toml += deployment_toml(speaks, speaks, "fake-chat", free="true", abilities=ABLE)
-        toml += '[aliases]\n"*" = ["openai_chat/openai_chat", "anthropic_messages/anthropic_messages"]\n'
+            toml += deployment_toml(speaks, "model", "fake-chat", free="true", abilities=ABLE)
+        toml += '[aliases]\n"*" = ["openai_chat/model", "anthropic_messages/model"]\n'
         for speaks in FORMATS:
             toml += f'[[rules]]\nname = "{speaks}"\nwhen = {{ wire_formats = ["{speaks}"] }}\ntry = ["{speaks}"]\n'
         async with running(toml, {}, home) as served:

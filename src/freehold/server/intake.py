@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from freehold.dispatch.flight import ChatFlight, Flight
+from freehold.fault import FaultError
 from freehold.features import Caller, Features
 from freehold.fit.tokens import EXACT
 from freehold.identity.callers import identify
@@ -19,12 +20,15 @@ from freehold.policy.snapshot import Policy
 from freehold.record import DecisionRecord, PlannedStep
 from freehold.routing.features import gather, gather_embeddings
 from freehold.routing.plan import Plan, make_plan
+from freehold.routing.single_features import gather_single
 from freehold.routing.situation import Situation
 from freehold.server.counting import Counting
 from freehold.server.snapshot import Snapshot
 from freehold.sessions.sticky import Sticky
+from freehold.wire.blocks import strictly, with_place
 from freehold.wire.codec import Asked, Codec, Envelope
 from freehold.wire.embeddings import EmbeddingsEnvelope
+from freehold.wire.singles.shape import SingleEnvelope, SingleOperation
 
 _encode = msgspec.json.Encoder().encode
 
@@ -98,6 +102,7 @@ class Intake:
                 reply_id=request_id,
                 now_s=at_ms // 1000,
                 prompt_tokens=features.prompt_tokens,
+                top=envelope.top,
             ),
         )
 
@@ -128,6 +133,32 @@ class Intake:
             reaches=snapshot.reaches,
         )
 
+    async def decide_single(
+        self, operation: SingleOperation, envelope: SingleEnvelope, headers: Mapping[str, str], caller: Caller, request_id: str
+    ) -> Flight:
+        """The flight of another single-shot request, decided and written to the ledger."""
+        snapshot = self.snapshot
+        tokenizer = tokenizer_of(snapshot.policy, envelope.model)
+        tokens = self._counting.at_hand(tokenizer, sum(map(len, envelope.texts))) or await self._counting.load(tokenizer)
+        features = gather_single(
+            operation,
+            envelope,
+            caller,
+            headers,
+            tokens.count,
+            exact=tokenizer is not None,
+            ceiling=snapshot.policy.server_ceiling,
+        )
+        plan, _ = self._decided(request_id, features, snapshot)
+        return Flight(
+            request_id=request_id,
+            headers=headers,
+            features=features,
+            plan=plan,
+            policy_version=snapshot.policy.version,
+            reaches=snapshot.reaches,
+        )
+
     def _decided(self, request_id: str, features: Features, snapshot: Snapshot) -> tuple[Plan, int]:
         plan, situation = self.plan(features, snapshot)
         self._ledger.decided(decision_record(request_id, snapshot.policy, features, situation, plan))
@@ -139,7 +170,7 @@ class Intake:
         envelope: Envelope,
         headers: Mapping[str, str],
         caller: Caller,
-        operation: str = "chat",
+        operation: str | None = None,
         *,
         snapshot: Snapshot | None = None,
     ) -> Features:
@@ -149,17 +180,21 @@ class Intake:
         # Who asks for a count alone gets the best there is; a client's context bar hangs on it.
         size_bytes = math.inf if operation == "count_tokens" else len(envelope.body)
         tokens = self._counting.at_hand(tokenizer, size_bytes) or await self._counting.load(tokenizer)
-        return gather(
-            envelope,
-            codec.describe,
-            caller,
-            headers,
-            tokens.cache,
-            tokens.count,
-            ceiling=policy.server_ceiling,
-            exact=tokenizer is not None,
-            operation=operation,
-        )
+        describe = strictly(codec.describe)
+        try:
+            return gather(
+                envelope,
+                describe,
+                caller,
+                headers,
+                tokens.cache,
+                tokens.count,
+                ceiling=policy.server_ceiling,
+                exact=tokenizer is not None,
+                operation=operation,
+            )
+        except FaultError as error:
+            raise with_place(error, envelope, describe) from None
 
     def plan(self, features: Features, snapshot: Snapshot) -> tuple[Plan, Situation]:
         """The decision, and the situation it was made in."""

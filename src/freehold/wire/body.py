@@ -1,9 +1,11 @@
 """Splits a client's JSON body at its top level, and turns a decoder's complaint into a fault that names the field.
 
-Promised: what passes is UTF-8, one JSON object, and says every top-level key once, so that no two parsers can read it
-differently there. Values below the top level stay raw bytes and are checked when they are read.
+Promised: what passes is UTF-8, one JSON object, and says every key once, so that no two parsers can read it differently:
+at the top level and inside its small values here, inside the parts of a prompt when each is read for the first time
+(`wire.blocks`). Values stay raw bytes and their types are checked when they are read.
 """
 
+import json
 import re
 
 import msgspec
@@ -13,7 +15,15 @@ from freehold.fault import FaultError, Kind, faulty
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding somebody else's JSON can raise (a ValidationError is a DecodeError)."""
 
+PROMPT_FIELDS = frozenset({"messages", "input", "prompt", "system", "instructions", "tools", "functions", "documents"})
+"""Fields that hold the prompt, in one format or another: long, and read part by part."""
+
 _TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_BRACE = 123
+SHORTEST_REPEAT_BYTES = len(b'{"":0,"":0}') - 1
+"""No shorter object can say a key twice."""
 _STRING = msgspec.json.Decoder(str)
 _ENTRY = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
 _SEPARATOR = re.compile(rb"[ \t\r\n]*,")
@@ -33,7 +43,42 @@ def split_top(body: bytes) -> dict[str, msgspec.Raw]:
     compact = 1 + 4 * len(top) + sum(map(len, top)) + sum(map(len, top.values()))
     if len(body) != compact and top and not _is_spaced(body, top):
         _refuse_repeats(body, top)
+    for key, value in top.items():
+        if len(value) > SHORTEST_REPEAT_BYTES and key not in PROMPT_FIELDS and (data := bytes(value))[0] == _BRACE:
+            refuse_repeats(data, key)
     return top
+
+
+def refuse_repeats(data: bytes, within: str = "") -> None:
+    """Refuse JSON that says a key twice in one object, however deep; `within` is its path. Raises FaultError(INVALID_REQUEST).
+
+    Linear. Written compactly, it costs one decoding and one encoding; otherwise a slower walk decides.
+    """
+    try:
+        if data.find(b"{", 1) < 0 and data[:1] == b"{":  # flat: only its own keys can repeat
+            top = _TOP.decode(data)
+            if len(data) == 1 + 4 * len(top) + sum(map(len, top)) + sum(map(len, top.values())) or _is_spaced(data, top):
+                return
+        elif _encode(_decode(data)) == data:
+            return
+        json.loads(data, object_pairs_hook=_see, parse_int=len, parse_float=len)
+    except _RepeatedError as error:
+        said = f"{within or 'an object'}: the key {error.args[0][:100]!r} stands twice in one object; say it once"
+        raise faulty(Kind.INVALID_REQUEST, said, param=within or None) from None
+    except (*UNREADABLE, ValueError) as error:
+        raise refusal(error, within) from None
+
+
+class _RepeatedError(Exception):
+    """The key that stands twice."""
+
+
+def _see(pairs: list[tuple[str, object]]) -> None:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise _RepeatedError(key)
+        seen.add(key)
 
 
 def refusal(error: Exception, within: str = "") -> FaultError:

@@ -119,7 +119,7 @@ class AnyChoice(msgspec.Struct, tag_field="type", tag="any"):
 
 
 class ToolNamedChoice(msgspec.Struct, tag_field="type", tag="tool"):
-    """This tool."""
+    """The tool of that name, and no other."""
 
     name: str
     disable_parallel_tool_use: bool | None = None

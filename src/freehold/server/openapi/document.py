@@ -154,7 +154,7 @@ def _asked(name: str, description: str, schema: Schema) -> Schema:
 
 
 def _answer_headers(operation: Operation) -> Schema:
-    if operation.spelling == "none" or operation.answer_type not in {JSON, FORM} and not operation.decides:
+    if operation.spelling == "none" or (operation.answer_type not in {JSON, FORM} and not operation.decides):
         return {}
     headers = {"x-freehold-request-id": _header("The id of this request in the ledger.")}
     if operation.decides:

@@ -169,7 +169,7 @@ class ChatNamed(msgspec.Struct):
 
 
 class ChatNamedChoice(msgspec.Struct, tag_field="type", tag="function"):
-    """This function and no other."""
+    """The function of that name, and no other."""
 
     function: ChatNamed
 

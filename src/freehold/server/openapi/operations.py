@@ -88,15 +88,11 @@ CHAT: dict[tuple[str, str], Operation] = {
         body=anthropic.CountTokensRequest,
         answer=anthropic.TokenCount,
     ),
-    ("POST", "/v1/responses"): _chat(
-        "Chat, in OpenAI's Responses form", "openai", other.ResponsesRequest, other.ResponsesAnswer
-    ),
+    ("POST", "/v1/responses"): _chat("Chat, in OpenAI's Responses form", "openai", other.ResponsesRequest, other.ResponsesAnswer),
     ("POST", "/v1/completions"): _chat(
         "Complete a text, or fill in its middle", "openai", openai.CompletionRequest, openai.Completion
     ),
-    ("POST", "/api/chat"): _chat(
-        "Chat, in Ollama's form", "ollama", ollama.OllamaChatRequest, ollama.OllamaAnswer, NDJSON
-    ),
+    ("POST", "/api/chat"): _chat("Chat, in Ollama's form", "ollama", ollama.OllamaChatRequest, ollama.OllamaAnswer, NDJSON),
     ("POST", "/api/generate"): _chat(
         "Complete a text, in Ollama's form", "ollama", ollama.OllamaGenerateRequest, ollama.OllamaAnswer, NDJSON
     ),
@@ -116,6 +112,7 @@ SINGLE: dict[tuple[str, str], Operation] = {
     ("POST", "/v1/audio/speech"): _single("Speak a text", other.SpeechRequest, None),
     ("POST", "/v1/moderations"): _single("Judge texts", other.ModerationRequest, other.AnyAnswer),
     ("POST", "/v1/rerank"): _single("Order documents by a query", other.RerankRequest, other.AnyAnswer),
+    ("POST", "/rerank"): _single("The same, where some clients look for it", other.RerankRequest, other.AnyAnswer),
 }
 
 STORED: dict[tuple[str, str], Operation] = {
