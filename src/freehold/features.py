@@ -44,6 +44,11 @@ class Task(StrEnum):
     AGENT_TURN = "agent-turn"
     AUXILIARY = "auxiliary"
     EMBEDDING = "embedding"
+    IMAGE_GENERATION = "image-generation"
+    TRANSCRIPTION = "transcription"
+    SPEECH = "speech"
+    MODERATION = "moderation"
+    RERANK = "rerank"
     CHAT = "chat"
 
 
@@ -62,7 +67,7 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a rule may match and a plan may weigh."""
 
     operation: str
-    """`chat`, `embeddings` or `count_tokens`."""
+    """`chat`, `completion`, `embeddings`, `count_tokens`, `image_generation`, `transcription`, `speech`, `moderation` or `rerank`."""
     wire_format: WireFormat | None
     asked_model: str
     caller: Caller
@@ -80,7 +85,7 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     """Structured output is asked for."""
     logprobs: bool
     choices: int
-    """`n` of the request."""
+    """`n` of the request; for several prompts the sum over them."""
     task: Task
     task_reason: str
     """Why the classifier said so, in words."""
@@ -93,5 +98,9 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     """main, subagent, compaction, auxiliary ..., where the client says so."""
     ceiling: Egress = Egress.VENDOR
     """The tightest of server, caller and header ceilings, before any rule."""
+    fill_in: bool = False
+    """A completion has a suffix: what is asked for lies between two texts."""
+    needs_raw: bool = False
+    """A completion says what only a runtime of its own format can be asked: token ids, several prompts, `echo` ..."""
     hints: dict[str, str] = {}
     """Request headers `x-freehold-hint-*`, lower-cased, without the prefix."""

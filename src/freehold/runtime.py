@@ -107,6 +107,21 @@ def egress_of(runtime: Runtime) -> Egress:
             return Egress.VENDOR
 
 
+class FillIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the models of a family are asked to fill in the middle: marks they were trained with, and their order."""
+
+    prefix: str
+    """Stands before the text before the cursor."""
+    suffix: str
+    """Stands before the text behind the cursor."""
+    middle: str = ""
+    """Stands at the end, where the model goes on; some families have none."""
+    order: Literal["psm", "spm"] = "psm"
+    """Prefix, suffix, middle; or suffix, prefix, middle."""
+    stop: tuple[str, ...] = ()
+    """What ends the middle, beside the model's own end of text."""
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Facts of a model, wherever it runs. Open weights and licence are an axis apart from egress."""
 
@@ -116,6 +131,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """SPDX identifier where there is one."""
     tokenizer: str | None = None
     """`o200k_base`, `cl100k_base` where counted exactly offline; None: estimated."""
+    fim: str | None = None
+    """The family whose fill-in-the-middle marks it knows, such as `qwen-coder`; "none" where it knows none."""
 
 
 class Abilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -130,7 +147,21 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     reasoning: bool = False
     logprobs: bool = False
     embeddings: bool = False
+    image_generation: bool = False
+    """It makes images: generations, edits, variations."""
+    transcription: bool = False
+    """Speech to text, translations of speech too."""
+    speech: bool = False
+    """Text to speech."""
+    moderation: bool = False
+    rerank: bool = False
     chat: bool = True
+    completion: bool | None = None
+    """It goes on with a text (`/v1/completions`). None: where it chats. A base model has this and no `chat`."""
+
+
+SINGLE_OPERATIONS = ("embeddings", "image_generation", "transcription", "speech", "moderation", "rerank")
+"""Operations that need an ability of their own and nothing else; each ability has the operation's name."""
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -164,8 +195,29 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     runtime: Runtime
     model: Model
     egress: Egress
+    fill_in: FillIn | None = None
+    """How a prompt and a suffix become one prompt for this model; None: it is not known to fill in."""
+    asked_by_model: bool = True
+    """Whether the model's own name, asked for, means this deployment too. Not where a vendor was merely found."""
 
     @property
     def id(self) -> str:
         """The deployment's id."""
         return self.deployment.id
+
+
+def completes(placed: Placed) -> bool:
+    """Whether a deployment goes on with a text: raw where its runtime speaks Completions, else as a message of a chat."""
+    able = placed.deployment.abilities
+    return able.chat if able.completion is None else able.completion
+
+
+def fills_in(placed: Placed) -> bool:
+    """Whether it can be given a suffix: its runtime takes one, or its model has marks and its runtime reads them.
+
+    A vendor does not read marks in a prompt, or should not.
+    """
+    quirks = (*placed.deployment.quirks, *placed.runtime.quirks)
+    if "suffix" in quirks or "mistral_fim" in quirks:
+        return True
+    return placed.fill_in is not None and placed.egress is not Egress.VENDOR

@@ -4,13 +4,15 @@ What the file says comes first and wins. `auto` stands for every chat deployment
 alias or rule whose deployments were left out is left out too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
+from typing import Protocol
 
 import msgspec
 
 from freehold.config.checking import (
     check_deployment,
+    check_families,
     check_name,
     check_runtime,
     check_server,
@@ -19,13 +21,14 @@ from freehold.config.checking import (
     with_implied,
 )
 from freehold.config.decoding import Decoded, decode_file
-from freehold.config.facts import know_model, read_model_facts, read_quirks
+from freehold.config.facts import family_of, know_model, read_fim_families, read_model_facts, read_quirks
 from freehold.config.settings import File, Settings
+from freehold.config.vendors import VendorsFound, find_vendors
 from freehold.policy.globs import is_glob
 from freehold.policy.problems import Problem
 from freehold.policy.references import problems_of
 from freehold.policy.rules import Rule
-from freehold.runtime import Placed, Runtime, egress_of
+from freehold.runtime import Deployment, Egress, Model, Placed, Runtime, egress_of
 
 AUTO = "auto"
 
@@ -40,9 +43,27 @@ class Assembled(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[Rule, ...]
     problems: tuple[Problem, ...]
     warnings: tuple[str, ...]
+    base: "Base"
 
 
-def assemble(table: dict[str, object], default_table: dict[str, object]) -> Assembled:
+class Base(msgspec.Struct, frozen=True, kw_only=True):
+    """What it takes to lay something over a configuration that no file says."""
+
+    models: tuple[Model, ...] = ()
+    """Facts of models as the file has them."""
+    built_in: tuple[str, ...] = ()
+    """Names of the built-in runtimes: what is found stands before them."""
+    widens_auto: bool = False
+    """`auto` is every chat deployment, because the file does not define it."""
+    vendors: tuple[str, ...] = ()
+    """Names of vendors that were found by their keys."""
+    notes: tuple[str, ...] = ()
+    """Keys that were found and are not used, and why."""
+
+
+def assemble(
+    table: dict[str, object], default_table: dict[str, object], environ: Mapping[str, str], *, local_only: bool
+) -> Assembled:
     """Join and check. `default_table` is the built-in policy; what is wrong with it is a defect of Freehold."""
     user, decoded = decode_file(table, File)
     default, default_decoded = decode_file(default_table, File)
@@ -50,9 +71,12 @@ def assemble(table: dict[str, object], default_table: dict[str, object]) -> Asse
     if not user.defaults.embedded:
         default = msgspec.structs.replace(default, runtimes=(), deployments=())
     problems = [*check_server(user.server), *check_storage(user.storage)]
-    problems += _check_items(user, default, decoded, _named_in(table, "runtimes", "name"))
-    runtimes = {runtime.name: runtime for runtime in (*default.runtimes, *user.runtimes)}
-    placed = _place(user, default, runtimes)
+    vendors = find_vendors(user, environ, local_only=local_only or user.egress.ceiling is not Egress.VENDOR)
+    problems += _check_items(
+        user, default, decoded, [*_named_in(table, "runtimes", "name"), *(one.name for one in vendors.runtimes)]
+    )
+    runtimes = {runtime.name: runtime for runtime in (*default.runtimes, *vendors.runtimes, *user.runtimes)}
+    placed = _place(user, default, vendors, runtimes)
     aliases = _aliases(user, default, placed)
     rules = user.rules or (default.rules if user.defaults.rules and "rules" not in table else ())
     broken = {
@@ -69,13 +93,20 @@ def assemble(table: dict[str, object], default_table: dict[str, object]) -> Asse
         rule_paths=[f"rules[{index}]" for index in decoded.kept.get("rules", ())] if user.rules else (),
     )
     return Assembled(
-        settings=Settings(server=user.server, storage=user.storage, log=user.log, egress=user.egress),
+        settings=Settings(server=user.server, storage=user.storage, log=user.log, egress=user.egress, discovery=user.discovery),
         runtimes=runtimes,
         placed=placed,
         aliases=aliases,
         rules=rules,
         problems=(*decoded.problems, *(one for one in problems if not _told(one, decoded.problems))),
         warnings=_unused(user),
+        base=Base(
+            models=user.models,
+            built_in=tuple(runtime.name for runtime in default.runtimes),
+            widens_auto=AUTO not in user.aliases,
+            vendors=tuple(runtime.name for runtime in vendors.runtimes),
+            notes=vendors.notes,
+        ),
     )
 
 
@@ -105,29 +136,51 @@ def _check_items(user: File, default: File, decoded: Decoded, named: list[str]) 
     ):
         paths = [f"{path}.{field}" for path in at[f"{kind}s"]]
         problems += check_unique(list(zip(own, paths, strict=True)), kind, built_in)
+    problems += check_families(zip(user.models, at["models"], strict=True), read_fim_families())
     for alias in user.aliases:
         problems += check_name(alias.replace("*", "x").replace("?", "x"), f'aliases."{alias}"')
     return problems
 
 
-def _place(user: File, default: File, runtimes: Mapping[str, Runtime]) -> tuple[Placed, ...]:
-    facts = read_model_facts()
+def _place(user: File, default: File, vendors: VendorsFound, runtimes: Mapping[str, Runtime]) -> tuple[Placed, ...]:
+    place = make_place(user.models)
     placed: dict[str, Placed] = {}
-    for one in (*user.deployments, *default.deployments):
+    for one in (*user.deployments, *default.deployments, *vendors.deployments):
         runtime = runtimes.get(one.runtime)
         if runtime is not None and one.id not in placed:
-            placed[one.id] = Placed(
-                deployment=with_implied(one, runtime),
-                runtime=runtime,
-                model=know_model(one.model, user.models, facts),
-                egress=egress_of(runtime),
-            )
+            placed[one.id] = place(one, runtime, asked_by_model=one not in vendors.deployments)
     return tuple(placed.values())
+
+
+class Place(Protocol):
+    """Joins a deployment with what is known of its runtime and its model."""
+
+    def __call__(self, deployment: Deployment, runtime: Runtime, *, asked_by_model: bool) -> Placed:
+        """As `Placed`."""
+
+
+def make_place(models: Sequence[Model]) -> Place:
+    """`models` are the facts the user's file has; they beat the built-in ones, which are read once for all deployments."""
+    facts, families = read_model_facts(), read_fim_families()
+
+    def place(deployment: Deployment, runtime: Runtime, *, asked_by_model: bool) -> Placed:
+        model = know_model(deployment.model, models, facts)
+        family = family_of(model, families)
+        return Placed(
+            deployment=with_implied(deployment, runtime),
+            runtime=runtime,
+            model=model,
+            egress=egress_of(runtime),
+            fill_in=None if family is None else families[family].fill_in,
+            asked_by_model=asked_by_model,
+        )
+
+    return place
 
 
 def _aliases(user: File, default: File, placed: tuple[Placed, ...]) -> dict[str, tuple[str, ...]]:
     own = {name: (said,) if isinstance(said, str) else said for name, said in user.aliases.items()}
-    everything = {name for one in placed for name in (one.id, one.deployment.model)}
+    everything = {one.id for one in placed} | {one.deployment.model for one in placed if one.asked_by_model}
     built_in = {name: (said,) if isinstance(said, str) else said for name, said in default.aliases.items()}
     built_in[AUTO] = tuple(one.id for one in placed if one.deployment.abilities.chat)
     if not user.defaults.aliases:

@@ -5,7 +5,7 @@ URL or key: either may hold a secret. Not done here: rules and aliases (`policy.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -13,10 +13,12 @@ from freehold.config.secrets import parse_reference
 from freehold.config.settings import ServerSettings, StorageSettings
 from freehold.gateways.connector import Address, read_base_url, read_literal
 from freehold.policy.problems import Problem, suggest
-from freehold.runtime import Deployment, Egress, Local, Runtime, Vendor
+from freehold.runtime import SINGLE_OPERATIONS, Deployment, Egress, Local, Model, Runtime, Vendor
 
-SPOKEN_FORMATS = ("openai_chat", "anthropic_messages")
+SPOKEN_FORMATS = ("openai_chat", "openai_completions", "anthropic_messages")
 """The wire formats this version can speak to a runtime."""
+NO_FAMILY = "none"
+"""Of a model that does not fill in the middle, whatever its name says."""
 _RESERVED = frozenset(Egress)
 _POSITIVE = ("connect_timeout_s", "first_content_timeout_s", "chunk_timeout_s", "total_timeout_s", "max_connections")
 
@@ -59,8 +61,13 @@ def check_deployment(
         value = getattr(abilities, field)
         if value is not None and value < 1:
             yield Problem(f"{path}.abilities.{field}", f"{value} is less than 1", "leave it out when it is not known")
-    if not abilities.chat and not abilities.embeddings:
-        yield Problem(f"{path}.abilities", "neither chat nor embeddings", "a deployment does at least one of them")
+    if (
+        not abilities.chat
+        and not abilities.completion
+        and not any(getattr(abilities, operation) for operation in SINGLE_OPERATIONS)
+    ):
+        remedy = f"a deployment does at least one of chat, completion, {', '.join(SINGLE_OPERATIONS)}"
+        yield Problem(f"{path}.abilities", "neither chat nor any other operation", remedy)
     if isinstance(runtime, Local) and runtime.launch is not None and (abilities.context or 0) > runtime.launch.context:
         message = f"{abilities.context} is more than the {runtime.launch.context} tokens `launch.context` gives"
         yield Problem(f"{path}.abilities.context", message)
@@ -83,6 +90,14 @@ def check_server(server: ServerSettings) -> Iterator[Problem]:
     elif server.api_key is None and not is_loopback(server.host):
         message = f"{server.host} can be reached from other machines, and no key is asked for"
         yield Problem("server.host", message, 'set server.api_key = "env:NAME", or listen on 127.0.0.1')
+
+
+def check_families(models: Iterable[tuple[Model, str]], families: Mapping[str, object]) -> Iterator[Problem]:
+    """A model's `fim` names a family of `data/fim.toml`, or none. `models` are (model, path)."""
+    for model, path in models:
+        if model.fim is not None and model.fim != NO_FAMILY and model.fim not in families:
+            remedy = suggest(model.fim, [*families, NO_FAMILY])
+            yield Problem(f"{path}.fim", f"'{model.fim}' is no family that fills in the middle", remedy)
 
 
 def check_storage(storage: StorageSettings) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from typing import cast
 
 import msgspec
 
-from freehold.config.assembly import Assembled, assemble
+from freehold.config.assembly import Assembled, Base, assemble
 from freehold.config.checking import carries_key_in_clear
 from freehold.config.facts import default_config_source
 from freehold.config.secrets import MissingSecretError, fetch, parse_reference, readable_by_others
@@ -57,6 +57,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The file it came from; None: the built-in defaults alone."""
     warnings: tuple[str, ...]
     """What is allowed but can hardly be meant."""
+    base: Base = Base()
+    """For what is laid over it: runtimes that are found while it serves."""
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -88,7 +90,9 @@ def read_config(text: str, environ: Mapping[str, str], source: Path | None) -> C
         table = cast("dict[str, object]", tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError((Problem(str(source or FILE_NAME), f"is not TOML: {error}"),), source) from None
-    assembled = assemble(table, tomllib.loads(default_config_source()))
+    # What is neither yes nor no is reported below, and no reason to look for vendors.
+    local_only = environ.get("FREEHOLD_LOCAL_ONLY", "").strip().lower() not in _OFF
+    assembled = assemble(table, tomllib.loads(default_config_source()), environ, local_only=local_only)
     problems = list(assembled.problems)
     ceiling, local_only_problem = _server_ceiling(assembled, environ)
     problems += local_only_problem
@@ -113,6 +117,7 @@ def read_config(text: str, environ: Mapping[str, str], source: Path | None) -> C
         },
         data_dir=data_dir(environ),
         source=source,
+        base=assembled.base,
         warnings=(*assembled.warnings, *warnings, *concerns_of(policy)),
     )
 

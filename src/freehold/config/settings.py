@@ -67,6 +67,19 @@ class DefaultsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """The built-in rules, as long as this file has none of its own."""
 
 
+class DiscoverySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What Freehold finds by itself. Nothing here makes a call to a vendor."""
+
+    local: bool = True
+    """Engines that answer on this machine's loopback: Ollama, LM Studio, llama-server, vLLM and others."""
+    ports: Annotated[tuple[Annotated[int, Meta(ge=1, le=65535)], ...], Meta(max_length=32)] = ()
+    """Loopback ports to look at beside the well-known ones."""
+    every_s: Annotated[float, Meta(ge=1, le=3600)] = 15.0
+    """How often loopback is looked at again."""
+    vendors: bool = True
+    """Vendors whose keys are in the environment, where this file configures no vendor."""
+
+
 class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of `freehold.toml`. Everything may be left out."""
 
@@ -75,6 +88,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     log: LogSettings = LogSettings()
     egress: EgressSettings = EgressSettings()
     defaults: DefaultsSettings = DefaultsSettings()
+    discovery: DiscoverySettings = DiscoverySettings()
     runtimes: tuple[Runtime, ...] = ()
     """Places that run models: `[[runtimes]]`."""
     deployments: tuple[Deployment, ...] = ()
@@ -94,3 +108,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     storage: StorageSettings
     log: LogSettings
     egress: EgressSettings
+    discovery: DiscoverySettings = DiscoverySettings()

@@ -10,6 +10,7 @@ from freehold.dispatch.reach import Headers
 from freehold.fault import Fault
 from freehold.fit.context import fits
 from freehold.routing.plan import Hold, Step
+from freehold.runtime import Runtime
 from freehold.wire.codec import Codec, EditName, Sent, Tap
 from freehold.wire.formats import CODECS
 
@@ -17,6 +18,8 @@ PASSED_ON_HEADERS = ("anthropic-beta", "anthropic-version", "openai-beta", "idem
 """Client headers that change what the upstream does, passed on in a relay only."""
 PROGRESS: dict[str, msgspec.Raw] = {"return_progress": msgspec.Raw(b"true")}
 """llama.cpp's server writes while it reads a prompt only when asked to, and notices a client that left only when it writes."""
+
+STREAM: dict[str, msgspec.Raw] = {"stream": msgspec.Raw(b"true"), "stream_options": msgspec.Raw(b'{"include_usage":true}')}
 
 
 class ChatAttempt(Attempt):
@@ -35,7 +38,9 @@ class ChatAttempt(Attempt):
         )
         super().__init__(means, flight, step, is_relay=is_relay, streams=flight.envelope.stream or "always_stream" in self.quirks)
         self.chat = flight
-        self.upstream_codec: Codec = flight.codec if speaks_it else CODECS[runtime.formats[0]]
+        self.upstream_codec: Codec = flight.codec if speaks_it else _chat_codec(runtime)
+        self.keeps_body = is_relay or (speaks_it and flight.envelope.operation == "completion")
+        """The client's own body goes out, also where the reply is read: a prompt has no other spelling."""
 
     async def open(self) -> None:
         """Send the request and read the reply's head. Raises FaultError."""
@@ -52,14 +57,20 @@ class ChatAttempt(Attempt):
             model=self.step.placed.deployment.served_as,
             max_tokens_ceiling=self._answer_ceiling(),
             quirks=self.quirks,
-            extra=PROGRESS if "always_stream" in self.quirks else {},
+            extra=self._extra(),
+            fill_in=self.step.placed.fill_in,
         )
-        if self.is_relay:
+        if self.keeps_body:
             return self.upstream_codec.relay_request(self.chat.envelope, sent)
         request = mend(self.chat.request(), self.quirks)
         if self.streams and not request.stream:
             request = msgspec.structs.replace(request, stream=True, stream_usage=True)
         return self.upstream_codec.write_request(request, sent), ()
+
+    def _extra(self) -> dict[str, msgspec.Raw]:
+        if "always_stream" not in self.quirks:
+            return {}
+        return STREAM | PROGRESS if self.keeps_body and not self.chat.envelope.stream else PROGRESS
 
     def _answer_ceiling(self) -> int | None:
         """The longest answer that still fits the window really served; None: nothing to clamp.
@@ -86,6 +97,11 @@ class ChatAttempt(Attempt):
             # The client's own anthropic-version wins over ours; keys are never among what is passed on.
             credentials = tuple(pair for pair in credentials if pair[0] not in dict(passed))
         return (("content-type", "application/json"), *passed, *credentials)
+
+
+def _chat_codec(runtime: Runtime) -> Codec:
+    """The best format of a runtime that a conversation can be said in."""
+    return CODECS[next((one for one in runtime.formats if one != "openai_completions"), runtime.formats[0])]
 
 
 def note_reply(tap: Tap, reply: Reply) -> None:

@@ -24,6 +24,8 @@ def needs_mending(flight: ChatFlight, quirks: frozenset[str]) -> bool:
     """Whether the client's own bytes cannot be sent to a deployment with these quirks."""
     if "always_stream" in quirks:
         return True
+    if flight.envelope.operation == "completion":  # no template is put around a prompt, so the others do not bear on it
+        return "mistral_fim" in quirks
     if "tools_by_schema" in quirks and (flight.features.tools or flight.features.schema or _has_tool_parts(flight)):
         return True
     if "system_first" in quirks and _has_late_system(flight):

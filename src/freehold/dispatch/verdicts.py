@@ -6,12 +6,18 @@ from freehold.record import Verdict
 from freehold.routing.judge import Evidence, judge
 from freehold.routing.plan import Escalate
 
+NOT_OF_COMPLETIONS = frozenset({"empty", "refusal"})
+"""Nothing to add is a good completion, and the words of a refusal are the words of the text."""
+
 
 def judge_reply(attempt: ChatAttempt, reply: Reply, escalate: Escalate | None) -> tuple[Verdict, ...]:
     """The verdicts of the checks that escalation names; none where nothing can be escalated."""
     if escalate is None:
         return ()
     flight = attempt.chat
+    checks = escalate.checks
+    if flight.features.operation == "completion":
+        checks = tuple(name for name in checks if name not in NOT_OF_COMPLETIONS)
     calls_tools = any(isinstance(part, ToolCallPart) for choice in reply.choices for part in choice.parts)
     # Reading a whole agent's request costs more than judging; it is needed only for the schemas it holds.
     request = flight.request() if calls_tools or flight.features.schema else None
@@ -22,6 +28,6 @@ def judge_reply(attempt: ChatAttempt, reply: Reply, escalate: Escalate | None) -
             output=None if request is None else request.output,
             max_tokens=flight.features.max_tokens,
         ),
-        escalate.checks,
+        checks,
     )
     return attempt.verdicts

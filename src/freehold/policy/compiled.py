@@ -18,7 +18,7 @@ from freehold.policy.conditions import (
 )
 from freehold.policy.names import Names
 from freehold.policy.rules import Escalation, Rule
-from freehold.runtime import EGRESS_ORDER, Placed
+from freehold.runtime import EGRESS_ORDER, SINGLE_OPERATIONS, Egress, Placed, completes, fills_in
 
 CHAT, EMBEDDINGS, TOOLS, IMAGES, JSON_SCHEMA, LOGPROBS = 1, 2, 4, 8, 16, 32
 ABILITY_NAMES = {
@@ -28,9 +28,21 @@ ABILITY_NAMES = {
     IMAGES: "images",
     JSON_SCHEMA: "json_schema",
     LOGPROBS: "logprobs",
+    64: "image_generation",
+    128: "transcription",
+    256: "speech",
+    512: "moderation",
+    1024: "rerank",
 }
 """Bits of `Candidate.has`, and the ability in `[[deployments]]` that each stands for."""
+COMPLETION, RAW_PROMPT, FILL_IN = 2048, 4096, 8192
+COMPLETION_NAMES = {COMPLETION: "completion", RAW_PROMPT: "raw prompts", FILL_IN: "fill-in-the-middle"}
+"""What a completion needs: a deployment that goes on with a text, one whose runtime speaks that format itself, a model
+that is known to fill in, or a runtime that takes a suffix."""
+SINGLE_NEEDS = {name: bit for bit, name in ABILITY_NAMES.items() if name in SINGLE_OPERATIONS}
+"""What an operation other than a chat needs."""
 
+_CLASS_NAMES = frozenset(egress.value for egress in Egress)
 _FARTHEST = max(EGRESS_ORDER.values())
 
 
@@ -88,7 +100,8 @@ class _CompiledRule(msgspec.Struct, frozen=True):
     ceiling_rank: int
     ranks: Mapping[str, tuple[int, str]]
     """For a preference: deployment id to its place and the reason."""
-    targets: tuple[tuple[Candidate, str], ...]
+    targets: tuple[tuple[Candidate, str, bool], ...]
+    """Where a poor answer moves on to, the reason, and whether only an egress class was named, which is nobody's wish."""
 
 
 class Compiler:
@@ -109,7 +122,7 @@ class Compiler:
         ids, through = found
         candidates = tuple(self._candidates[one] for one in ids)
         preferences = [
-            self._preference(compiled, candidates)
+            self._preference(compiled, candidates, through)
             for compiled in self._rules
             if compiled.rule.try_ and self._prefers(compiled, asked, candidates, through)
         ]
@@ -141,11 +154,12 @@ class Compiler:
                 ranks.setdefault(one, (len(ranks), f"rule '{rule.name}': {entry} {turn}"))
         return ranks
 
-    def _targets(self, rule: Rule) -> tuple[tuple[Candidate, str], ...]:
-        targets: dict[str, tuple[Candidate, str]] = {}
+    def _targets(self, rule: Rule) -> tuple[tuple[Candidate, str, bool], ...]:
+        targets: dict[str, tuple[Candidate, str, bool]] = {}
         for entry in rule.escalate.to if rule.escalate is not None else ():
+            is_class = entry in _CLASS_NAMES
             for one in self._names.entry(entry) or ():
-                targets.setdefault(one, (self._candidates[one], f"rule '{rule.name}' escalates to {entry}"))
+                targets.setdefault(one, (self._candidates[one], f"rule '{rule.name}' escalates to {entry}", is_class))
         return tuple(targets.values())
 
     def _prefers(self, compiled: _CompiledRule, asked: str, candidates: tuple[Candidate, ...], through: tuple[str, ...]) -> bool:
@@ -156,7 +170,7 @@ class Compiler:
             half.fits(candidate.placed, asked_fits, unknown_fits=False) for candidate in candidates
         )
 
-    def _preference(self, compiled: _CompiledRule, candidates: tuple[Candidate, ...]) -> Preference:
+    def _preference(self, compiled: _CompiledRule, candidates: tuple[Candidate, ...], through: tuple[str, ...]) -> Preference:
         rule, ranks = compiled.rule, compiled.ranks
         unnamed = (len(ranks), f"rule '{rule.name}': not named in its try, so after what is")
         ranked = sorted(candidates, key=lambda candidate: ranks.get(candidate.id, unnamed)[0] * 4 + _tie(candidate, ranks))
@@ -165,7 +179,12 @@ class Compiler:
             conditions=compiled.conditions,
             order=tuple((candidate, ranks.get(candidate.id, unnamed)[1]) for candidate in ranked),
             escalation=rule.escalate,
-            targets=compiled.targets,
+            # Who asks for a model by its own name gets no other one, unless the rule names that one too.
+            targets=tuple(
+                (target, reason)
+                for target, reason, is_class in compiled.targets
+                if through or not is_class or target in candidates
+            ),
             sticky=rule.sticky,
         )
 
@@ -190,16 +209,19 @@ class Compiler:
 def make_candidate(placed: Placed) -> Candidate:
     """A deployment as decisions see it."""
     able = placed.deployment.abilities
-    bits = {
-        CHAT: able.chat,
-        EMBEDDINGS: able.embeddings,
-        TOOLS: able.tools,
-        IMAGES: able.images,
-        JSON_SCHEMA: able.json_schema,
-        LOGPROBS: able.logprobs,
-    }
-    has = sum(bit for bit, holds in bits.items() if holds)
+    has = sum(bit for bit, name in ABILITY_NAMES.items() if getattr(able, name))
+    if placed.runtime.formats == ("openai_completions",):
+        has &= ~CHAT  # only a chat template makes a prompt of a conversation, and this runtime is not asked to use one
+    has |= _completion_bits(placed)
     return Candidate(placed.id, placed, placed.runtime.name, EGRESS_ORDER[placed.egress], has, able.context)
+
+
+def _completion_bits(placed: Placed) -> int:
+    if not completes(placed):
+        return 0
+    if "openai_completions" not in placed.runtime.formats:
+        return COMPLETION
+    return COMPLETION | RAW_PROMPT | (FILL_IN if fills_in(placed) else 0)
 
 
 def why_blocked(rule: Rule, placed: Placed) -> str | None:

@@ -13,7 +13,7 @@ from freehold.policy.compiled import why_blocked
 from freehold.policy.globs import is_glob, make_matcher
 from freehold.policy.rules import Match, Rule, hours_of
 from freehold.policy.snapshot import Policy
-from freehold.runtime import Placed
+from freehold.runtime import SINGLE_OPERATIONS, Placed, completes
 
 _LISTS = ("labels", "tasks", "operations", "wire_formats", "models", "aliases", "licences", "agents", "request_classes")
 _FLAGS = ("tools", "images", "schema", "stream", "open_weights")
@@ -76,8 +76,11 @@ def _able(when: Match, placed: Sequence[Placed]) -> Iterator[tuple[str, list[Pla
         return
     if not when.operations or "chat" in when.operations:
         yield "chat", [one for one in placed if one.deployment.abilities.chat]
-    if not when.operations or "embeddings" in when.operations:
-        yield "embeddings", [one for one in placed if one.deployment.abilities.embeddings]
+    if "completion" in when.operations and "chat" not in when.operations:
+        yield "completion", [one for one in placed if completes(one)]
+    for operation in SINGLE_OPERATIONS:
+        if not when.operations or operation in when.operations:
+            yield operation, [one for one in placed if getattr(one.deployment.abilities, operation)]
 
 
 def _left(gates: Sequence[Rule], placed: Sequence[Placed]) -> list[Placed]:

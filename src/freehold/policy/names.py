@@ -23,15 +23,18 @@ _DATED = re.compile(r"(?:[-@]20\d{2}-?[01]\d-?[0-3]\d|-latest)$")
 class Names:
     """All deployments and aliases of a policy, ready to be looked up. Not changed once made."""
 
-    __slots__ = ("_exact", "_globs", "_models", "_runtimes", "aliases", "placed")
+    __slots__ = ("_deployed", "_exact", "_globs", "_models", "_runtimes", "aliases", "placed")
 
     def __init__(self, placed: Mapping[str, Placed], aliases: Mapping[str, Sequence[str]]) -> None:
         self.placed = placed
         self.aliases = aliases
         self._models: dict[str, list[str]] = {}
+        self._deployed: set[str] = set()
         self._runtimes: dict[str, list[str]] = {}
         for one in placed.values():
-            self._models.setdefault(one.deployment.model, []).append(one.id)
+            self._deployed.add(one.deployment.model)
+            if one.asked_by_model:
+                self._models.setdefault(one.deployment.model, []).append(one.id)
             self._runtimes.setdefault(one.runtime.name, []).append(one.id)
         self._exact = {name for name in aliases if not is_glob(name)}
         longest_first = sorted((name for name in aliases if is_glob(name)), key=_specificity)
@@ -76,8 +79,12 @@ class Names:
         return self._runtimes
 
     def models(self) -> Iterable[str]:
-        """Ids of models that are deployed."""
+        """Ids of models that are deployed and may be asked for."""
         return self._models
+
+    def deployed_models(self) -> Iterable[str]:
+        """As `models`, those included that only a deployment's id reaches: gates bear on them too."""
+        return self._deployed
 
     def listed(self) -> tuple[str, ...]:
         """Every name a client may ask for as it stands: aliases without wildcard, models, deployments."""

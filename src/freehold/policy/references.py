@@ -119,7 +119,7 @@ class _Checker:
         names = self._names
         yield from self._exist(scope.deployments, names.placed, "deployment", f"{path}.deployments")
         yield from self._exist(scope.runtimes, names.runtimes(), "runtime with a deployment", f"{path}.runtimes")
-        yield from self._exist(scope.models, names.models(), "deployed model", f"{path}.models")
+        yield from self._exist(scope.models, names.deployed_models(), "deployed model", f"{path}.models")
 
     def _when(self, when: Match, path: str) -> Iterator[Problem]:
         for index, alias in enumerate(when.aliases):

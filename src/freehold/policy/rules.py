@@ -14,7 +14,9 @@ from freehold.runtime import Egress
 
 Check = Literal["empty", "refusal", "truncated", "invalid_json", "invalid_tool_arguments", "repeats"]
 Hold = Literal["none", "tools", "whole"]
-Operation = Literal["chat", "embeddings", "count_tokens"]
+Operation = Literal[
+    "chat", "completion", "embeddings", "count_tokens", "image_generation", "transcription", "speech", "moderation", "rerank"
+]
 
 
 class Callers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

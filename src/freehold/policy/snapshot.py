@@ -89,4 +89,7 @@ def _content_of(
         "rules": list(rules),
         "ceiling": ceiling,
     }
+    by_id_only = [one.id for one in placed if not one.asked_by_model]
+    if by_id_only:
+        content["by_id_only"] = by_id_only
     return msgspec.json.encode(content, order="deterministic")

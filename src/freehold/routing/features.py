@@ -131,9 +131,9 @@ def gather(
     exact: bool,
     label: Label = Label.INTERNAL,
     ceiling: Egress = Egress.VENDOR,
-    operation: str = "chat",
+    operation: str | None = None,
 ) -> Features:
-    """The features of a chat or count_tokens request.
+    """The features of a chat, completion or count_tokens request; `operation` None: the envelope's own.
 
     `headers` have lower-case names. `exact` says that `count` is the asked model's own tokenizer; the total is
     exact only for text, since how a vendor renders tools and sees images is not published. `label` and `ceiling`
@@ -143,13 +143,16 @@ def gather(
     """
     prompt = _read_prompt(envelope, describe, caller, cache, count)
     client = agents.recognise(headers, envelope.session_hint)
+    operation = operation or envelope.operation
     task, reason = _name_task(envelope, prompt, client, operation, describe, cache)
     return Features(
         operation=operation,
+        fill_in=envelope.fill_in,
+        needs_raw=envelope.needs_raw,
         wire_format=envelope.format,
         asked_model=envelope.model,
         caller=caller,
-        prompt_tokens=prompt.tokens,
+        prompt_tokens=_longest(envelope, describe, count) if envelope.blocks_apart else prompt.tokens,
         prompt_tokens_exact=exact and not prompt.images and not envelope.tools,
         max_tokens=envelope.max_tokens,
         messages=prompt.messages,
@@ -193,6 +196,13 @@ def _read_prompt(
                 if role == "user" and not facts.tool_results:
                     asking = raw, place, facts
     return _Prompt(tokens, images, messages, last is not None and last.tool_results > 0, asking)
+
+
+def _longest(envelope: Envelope, describe: Callable[[msgspec.Raw], Block], count: Callable[[str], int]) -> int:
+    """Tokens of the longest of several prompts, with the suffix they share: each has the window to itself."""
+    prompts = envelope.blocks[:-1] if envelope.fill_in else envelope.blocks
+    shared = read_block(describe(envelope.blocks[-1]), count).tokens if envelope.fill_in else 0
+    return shared + max(read_block(describe(raw), count).tokens for raw in prompts)
 
 
 def _name_task(
@@ -264,7 +274,7 @@ def gather_embeddings(
 def read_block(block: Block, count: Callable[[str], int]) -> BlockFacts:
     """What a block contributes: its texts counted, with what templates put around them."""
     overhead = TOOLS_TOKENS if block.role == "tools" else MESSAGE_TOKENS
-    tokens = overhead + sum(map(count, block.texts))
+    tokens = overhead + sum(map(count, block.texts)) + block.token_ids
     tokens += TOOL_CALL_TOKENS * (block.tool_calls + block.tool_results) + IMAGE_TOKENS * block.images
     return BlockFacts(tokens, block.role, block.images, block.tool_calls, block.tool_results, block.tool_errors)
 

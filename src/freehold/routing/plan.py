@@ -12,7 +12,20 @@ import msgspec
 from freehold.fault import Fault
 from freehold.features import Features
 from freehold.fit.context import fits
-from freehold.policy.compiled import CHAT, EMBEDDINGS, IMAGES, JSON_SCHEMA, LOGPROBS, TOOLS, Candidate, Gate, Preference
+from freehold.policy.compiled import (
+    CHAT,
+    COMPLETION,
+    FILL_IN,
+    IMAGES,
+    JSON_SCHEMA,
+    LOGPROBS,
+    RAW_PROMPT,
+    SINGLE_NEEDS,
+    TOOLS,
+    Candidate,
+    Gate,
+    Preference,
+)
 from freehold.policy.conditions import all_hold
 from freehold.policy.rules import Hold
 from freehold.policy.snapshot import Policy
@@ -121,8 +134,16 @@ def _rank(egress: Egress) -> int:
 
 
 def _needs(features: Features) -> int:
-    if features.operation == "embeddings":
-        return EMBEDDINGS
+    single = SINGLE_NEEDS.get(features.operation)
+    if single is not None:
+        return single
+    if features.operation == "completion":
+        return (
+            COMPLETION
+            | (RAW_PROMPT if features.needs_raw else 0)
+            | (FILL_IN if features.fill_in else 0)
+            | (LOGPROBS if features.logprobs else 0)
+        )
     return (
         CHAT
         | (TOOLS if features.tools else 0)

@@ -33,7 +33,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 REASONS: dict[str, str] = {
     "count-tokens": "the client only counts tokens",
+    "completions-endpoint": "a text is to be gone on with, or filled in",
     "embeddings-endpoint": "texts are to be embedded",
+    "images-endpoint": "images are to be made",
+    "transcription-endpoint": "speech is to be written down",
+    "speech-endpoint": "a text is to be spoken",
+    "moderation-endpoint": "texts or images are to be judged for harm",
+    "rerank-endpoint": "documents are to be put in order",
     "client-says-auxiliary": "the client's headers name a side job",
     "client-says-compaction": "the client's headers name a compaction of its history",
     "agent-without-tools": "a tool-using client offers no tools: one of its side jobs",
@@ -78,6 +84,8 @@ def by_facts(facts: Facts) -> tuple[Task, str] | None:
     """What the whole request decides; None: its text has to be read."""
     if facts.operation == "count_tokens":
         return Task.AUXILIARY, "count-tokens"
+    if facts.operation == "completion":
+        return Task.COMPLETION, "completions-endpoint"
     if facts.request_class == "auxiliary":
         return Task.AUXILIARY, "client-says-auxiliary"
     if facts.request_class == "compaction":

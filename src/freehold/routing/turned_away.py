@@ -6,12 +6,13 @@ one reached, since that is what stands between the request and an answer; gates 
 
 from collections.abc import Sequence
 from enum import IntEnum
+from itertools import product
 
 import msgspec
 
 from freehold.fault import Fault, Kind
 from freehold.features import Features
-from freehold.policy.compiled import ABILITY_NAMES
+from freehold.policy.compiled import ABILITY_NAMES, COMPLETION, COMPLETION_NAMES, FILL_IN, LOGPROBS, RAW_PROMPT, SINGLE_NEEDS
 from freehold.policy.snapshot import Policy
 from freehold.record import Rejected
 from freehold.runtime import Egress
@@ -42,11 +43,22 @@ class Turned(msgspec.Struct, frozen=True):
     """Tokens, at the context stage."""
 
 
+_NAMES = ABILITY_NAMES | COMPLETION_NAMES
+_COMPLETION_LACKS = [
+    one | two | three | four
+    for one, two, three, four in product((0, COMPLETION), (0, RAW_PROMPT), (0, FILL_IN), (0, LOGPROBS))
+    if one or two or three
+]
 LACKS = {
-    mask: "cannot do " + ", ".join(name for bit, name in ABILITY_NAMES.items() if mask & bit)
-    for mask in range(1, 2 * max(ABILITY_NAMES))
+    mask: "cannot do " + ", ".join(name for bit, name in _NAMES.items() if mask & bit)
+    for mask in (*range(1, 2 * LOGPROBS), *SINGLE_NEEDS.values(), *_COMPLETION_LACKS)
 }
-"""The reason for each set of missing abilities."""
+"""The reason for each set of abilities that can be missing: any of a chat's or a completion's, or the one that another
+operation needs."""
+_REMEDIES = {
+    RAW_PROMPT: "send one text as `prompt`, without `echo`, `best_of` and `logit_bias`",
+    FILL_IN: "leave `suffix` out, ask for a model whose family fills in, or name that family as `fim` in [[models]]",
+}
 
 
 def refuse_unknown(features: Features, policy: Policy) -> Fault:
@@ -78,7 +90,8 @@ def refuse(turned: Sequence[Turned], features: Features, ceiling: Egress) -> Fau
             lacks = _common_lack(there)
             return Fault(
                 kind=Kind.UNSUPPORTED,
-                message=f"no deployment that may serve {asked} can do {', '.join(lacks)}: {_each(there)}{_beside(rules)}",
+                message=f"no deployment that may serve {asked} can do {', '.join(lacks)}: {_each(there)}{_beside(rules)}{_remedy(there)}",
+                param="suffix" if features.fill_in and COMPLETION_NAMES[FILL_IN] in lacks else None,
                 details={"lacks": lacks, "rules": rules},
             )
         case Funnel.CONTEXT:
@@ -103,7 +116,12 @@ def _common_lack(there: Sequence[Turned]) -> list[str]:
     for one in there:
         common &= one.lacks
         some |= one.lacks
-    return [name for bit, name in ABILITY_NAMES.items() if (common or some) & bit]
+    return [name for bit, name in _NAMES.items() if (common or some) & bit]
+
+
+def _remedy(there: Sequence[Turned]) -> str:
+    said = [remedy for bit, remedy in _REMEDIES.items() if all(one.lacks & bit for one in there)]
+    return f"; {', and '.join(said)}" if said else ""
 
 
 def _each(there: Sequence[Turned]) -> str:

@@ -29,6 +29,7 @@ def make_routes(
     ready = ReadyEndpoint(readiness)
     routes: dict[tuple[str, str], Endpoint] = {
         ("POST", "/v1/chat/completions"): ChatEndpoint(context, dispatch, CODECS["openai_chat"]),
+        ("POST", "/v1/completions"): ChatEndpoint(context, dispatch, CODECS["openai_completions"], "completion"),
         ("POST", "/v1/messages"): ChatEndpoint(context, dispatch, CODECS["anthropic_messages"]),
         ("POST", "/v1/messages/count_tokens"): CountTokensEndpoint(context),
         ("POST", "/v1/embeddings"): EmbeddingsEndpoint(context, singles),

@@ -14,8 +14,9 @@ import msgspec
 
 from freehold.chat import ChatRequest, Event, FinishReason, Reply, Usage, WireFormat
 from freehold.fault import Fault
+from freehold.runtime import FillIn
 
-EditName = Literal["model", "usage_asked", "max_tokens_clamped", "engine_options", "reply_model", "usage_hidden"]
+EditName = Literal["model", "usage_asked", "max_tokens_clamped", "engine_options", "reply_model", "usage_hidden", "fim_prompt"]
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,8 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     tool_calls: int = 0
     tool_results: int = 0
     tool_errors: int = 0
+    token_ids: int = 0
+    """Tokens that came as ids, beside the texts."""
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +54,14 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """The prompt's pieces in order: system, each message, the tools array. `describe` reads one."""
     session_hint: str | None = None
     """A session id the body carries (`metadata.user_id`, `prompt_cache_key`, `user`), unchecked."""
+    operation: Literal["chat", "completion"] = "chat"
+    """`completion`: a text to go on with, which no chat template is put around."""
+    fill_in: bool = False
+    """A completion has a suffix: what is asked for lies between two texts."""
+    needs_raw: bool = False
+    """A completion says what only its own format can: token ids, several prompts, `echo`, `best_of` ..."""
+    blocks_apart: bool = False
+    """Each block is a prompt of its own and has the window to itself."""
 
 
 class Tap:
@@ -121,6 +132,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     now_s: int
     prompt_tokens: int = 0
     """Our count, for formats that must state input usage before the upstream has said any."""
+    top: dict[str, msgspec.Raw] = {}
+    """The client's own top-level fields, for formats whose replies repeat what was asked."""
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +146,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     quirks: frozenset[str] = frozenset()
     extra: dict[str, msgspec.Raw] = {}
     """Engine options added at the top level (`engine_options`), such as `cache_prompt`."""
+    fill_in: FillIn | None = None
+    """The marks by which the model fills in the middle (`fim_prompt`)."""
 
 
 class Codec(Protocol):

@@ -1,4 +1,4 @@
-"""A scripted runtime on loopback: OpenAI chat completions, embeddings and models, Anthropic messages and counts.
+"""A scripted runtime on loopback: OpenAI chat completions, completions, embeddings and models, Anthropic messages and counts.
 
 Promised: requests are read and answers written by the product's own wire codecs, so both formats behave alike; the
 same request gets the same answer; every request is in the journal, with the moment its client left early. What it does
@@ -16,6 +16,9 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from freehold.chat import WireFormat
 from freehold.fault import FaultError, Kind, faulty
 from freehold.gateways.fake.answer import CREATED_S, act_for, answer, count_prompt
+from freehold.gateways.fake.completion import complete
+from freehold.gateways.fake.media import PATHS as MEDIA_PATHS
+from freehold.gateways.fake.media import answer_media
 from freehold.gateways.fake.script import NAMED, Act
 from freehold.gateways.fake.single import complete_count, embed, list_models
 from freehold.gateways.fake.stage import Close, Pause, Send, Stall, Step, error_body, misbehave, stream, unstreamed, whole
@@ -36,6 +39,8 @@ class Received:
         self.body = body
         self.at_s = at_s
         self.format: WireFormat = "anthropic_messages" if "/messages" in path else "openai_chat"
+        if path.partition("?")[0].endswith("/completions") and "/chat/" not in path:
+            self.format = "openai_completions"
         self.act = Act()
         self.answered_s: float | None = None
         """The whole answer was written."""
@@ -142,13 +147,41 @@ class FakeRuntime:
                 return steps
         if path.endswith("/models"):
             return whole(200, list_models(self._models))
-        if not path.endswith(("/chat/completions", "/messages", "/messages/count_tokens", "/embeddings")):
+        media = next((known for known in MEDIA_PATHS if path.endswith(known)), None)
+        if media is not None and received.method == "POST":
+            return answer_media(media, received.headers.get("content-type", ""), received.body, received.act)
+        if not path.endswith(("/completions", "/messages", "/messages/count_tokens", "/embeddings")):
             raise faulty(Kind.NOT_FOUND, f"there is nothing at {path[:100]}")
         if received.method != "POST":
             raise faulty(Kind.METHOD_NOT_ALLOWED, f"{path[:100]} is called by POST")
         if path.endswith("/embeddings"):
             return whole(200, embed(received.body))
+        if received.format == "openai_completions":
+            return self._complete(received, scripted, as_chat=path.endswith("/fim/completions"))
         return self._chat(received, scripted, counts=path.endswith("/count_tokens"))
+
+    def _complete(self, received: Received, scripted: Act | None, *, as_chat: bool) -> list[Step]:
+        """Completions; `as_chat`: as Mistral's fill-in endpoint has it, with a chat's answer and no `stream_options`."""
+        codec = CODECS["openai_completions"]
+        envelope = codec.peek(received.body)
+        if as_chat and "stream_options" in envelope.top:
+            raise faulty(Kind.INVALID_REQUEST, "stream_options: extra inputs are not permitted", param="stream_options")
+        try:
+            act, events, prompt_tokens = complete(envelope, scripted, received.number)
+        except ValueError as error:
+            raise faulty(Kind.INVALID_REQUEST, str(error)) from None
+        received.act = act
+        steps = misbehave(act, received.format)
+        if steps is not None:
+            return steps
+        asked = Asked(
+            model=act.model or envelope.model,
+            stream_usage=(envelope.stream_usage or as_chat) and act.usage != "none",
+            reply_id=f"fake-{received.number}",
+            now_s=CREATED_S,
+            prompt_tokens=prompt_tokens,
+        )
+        return (stream if envelope.stream else unstreamed)(act, events, CODECS["openai_chat"] if as_chat else codec, asked)
 
     def _chat(self, received: Received, scripted: Act | None, *, counts: bool) -> list[Step]:
         codec = CODECS[received.format]

@@ -17,8 +17,8 @@ from freehold.wire.codec import Codec
 class ChatEndpoint(RecordedEndpoint):
     """Serves one wire format."""
 
-    def __init__(self, context: Context, dispatch: Dispatch, codec: Codec) -> None:
-        super().__init__(context, "chat", codec.FORMAT, codec)
+    def __init__(self, context: Context, dispatch: Dispatch, codec: Codec, operation: str = "chat") -> None:
+        super().__init__(context, operation, codec.FORMAT, codec)
         self._dispatch = dispatch
         self._codec = codec
 
