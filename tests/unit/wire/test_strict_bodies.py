@@ -111,21 +111,20 @@ def test_what_json_does_not_know_is_refused(format_: Any, content: bytes) -> Non
     fault_of(lambda: [strictly(codec.describe)(block) for block in codec.peek(body).blocks])
 
 
+@pytest.mark.parametrize("field", ["temperature", "max_tokens", "seed", "top_k", "n"])
+@pytest.mark.parametrize("format_", ["openai_chat", "anthropic_messages"])
 @pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 5000, b"1" + b"0" * 400, b"0." + b"1" * 4000])
-def test_huge_numbers_are_read_or_refused(number: bytes) -> None:
-    for format_ in ("openai_chat", "anthropic_messages"):
-        codec = CODECS[format_]  # type: ignore[index]  # the names of formats
-        for field in (b"temperature", b"max_tokens", b"seed", b"top_k", b"n"):
-            body = b'{"model":"m","messages":[{"role":"user","content":"x"}],"max_tokens":5}'.replace(
-                b'"max_tokens":5', b'"max_tokens":5' if field == b"max_tokens" else b'"max_tokens":5,"%b":%b' % (field, number)
-            )
-            if field == b"max_tokens":
-                body = body.replace(b'"max_tokens":5', b'"max_tokens":' + number)
-            try:
-                codec.read_request(codec.peek(body))
-            except FaultError as error:
-                assert error.fault.kind is Kind.INVALID_REQUEST
-                assert error.fault.param == field.decode()
+def test_huge_numbers_are_read_or_refused(format_: Any, field: str, number: bytes) -> None:
+    limit = b"" if field == "max_tokens" else b',"max_tokens":5'
+    body = b'{"model":"m","messages":[{"role":"user","content":"x"}],"%b":%b%b}' % (field.encode(), number, limit)
+    codec = CODECS[format_]
+    try:
+        codec.read_request(codec.peek(body))
+    except FaultError as error:
+        found = error.fault
+    else:
+        return
+    assert (found.kind, found.param) == (Kind.INVALID_REQUEST, field)
 
 
 def test_a_truncated_body_is_refused_wherever_it_ends() -> None:
