@@ -28,6 +28,7 @@ from freehold.routing.features import FactsCache
 from freehold.runtime import Egress, Runtime, egress_of
 from freehold.server.context import Context
 from freehold.server.counting import Counting
+from freehold.server.discovering import Discovering
 from freehold.server.endpoints.health import Readiness, RuntimeStatus
 from freehold.server.gateway import Door, Gateway
 from freehold.server.intake import Intake
@@ -62,7 +63,8 @@ class App:
         self.log = log
         now = time.monotonic
         # Ids must be unique, not secret: a system call for each would cost as much as the whole plan.
-        random_bytes = Random(os.urandom(32)).randbytes  # noqa: S311 - see above
+        chance = Random(os.urandom(32))  # noqa: S311 - see above
+        random_bytes = chance.randbytes
         self._store = store_url(config)
         self.writer = Writer(self._store, now_ms=wall_ms, tell=log.event)
         self.ledger = Ledger(self.writer, wall_ms)
@@ -80,6 +82,14 @@ class App:
             retire_s=config.settings.server.drain_s,
         )
         self.engines.on_change(self._engine_changed)
+        self.discovering = Discovering(
+            self.upstreams,
+            settings=lambda: self.base.settings.discovery,
+            own_ports=lambda: frozenset() if self._address is None else frozenset({self._address[1]}),
+            lay_over=self.lay_over,
+            tell=log.event,
+            chance=chance.random,
+        )
         self.sticky = Sticky(now)
         self.counting = Counting(load_counter, lambda: FactsCache(os.urandom(32)))
         means = Means(self.upstreams, self.breakers, self.ledger, now, wall_ms, self.windows)
@@ -139,7 +149,8 @@ class App:
         self._measure_windows()
         if self._address is not None:
             self.open_door(*self._address)
-        self.log.set_level(config.settings.log.level)
+        if "log.level" in changes.settings:
+            self.log.set_level(config.settings.log.level)
         if changes.policy_version is not None:
             self.ledger.policy_used(config.policy.version, config.policy.source_json)
         for name in (*changes.removed, *changes.changed):
@@ -207,11 +218,13 @@ class App:
         policy = self.config.policy
         self.ledger.policy_used(policy.version, policy.source_json)
         self.engines.start()
+        self.discovering.start()
         self.log.event("server.started", version=__version__, policy=policy.version, ceiling=policy.server_ceiling.value)
 
     async def stop(self) -> None:
         """End in reverse order; every queued row is written before this returns."""
         try:
+            await self.discovering.stop()
             await self.engines.stop()
             await self.upstreams.close()
             self._connector.close()
@@ -223,7 +236,7 @@ class App:
         """The state of every runtime as routing sees it."""
         policy = self.config.policy
         runtimes = tuple(self._status(runtime) for runtime in self.config.runtimes.values())
-        up = {status.name for status in runtimes if status.status in {"ready", "configured"}}
+        up = {status.name for status in runtimes if status.status in {"ready", "configured", "found"}}
         return Readiness(
             ready=not self.gateway.is_stopping
             and any(one.runtime.name in up and one.deployment.abilities.chat for one in policy.placed.values()),
@@ -243,7 +256,9 @@ class App:
             status: str = state.status
             detail = "" if status == "ready" else (down or "")
         else:
-            status, detail = ("configured", runtime.base_url or "") if down is None else ("down", down)
+            is_found = runtime.name not in self.base.runtimes or runtime.name in self.base.base.vendors
+            up = "found" if is_found else "configured"
+            status, detail = (up, runtime.base_url or "") if down is None else ("down", down)
         return RuntimeStatus(
             name=runtime.name,
             egress=egress_of(runtime).value,
