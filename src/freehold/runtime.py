@@ -61,6 +61,9 @@ class _Reach(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     chunk_timeout_s: float = 60.0
     total_timeout_s: float = 1800.0
     max_connections: int = 256
+    """Calls at a time; an embedded chat engine takes no more than it has slots."""
+    queue_wait_s: float = 0.5
+    """With all of them busy: how long a request waits before it spills over to the next step, where the plan has one."""
 
 
 class Local(_Reach, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="local"):

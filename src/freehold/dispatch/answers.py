@@ -7,7 +7,6 @@ if all were well.
 from typing import Protocol
 
 from freehold.dispatch.attempt import Attempt
-from freehold.dispatch.chat_attempt import ChatAttempt
 from freehold.fault import Fault, FaultError, Kind
 from freehold.record import Verdict
 from freehold.runtime import Placed
@@ -54,11 +53,10 @@ class Answer:
 class StreamAnswer(Answer):
     """A stream: `body` holds what is ready, `more` gives the rest."""
 
-    __slots__ = ("_chat", "_is_over", "_is_waiting", "fault", "pipe")
+    __slots__ = ("_is_over", "_is_waiting", "fault", "pipe")
 
-    def __init__(self, attempt: ChatAttempt, body: bytes, pipe: "LivePipe | None", verdicts: tuple[Verdict, ...] = ()) -> None:
+    def __init__(self, attempt: Attempt, body: bytes, pipe: "LivePipe | None", verdicts: tuple[Verdict, ...] = ()) -> None:
         super().__init__(attempt, body, verdicts)
-        self._chat = attempt.chat
         self.pipe = pipe
         self.fault: Fault | None = None
         """Set when the stream broke after content; the error event is then part of what `more` gave."""
@@ -124,7 +122,7 @@ class StreamAnswer(Answer):
         self._is_over = True
         self.fault = fault
         self.attempt.end("cut", fault)
-        return self._chat.codec.writer(self._chat.asked).fault(fault)
+        return self.attempt.spell(fault)
 
 
 class LivePipe(Protocol):

@@ -1,19 +1,26 @@
-"""Single-shot calls: embeddings. The same steps, ceilings, breakers and records as a chat, without streams.
+"""Single-shot calls: embeddings, images, audio, moderations, rerank. The same steps, ceilings, breakers and records as a chat.
 
-A reply is relayed; a fault falls back to the next step of the plan.
+A reply is relayed. A fault falls back to the next step of the plan until the first bytes of an answer are ready to go
+out, and never after.
 """
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from freehold.chat import Usage
 from freehold.dispatch.answers import Answer
 from freehold.dispatch.attempt import Attempt, Means, exhausted, resting
 from freehold.dispatch.flight import Flight
+from freehold.dispatch.single_attempt import MAX_REPLY_BYTES, SingleAnswer, SingleAttempt, SingleStream
 from freehold.fault import Fault, FaultError, Kind, faulty
+from freehold.routing.plan import Step
 from freehold.wire import embeddings
 from freehold.wire.embeddings import EmbeddingsEnvelope
-from freehold.wire.openai_chat import read_fault
+from freehold.wire.openai_faults import read_fault
+from freehold.wire.singles import SingleEnvelope, SingleShot
 
-MAX_REPLY_BYTES = 256 * 1024 * 1024
-"""2,048 vectors of 4,096 numbers written as text are about 160 MB."""
+_Attempt = TypeVar("_Attempt", bound=Attempt)
+_Answer = TypeVar("_Answer", bound=Answer)
 
 
 class Singles:
@@ -24,6 +31,21 @@ class Singles:
 
     async def embed(self, flight: Flight, envelope: EmbeddingsEnvelope) -> Answer:
         """The vectors of the first deployment that gives them. Raises FaultError when none does."""
+        return await self._first_served(
+            flight,
+            lambda step: Attempt(self._means, flight, step, is_relay=True, streams=False),
+            lambda attempt: self._embed(attempt, envelope),
+        )
+
+    async def relay(self, flight: Flight, shot: SingleShot, envelope: SingleEnvelope) -> SingleAnswer | SingleStream:
+        """The answer of the first deployment that gives one. Raises FaultError when none does."""
+        return await self._first_served(
+            flight, lambda step: SingleAttempt(self._means, flight, step, shot, envelope), SingleAttempt.answer
+        )
+
+    async def _first_served(
+        self, flight: Flight, make: Callable[[Step], _Attempt], answer: Callable[[_Attempt], Awaitable[_Answer]]
+    ) -> _Answer:
         if flight.plan.refusal is not None:
             raise FaultError(flight.plan.refusal)
         last: Fault | None = None
@@ -31,9 +53,9 @@ class Singles:
             if not self._means.breakers.begin_probe(step.placed.id):
                 last = last or resting(step)
                 continue
-            attempt = Attempt(self._means, flight, step, is_relay=True, streams=False)
+            attempt = make(step)
             try:
-                return await self._try(attempt, envelope)
+                return await answer(attempt)
             except BaseException as error:
                 attempt.give_up(error)
                 if not isinstance(error, FaultError) or not error.fault.meaning.falls_back:
@@ -41,7 +63,7 @@ class Singles:
                 last = error.fault
         raise exhausted(last)
 
-    async def _try(self, attempt: Attempt, envelope: EmbeddingsEnvelope) -> Answer:
+    async def _embed(self, attempt: Attempt, envelope: EmbeddingsEnvelope) -> Answer:
         placed = attempt.step.placed
         body, edits = embeddings.relay_request(envelope, placed.deployment.served_as)
         credentials = attempt.flight.reaches.find(placed.runtime.name).credentials("openai_chat")

@@ -79,7 +79,7 @@ requests = Table(
     metadata,
     Column("request_id", Text, nullable=False, doc="`req_...`; unique, sorts by time."),
     Column("at_ms", BigInteger, nullable=False, doc="When the request arrived."),
-    Column("operation", Text, nullable=False, doc="`chat`, `embeddings` or `count_tokens`."),
+    Column("operation", Text, nullable=False, doc="`chat`, `count_tokens`, `embeddings`, `image_generation`, `transcription`, `speech`, `moderation` or `rerank`."),
     Column("wire_format", Text, doc="The client's wire format."),
     Column("caller_key", Text, nullable=False, doc="The virtual key's name, never its value."),
     Column("caller_user", Text, nullable=False, doc="Who asked; `local` on a keyless loopback."),

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import jsonschema
-import msgspec
 import pytest
 
+from support.openai_schema import fits
+
 TESTS = Path(__file__).resolve().parents[2]
-SPEC = TESTS.parent.parent / "shared" / "specs" / "openai-openapi.json"
 
 
 @pytest.fixture(scope="session")
@@ -18,28 +16,7 @@ def read_sample() -> Callable[[str], bytes]:
     return lambda name: (TESTS / "wire_samples" / name).read_bytes()
 
 
-def _accept_null(schema: Any) -> Any:
-    """OpenAPI 3.0 wrote `nullable`; JSON Schema, which 3.1 uses, says it with a type."""
-    if isinstance(schema, list):
-        return [_accept_null(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    told = {key: _accept_null(value) for key, value in schema.items()}
-    if told.pop("nullable", False) is True:
-        return {"anyOf": [told, {"type": "null"}]}
-    return told
-
-
 @pytest.fixture(scope="session")
 def fits_openai() -> Callable[[str, object], None]:
     """Fails where a value is not what OpenAI's published schema of that name allows."""
-    if not SPEC.exists():
-        pytest.skip("OpenAI's published schema is not beside the project: what we write was not validated against it")
-    components = {"schemas": _accept_null(msgspec.json.decode(SPEC.read_bytes())["components"]["schemas"])}
-
-    def fits(name: str, value: object) -> None:
-        schema = {"$ref": f"#/components/schemas/{name}", "components": components}
-        error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
-        assert error is None, f"{name} at {error.json_path}: {error.message[:300]}"
-
     return fits
