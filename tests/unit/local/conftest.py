@@ -50,8 +50,9 @@ async def launch_engines(journal):
     def log(event: str, **facts: object) -> None:
         journal.append((event, facts))
 
-    def begin(launches: dict[str, Launch], home: Path, command=engine_command):
-        engines = Engines(launches, home, get=make_local_get(upstreams), log=log, now=time.monotonic, command=command)
+    def begin(launches: dict[str, Launch], home: Path, command=engine_command, **options: object):
+        get = make_local_get(upstreams)
+        engines = Engines(launches, home, get=get, log=log, now=time.monotonic, command=command, **options)
         running.append(engines)
         engines.start()
         return engines
