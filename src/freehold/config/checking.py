@@ -46,6 +46,8 @@ def check_runtime(runtime: Runtime, path: str, quirks: Mapping[str, object]) -> 
         value = getattr(runtime, field)
         if not (math.isfinite(value) and value > 0):
             yield Problem(f"{path}.{field}", f"{value} is not a finite number above 0")
+    if not (math.isfinite(runtime.queue_wait_s) and runtime.queue_wait_s >= 0):
+        yield Problem(f"{path}.queue_wait_s", f"{runtime.queue_wait_s} is not a finite number of seconds", "0 never waits")
 
 
 def check_deployment(

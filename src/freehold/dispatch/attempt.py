@@ -18,13 +18,22 @@ from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.gateways.http import Call, Exchange, Upstreams
 from freehold.ledger import Ledger
 from freehold.limits.breaker import Breakers
+from freehold.limits.retry_budget import RetryBudgets
 from freehold.record import AttemptEnd, AttemptRecord, Verdict
 from freehold.routing.plan import Step
+from freehold.runtime import Local, Runtime
 from freehold.wire.codec import Tap
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
+MAX_SILENT_BYTES = 12 * 1024 * 1024
+"""What a stream may send before its first content: room for one event of the longest kind, and for pings by the thousand."""
 MAX_FAULT_BYTES = 256 * 1024
-FAULT_TIMEOUT_S = 10.0
+FAULT_TIMEOUT_S = 3.0
+MOST_TOKENS = 1_000_000_000
+"""A report of more is no report."""
+LONGEST_NAME = 200
+SLOWEST_TOKEN_S = 0.25
+"""An answer that comes slower is not waited for where it can only be had whole: people read faster."""
 AFTER_FINISH_S = 5.0
 """For what follows the finish: usage, the end of the stream. A runtime that keeps the connection open is not waited for."""
 BYTES_PER_TOKEN = 4
@@ -40,6 +49,7 @@ class Means(msgspec.Struct, frozen=True):
     """Monotonic seconds."""
     wall_ms: Callable[[], int]
     """Unix milliseconds."""
+    retries: RetryBudgets
     windows: dict[str, int] = {}
     """Tokens really served, by deployment id, where an engine told."""
 
@@ -74,6 +84,9 @@ class Attempt:
         self.verdicts: tuple[Verdict, ...] = ()
         self.status: int | None = None
         self._exchange: Exchange | None = None
+        self._queued_s = 0.0
+        self._silent_bytes = 0
+        self._last_words_s: float | None = None
         self._ended = False
 
     @property
@@ -93,17 +106,29 @@ class Attempt:
             egress=placed.egress,
             ceiling=self.flight.plan.ceiling,
             connect_timeout_s=runtime.connect_timeout_s,
-            head_timeout_s=runtime.first_content_timeout_s if self.streams else runtime.total_timeout_s,
-            max_connections=runtime.max_connections,
+            head_timeout_s=min(self._head_timeout_s(), self.flight.step_ends_s - self.started_s),
+            max_connections=_places(runtime),
+            queue_wait_s=self.flight.queue_wait_s,
         )
         before_s = self.means.now()
         try:
             self._exchange = exchange = await self.means.upstreams.open(call)
             self.status = exchange.status
+            self._queued_s = exchange.queued_s
             if exchange.status >= 300:
                 raise FaultError(await self._read_fault(exchange, read_fault))
         finally:
             self.flight.waited_s += self.means.now() - before_s
+
+    def _head_timeout_s(self) -> float:
+        """A whole answer's head comes when all of it was made: its deadline grows with what the client lets it become."""
+        runtime = self.step.placed.runtime
+        if self.streams:
+            return runtime.first_content_timeout_s
+        most_tokens = self.flight.features.max_tokens
+        if most_tokens is None:
+            return runtime.total_timeout_s
+        return min(runtime.total_timeout_s, runtime.first_content_timeout_s + most_tokens * SLOWEST_TOKEN_S)
 
     async def _read_fault(self, exchange: Exchange, read_fault: FaultReader) -> Fault:
         exchange.arm(FAULT_TIMEOUT_S, Kind.FIRST_CONTENT_TIMEOUT)
@@ -125,10 +150,10 @@ class Attempt:
 
         Behind the finish it does not matter how the connection ends: whoever reads the stream knows whether it was whole.
         """
-        self._arm()
         before_s = self.means.now()
         try:
-            return await self.exchange.chunk()
+            self._arm()
+            data = await self.exchange.chunk()
         except FaultError:
             if not self._has_finished():
                 raise
@@ -136,6 +161,9 @@ class Attempt:
             return b""
         finally:
             self.flight.waited_s += self.means.now() - before_s
+        if not self.tap.content:
+            self._count_silence(len(data))
+        return data
 
     async def whole(self, limit_bytes: int = MAX_REPLY_BYTES) -> bytes:
         """The upstream's whole body."""
@@ -146,19 +174,32 @@ class Attempt:
         finally:
             self.flight.waited_s += self.means.now() - before_s
 
+    def _count_silence(self, size: int) -> None:
+        self._silent_bytes += size
+        if self._silent_bytes > MAX_SILENT_BYTES:
+            self.abort()
+            raise faulty(Kind.INVALID_REPLY, f"the runtime sent over {MAX_SILENT_BYTES} bytes without any content")
+
     def _arm(self) -> None:
-        runtime = self.step.placed.runtime
-        spent_s = self.means.now() - self.started_s
+        runtime, flight = self.step.placed.runtime, self.flight
+        now_s = self.means.now()
+        spent_s = now_s - self.started_s - self._queued_s
         total_left_s = runtime.total_timeout_s - spent_s
         if not self.streams:
             left_s, kind = total_left_s, Kind.TOTAL_TIMEOUT
         elif self.tap.content:
             left_s, kind = runtime.chunk_timeout_s, Kind.CHUNK_TIMEOUT
-            if left_s > AFTER_FINISH_S and self._has_finished():
-                left_s = AFTER_FINISH_S
+            if flight.ends_s is not None:
+                total_left_s = min(total_left_s, flight.ends_s - now_s)
+            if self._has_finished():
+                if self._last_words_s is None:
+                    self._last_words_s = now_s + AFTER_FINISH_S
+                left_s = min(left_s, self._last_words_s - now_s)
         else:
             # Measured from the start: pings and keep-alives do not push it on.
             left_s, kind = runtime.first_content_timeout_s - spent_s, Kind.FIRST_CONTENT_TIMEOUT
+        if not self.tap.content:
+            left_s = min(left_s, flight.step_ends_s - now_s)
         if total_left_s < left_s:
             left_s, kind = total_left_s, Kind.TOTAL_TIMEOUT
         if left_s <= 0:
@@ -198,8 +239,9 @@ class Attempt:
         self._ended = True
         self.abort()  # does nothing where the answer was read to its end
         seconds = self.means.now() - self.started_s
-        self.usage = usage = self._usage()
+        self.usage = usage = _believed(self._usage())
         cost_nano_usd, basis = price(usage, self.step.placed, seconds)
+        tap = self.tap
         record = AttemptRecord(
             attempt_id=f"{self.flight.request_id}.{self.number}",
             request_id=self.flight.request_id,
@@ -208,10 +250,10 @@ class Attempt:
             runtime=self.step.placed.runtime.name,
             egress=self.step.placed.egress.value,
             sent_model=self.step.placed.deployment.served_as,
-            answered_model=self.tap.answered_model,
-            fingerprint=self.tap.fingerprint,
+            answered_model=_name(tap.answered_model),
+            fingerprint=_name(tap.fingerprint),
             mode=self._mode(),
-            edits=tuple(sorted(self.tap.edits)),
+            edits=tuple(sorted(tap.edits)),
             started_ms=self.started_ms,
             first_content_ms=None if self.first_content_s is None else (self.first_content_s - self.started_s) * 1000,
             duration_ms=seconds * 1000,
@@ -230,9 +272,9 @@ class Attempt:
 
     def _tell_breaker(self, how: AttemptEnd, fault: Fault | None) -> None:
         breakers, deployment = self.means.breakers, self.step.placed.id
-        if fault is not None:
+        if fault is not None and not (fault.kind is Kind.OVERLOADED and self.status is None):
             breakers.failed(deployment, fault)
-        elif how == "cancelled":
+        elif fault is not None or how == "cancelled":  # a full runtime that was never reached is not ill
             breakers.end_probe(deployment)
         else:
             breakers.succeeded(deployment)
@@ -252,11 +294,26 @@ class Attempt:
         return reported
 
 
-def resting(step: Step) -> Fault:
-    """Why a step was passed over: its breaker is open, or another request has its one probe."""
-    return Fault(kind=Kind.OVERLOADED, message=f"deployment '{step.placed.id}' is resting after failures")
+def _places(runtime: Runtime) -> int:
+    """Calls a runtime takes at a time. An engine's own queue would hide that it is full, and cannot spill over."""
+    launch = runtime.launch if isinstance(runtime, Local) else None
+    if launch is None or launch.engine != "llama":
+        return runtime.max_connections
+    return min(runtime.max_connections, launch.slots)
 
 
-def exhausted(last: Fault | None) -> FaultError:
-    """What is told when no step is left: the last fault, where there was one."""
-    return FaultError(last) if last is not None else faulty(Kind.NO_DEPLOYMENT, "the plan has no step left to try")
+def _name(said: str | None) -> str | None:
+    """A name as an upstream says it, fit to be shown: of one line, and not long."""
+    if said is None or (len(said) <= LONGEST_NAME and said.isprintable()):
+        return said
+    return "".join(letter if letter.isprintable() else "?" for letter in said[:LONGEST_NAME])
+
+
+def _believed(usage: Usage | None) -> Usage | None:
+    """None for a report that no model can have earned: it would be charged, and no column holds it."""
+    if (
+        usage is None
+        or max(usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.cache_write_tokens) <= MOST_TOKENS
+    ):
+        return usage
+    return None

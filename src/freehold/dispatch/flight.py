@@ -3,6 +3,7 @@
 Written by dispatch, read by the server and the ledger. Not shared between requests.
 """
 
+import math
 from collections.abc import Mapping
 
 from freehold.chat import ChatRequest
@@ -18,14 +19,18 @@ class Flight:
 
     __slots__ = (
         "attempts",
+        "called",
         "deadline_s",
+        "ends_s",
         "features",
         "first_content_s",
         "headers",
         "plan",
         "policy_version",
+        "queue_wait_s",
         "reaches",
         "request_id",
+        "step_ends_s",
         "tries",
         "waited_s",
     )
@@ -54,6 +59,14 @@ class Flight:
         """Monotonic time at which the whole answer must be there, where the client said so; None: only the runtime's deadlines."""
         self.tries = 0
         """Attempts begun."""
+        self.called: tuple[str, ...] = ()
+        """Runtimes that were called for it."""
+        self.ends_s: float | None = None
+        """Monotonic time at which all of it must be over; None before its first step."""
+        self.step_ends_s = math.inf
+        """Monotonic time at which the step under way must have its first content."""
+        self.queue_wait_s: float | None = None
+        """How long the step under way may wait for a place at its runtime."""
         self.waited_s = 0.0
         """Time spent waiting for upstreams; the rest of the duration is our overhead."""
         self.first_content_s: float | None = None

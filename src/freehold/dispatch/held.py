@@ -5,10 +5,44 @@ from the first tool call on: a call is judged whole before the client runs it. O
 longer be escalated; its verdict is recorded and the call passed on as the model wrote it.
 """
 
-from freehold.chat import CONTENT_EVENTS, Event, Reply, TextDelta, ToolCallStarted, fold
+from collections.abc import Iterable
+
+from freehold.chat import CONTENT_EVENTS, Event, ReasoningDelta, Reply, TextDelta, ToolCallDelta, ToolCallStarted, fold
+from freehold.fault import Kind, faulty
 from freehold.routing.plan import Hold
 from freehold.wire.codec import Reader, Tap, Writer
 from freehold.wire.translate import note_events
+
+MOST_EVENTS = 200_000
+"""A token each, or less: longer than the longest answers."""
+MOST_LETTERS = 8 * 1024 * 1024
+
+
+class Gathered:
+    """The events of a reply that is kept whole, within bounds: an upstream decides how much it sends, not how much we keep."""
+
+    __slots__ = ("_letters", "events")
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._letters = 0
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Keep more. Raises FaultError(INVALID_REPLY) beyond the bounds."""
+        kept = self.events
+        for event in events:
+            kept.append(event)
+            match event:
+                case TextDelta(text, _, logprobs):
+                    self._letters += len(text) + (len(logprobs) if logprobs is not None else 0)
+                case ReasoningDelta(text) | ToolCallDelta(_, text):
+                    self._letters += len(text)
+                case _:
+                    pass
+        if len(kept) > MOST_EVENTS or self._letters > MOST_LETTERS:
+            raise faulty(
+                Kind.INVALID_REPLY, f"the runtime's answer is longer than {MOST_EVENTS} pieces or {MOST_LETTERS} letters"
+            )
 
 
 class HeldPipe:
@@ -21,7 +55,7 @@ class HeldPipe:
         self._reader = reader
         self._writer = writer
         self._holds_all = hold == "whole"
-        self._events: list[Event] = []
+        self._gathered = Gathered()
         self._held: list[Event] = []
 
     def feed(self, data: bytes) -> bytes:
@@ -34,7 +68,7 @@ class HeldPipe:
 
     def reply(self) -> Reply:
         """The whole reply, for a judge."""
-        return fold(self._events)
+        return fold(self._gathered.events)
 
     def release(self) -> bytes:
         """What was held, and the stream's proper end."""
@@ -44,7 +78,7 @@ class HeldPipe:
     def _let_through(self, events: list[Event]) -> bytes:
         out = []
         note_events(self.tap, events)
-        self._events += events
+        self._gathered.add(events)
         for event in events:
             if self._holds_all or self._held or isinstance(event, ToolCallStarted):
                 self._held.append(event)

@@ -4,14 +4,15 @@ Promised: a caller's fault never falls back; nothing falls back after content; a
 none, so it is kept and goes out when no escalation succeeds; every attempt ends with exactly one record.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from freehold.chat import Choice, Event, Reply, fold
+from freehold.chat import Choice, Reply, fold
+from freehold.dispatch.admission import admit, exhausted
 from freehold.dispatch.answers import Answer, StreamAnswer
-from freehold.dispatch.attempt import BYTES_PER_TOKEN, Attempt, Means, exhausted, resting
+from freehold.dispatch.attempt import BYTES_PER_TOKEN, MAX_REPLY_BYTES, Attempt, Means
 from freehold.dispatch.chat_attempt import ChatAttempt, note_reply
 from freehold.dispatch.flight import ChatFlight
-from freehold.dispatch.held import HeldPipe
+from freehold.dispatch.held import Gathered, HeldPipe
 from freehold.dispatch.schema_tools import SchemaToolReader, offers_by_schema
 from freehold.dispatch.verdicts import judge_reply
 from freehold.fault import Fault, FaultError, Kind, faulty
@@ -19,6 +20,11 @@ from freehold.routing.plan import Escalate, Hold, Step
 from freehold.sessions.sticky import Sticky
 from freehold.wire.codec import Pipe, Reader
 from freehold.wire.translate import TranslatePipe, note_events
+
+MAX_PLAIN_BYTES = 16 * 1024 * 1024
+"""A whole reply of one choice without log probabilities: a hundred times what the longest answers are."""
+MOST_OBJECTS = 100_000
+"""Braces in such a reply. Each empty object costs us thirty times its bytes."""
 
 
 class Dispatch:
@@ -41,15 +47,16 @@ class Dispatch:
             self._sticky.set(flight.features.caller, flight.features.session, answer.placed.id)
         return answer
 
-    async def _first_served(self, flight: ChatFlight, steps: Iterable[Step], escalate: Escalate | None) -> Answer:
+    async def _first_served(self, flight: ChatFlight, steps: Sequence[Step], escalate: Escalate | None) -> Answer:
         last: Fault | None = None
         too_small = 0
-        for step in steps:
+        for at, step in enumerate(steps):
             window = self._window(step)
             if window is not None and window <= too_small:
                 continue
-            if not self._means.breakers.begin_probe(step.placed.id):
-                last = last or resting(step)
+            refused = admit(self._means, flight, step, steps[at + 1 :])
+            if refused is not None:
+                last = last or refused
                 continue
             try:
                 return await self._try(flight, step, escalate)
@@ -72,7 +79,7 @@ class Dispatch:
         for step in escalate.steps:
             if left <= 0:
                 break
-            if step.placed.id in tried or not self._means.breakers.begin_probe(step.placed.id):
+            if step.placed.id in tried or admit(self._means, flight, step, (), may_spill=True) is not None:
                 continue
             left -= 1
             try:
@@ -113,7 +120,7 @@ class Dispatch:
         _refuse_html(attempt)
         if attempt.streams and not _is_json(attempt):
             return await self._folded(attempt, escalate)
-        body = await attempt.whole()
+        body = await _whole_body(attempt)
         attempt.pieces = len(body) // BYTES_PER_TOKEN
         if attempt.is_relay:
             out, tap = codec.relay_whole(body, flight.asked)
@@ -132,15 +139,16 @@ class Dispatch:
 
     async def _folded(self, attempt: ChatAttempt, escalate: Escalate | None) -> Answer:
         """The upstream streams although the client wants a whole answer: a runtime that notices leaving only so."""
-        reader, events = self._reader(attempt), list[Event]()
+        reader, gathered = self._reader(attempt), Gathered()
         while data := await attempt.chunk():
             new = reader.feed(data)
             note_events(attempt.tap, new)
-            events += new
+            gathered.add(new)
             attempt.pieces += len(new)
         last = reader.end()
         note_events(attempt.tap, last)
-        reply = fold([*events, *last])
+        gathered.add(last)
+        reply = fold(gathered.events)
         attempt.content_began()
         return Answer(attempt, attempt.chat.codec.write_whole(reply, attempt.chat.asked), judge_reply(attempt, reply, escalate))
 
@@ -170,8 +178,7 @@ class Dispatch:
 
     async def _unstreamed(self, attempt: ChatAttempt, escalate: Escalate | None) -> Answer:
         """The upstream was asked for a stream and sent a whole reply: it becomes a stream of one piece."""
-        body = await attempt.whole()
-        events = self._reader(attempt).whole(body)
+        events = self._reader(attempt).whole(await _whole_body(attempt))
         reply = fold(events)
         note_reply(attempt.tap, reply)
         writer = attempt.chat.codec.writer(attempt.chat.asked)
@@ -220,12 +227,22 @@ class JudgedPipe:
         return out + self._pipe.release()
 
 
+async def _whole_body(attempt: ChatAttempt) -> bytes:
+    """The whole reply, no larger than one of its kind can be, nor made of more pieces than one ever is."""
+    features = attempt.flight.features
+    is_plain = features.choices == 1 and not features.logprobs
+    body = await attempt.whole(MAX_PLAIN_BYTES if is_plain else MAX_REPLY_BYTES)
+    if is_plain and len(body) > MOST_OBJECTS and body.count(b"{") > MOST_OBJECTS:
+        raise faulty(Kind.INVALID_REPLY, f"the runtime's answer holds more than {MOST_OBJECTS} JSON objects")
+    return body
+
+
 def _is_json(attempt: Attempt) -> bool:
-    return attempt.exchange.headers.get("content-type", "").startswith("application/json")
+    return attempt.exchange.headers.get("content-type", "").lower().startswith("application/json")
 
 
 def _refuse_html(attempt: Attempt) -> None:
     """A portal or proxy page under status 200 is no answer."""
-    if attempt.exchange.headers.get("content-type", "").startswith("text/html"):
+    if attempt.exchange.headers.get("content-type", "").lower().startswith("text/html"):
         attempt.exchange.abort()
         raise faulty(Kind.INVALID_REPLY, "the runtime answered with an HTML page; is its base_url right, is a proxy in between?")

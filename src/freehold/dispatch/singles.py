@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from freehold.chat import Usage
+from freehold.dispatch.admission import admit, exhausted
 from freehold.dispatch.answers import Answer
-from freehold.dispatch.attempt import Attempt, Means, exhausted, resting
+from freehold.dispatch.attempt import Attempt, Means
 from freehold.dispatch.flight import Flight
 from freehold.dispatch.single_attempt import MAX_REPLY_BYTES, SingleAnswer, SingleAttempt, SingleStream
 from freehold.fault import Fault, FaultError, Kind, faulty
@@ -49,9 +50,11 @@ class Singles:
         if flight.plan.refusal is not None:
             raise FaultError(flight.plan.refusal)
         last: Fault | None = None
-        for step in flight.plan.steps:
-            if not self._means.breakers.begin_probe(step.placed.id):
-                last = last or resting(step)
+        steps = flight.plan.steps
+        for at, step in enumerate(steps):
+            refused = admit(self._means, flight, step, steps[at + 1 :])
+            if refused is not None:
+                last = last or refused
                 continue
             attempt = make(step)
             try:

@@ -42,6 +42,7 @@ class Exchange:
         "_waiter",
         "connected_ms",
         "headers",
+        "queued_s",
         "reused",
         "stale",
         "status",
@@ -54,6 +55,8 @@ class Exchange:
         self.reused = reused
         self.connected_ms = 0.0
         """Spent on getting a new connection; 0 when one was reused."""
+        self.queued_s = 0.0
+        """Waited for a place in the pool."""
         self.stale = False
         """The peer had closed this reused connection before it saw the request: see `Upstreams`."""
         self._carrier: Carrier | None = carrier
@@ -99,15 +102,19 @@ class Exchange:
 
     async def read(self, limit_bytes: int) -> bytes:
         """The whole body under one deadline. Raises FaultError; INVALID_REPLY when it is larger than the limit."""
-        pieces: list[bytes] = []
-        size = 0
-        while piece := await self.chunk():
-            size += len(piece)
-            if size > limit_bytes:
-                self.abort()
-                raise FaultError(Fault(kind=Kind.INVALID_REPLY, message=f"the answer is larger than {limit_bytes} bytes"))
-            pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        first = await self.chunk()
+        body: bytearray | None = None
+        size = len(first)
+        while size <= limit_bytes:
+            piece = await self.chunk()
+            if not piece:
+                return first if body is None else bytes(body)
+            if body is None:
+                body = bytearray(first)
+            body += piece  # a list of pieces would cost as much again for each byte of an answer that drips
+            size = len(body)
+        self.abort()
+        raise FaultError(Fault(kind=Kind.INVALID_REPLY, message=f"the answer is larger than {limit_bytes} bytes"))
 
     def abort(self) -> None:
         """Close the socket now. Does nothing once the answer has ended."""

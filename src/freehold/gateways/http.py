@@ -2,7 +2,7 @@
 
 Promised: each call is judged by the connector before anything else, also when a connection rests ready. The most
 recently used connection is taken first; one that rested for `IDLE_S` is closed. At `max_connections` calls queue first
-come, first served, no longer than their connect timeout.
+come, first served, no longer than each says, and no more of them than `QUEUED_PER_PLACE` for each connection.
 
 A reused connection may have been closed by the peer while it rested, with the close still on its way. Such a call is
 sent once more, on a new connection, only when the connection was reused, not one byte of an answer came, and the close
@@ -28,6 +28,10 @@ from freehold.runtime import Egress
 __all__ = ["Call", "Exchange", "Upstreams"]
 
 HEADS_KEPT = 256
+QUEUED_PER_PLACE = 16
+"""A longer queue would only be told later that there is no room."""
+RETRY_FULL_AFTER_S = 2.0
+"""Told to clients that found no room: places come free at any moment, and all of them asking at once helps nobody."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,11 +47,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     egress: Egress
     ceiling: Egress
     connect_timeout_s: float
-    """For a place in the pool, the lookup, the connection and the TLS handshake."""
+    """For the lookup, the connection and the TLS handshake."""
     head_timeout_s: float
     """From the request's last byte to the answer's head; it stands until `Exchange.arm` replaces it."""
     max_connections: int = 256
     """To this address, over all calls of this process."""
+    queue_wait_s: float | None = None
+    """For one of them to come free; None: as long as for a connection."""
 
 
 class _Berths:
@@ -92,8 +98,8 @@ class _Berths:
         self.opening -= 1
         self.pass_permit()
 
-    async def take(self, call: Call) -> Connection | None:
-        """A connection to reuse, or None: a permit to open one. Raises FaultError(OVERLOADED)."""
+    def take_now(self, call: Call) -> Connection | bool:
+        """A connection to reuse; True: a permit to open one; False: all are in use."""
         resting = self.resting
         while resting:
             connection = resting.pop()
@@ -101,18 +107,29 @@ class _Berths:
                 return connection
         if len(self.open) + self.opening < call.max_connections and not self.turns:
             self.opening += 1
-            return None
-        return await self._queue(call)
+            return True
+        return False
+
+    async def take(self, call: Call, wait_s: float) -> Connection | None:
+        """As `take_now`, None for a permit, after a wait where it must be. Raises FaultError(OVERLOADED)."""
+        taken = self.take_now(call)
+        if not isinstance(taken, bool):
+            return taken
+        return None if taken else await self.queue(call, wait_s)
 
     def drop_resting(self) -> None:
         """Close what rests: when the one used last was closed by the peer, so were those that rested longer."""
         for connection in list(self.resting):
             connection.drop()
 
-    async def _queue(self, call: Call) -> Connection | None:
+    async def queue(self, call: Call, wait_s: float) -> Connection | None:
+        """Wait for a place. Raises FaultError(OVERLOADED)."""
+        if wait_s <= 0 or len(self.turns) >= QUEUED_PER_PLACE * call.max_connections:
+            raise FaultError(_full(call, "and no call may wait" if wait_s <= 0 else f"and {len(self.turns)} calls wait"))
         turn: asyncio.Future[Connection | Fault | None] = self.loop.create_future()
         self.turns.append(turn)
-        timer = self.loop.call_later(call.connect_timeout_s, self._expire, turn, call)
+        ends_s = self.loop.time() + wait_s
+        timer = self.loop.call_later(wait_s, self._expire, turn, call, wait_s)
         try:
             given = await turn
         except asyncio.CancelledError:
@@ -124,7 +141,7 @@ class _Berths:
             raise FaultError(given)
         if given is None or given.usable():
             return given
-        return await self.take(call)
+        return await self.take(call, ends_s - self.loop.time())
 
     def _hand_back(self, turn: asyncio.Future[Connection | Fault | None]) -> None:
         """The call was cancelled while it waited, or in the moment after its turn came."""
@@ -138,11 +155,10 @@ class _Berths:
         elif given is None:
             self.give_up()
 
-    def _expire(self, turn: asyncio.Future[Connection | Fault | None], call: Call) -> None:
+    def _expire(self, turn: asyncio.Future[Connection | Fault | None], call: Call, wait_s: float) -> None:
         if not turn.done():
             self.turns.remove(turn)
-            message = f"all {call.max_connections} connections to {call.address.authority} were in use"
-            turn.set_result(Fault(kind=Kind.OVERLOADED, message=f"{message} for {call.connect_timeout_s:g} s"))
+            turn.set_result(_full(call, f"for {wait_s:g} s"))
 
     def _next_turn(self) -> "asyncio.Future[Connection | Fault | None] | None":
         while self.turns:
@@ -177,12 +193,22 @@ class Upstreams:
         self._connector.admit(call.address, call.egress, call.ceiling)
         head = end_head(self._head(call), call.method, call.body)
         berths = self._berths_for(call)
-        connection = None if self._closed else await berths.take(call)
+        queued_s, wait_s = 0.0, call.connect_timeout_s if call.queue_wait_s is None else call.queue_wait_s
+        connection: Connection | None = None
+        if not self._closed:
+            taken = berths.take_now(call)
+            if taken is False:
+                began = perf_counter()
+                connection = await berths.queue(call, wait_s)
+                queued_s = perf_counter() - began
+            elif taken is not True:
+                connection = taken
         exchange = await self._send(berths, call, head, connection)
         if exchange.stale:
             berths.drop_resting()
-            exchange = await self._send(berths, call, head, await berths.take(call))
+            exchange = await self._send(berths, call, head, await berths.take(call, wait_s))
             exchange.check()
+        exchange.queued_s = queued_s
         return exchange
 
     def is_in_use(self, address: Address) -> bool:
@@ -259,3 +285,8 @@ class Upstreams:
         if berths is None:
             berths = self._berths[key] = _Berths(asyncio.get_running_loop())
         return berths
+
+
+def _full(call: Call, since: str) -> Fault:
+    message = f"all {call.max_connections} connections to {call.address.authority} were in use {since}"
+    return Fault(kind=Kind.OVERLOADED, message=message, retry_after_s=RETRY_FULL_AFTER_S)

@@ -23,6 +23,7 @@ from freehold.gateways.http import Upstreams
 from freehold.gateways.local_get import make_local_get
 from freehold.ledger import Ledger
 from freehold.limits.breaker import Breakers
+from freehold.limits.retry_budget import RetryBudgets
 from freehold.local.supervisor import Engines, EngineState
 from freehold.routing.features import FactsCache
 from freehold.runtime import Egress, Runtime, egress_of
@@ -92,7 +93,8 @@ class App:
         )
         self.sticky = Sticky(now)
         self.counting = Counting(load_counter, lambda: FactsCache(os.urandom(32)))
-        means = Means(self.upstreams, self.breakers, self.ledger, now, wall_ms, self.windows)
+        self.retries = RetryBudgets(now)
+        means = Means(self.upstreams, self.breakers, self.ledger, now, wall_ms, self.retries, self.windows)
         self.intake = Intake(
             snapshot=make_snapshot(config),
             counting=self.counting,
@@ -145,6 +147,7 @@ class App:
         self.config, self.intake.snapshot = config, snapshot
         self._connector.server_ceiling = config.policy.server_ceiling
         self.breakers.keep(unchanged_deployments(old, config))
+        self.retries.keep(config.runtimes)
         self.engines.change(config.launches)
         self._measure_windows()
         if self._address is not None:
@@ -256,7 +259,8 @@ class App:
             status: str = state.status
             detail = "" if status == "ready" else (down or "")
         else:
-            is_found = runtime.name not in self.base.runtimes or runtime.name in self.base.base.vendors
+            is_new = runtime.name not in self.base.runtimes and self.discovering.is_seen_at(runtime.base_url)
+            is_found = is_new or runtime.name in self.base.base.vendors
             up = "found" if is_found else "configured"
             status, detail = (up, runtime.base_url or "") if down is None else ("down", down)
         return RuntimeStatus(
