@@ -109,6 +109,15 @@ class FactsCache:
         return int.from_bytes(blake3(data, key=self._key).digest(16), "big")
 
 
+class _Asking(msgspec.Struct):
+    """A user's last own text: its bytes, its place in the cache, its facts, and the block where it was just read."""
+
+    raw: msgspec.Raw
+    place: int
+    facts: BlockFacts
+    block: Block | None
+
+
 class _Prompt(msgspec.Struct):
     """The sums over a prompt's blocks, and the two blocks that matter for the task."""
 
@@ -116,8 +125,7 @@ class _Prompt(msgspec.Struct):
     images: int
     messages: int
     result_is_last: bool
-    asking: tuple[msgspec.Raw, int, BlockFacts] | None
-    """A user's last own text: its bytes, its place in the cache, its facts."""
+    asking: _Asking | None
 
 
 def gather(
@@ -149,6 +157,7 @@ def gather(
         operation=operation,
         fill_in=envelope.fill_in,
         needs_raw=envelope.needs_raw,
+        needs_echo=envelope.needs_echo,
         wire_format=envelope.format,
         asked_model=envelope.model,
         caller=caller,
@@ -179,12 +188,14 @@ def _read_prompt(
     digest, scope = cache.digest, cache.scope(caller, envelope.format)
     tokens, images, messages = REPLY_TOKENS, 0, 0
     last: BlockFacts | None = None
-    asking: tuple[msgspec.Raw, int, BlockFacts] | None = None
+    asking: _Asking | None = None
     for raw in envelope.blocks:
         place = digest(bytes(raw)) ^ scope
         facts = cache.get(place)
+        block: Block | None = None
         if facts is None:
-            facts = read_block(describe(raw), count)
+            block = describe(raw)
+            facts = read_block(block, count)
             cache.put(place, facts)
         tokens += facts.tokens
         images += facts.images
@@ -194,7 +205,7 @@ def _read_prompt(
             if role != "system":
                 last = facts
                 if role == "user" and not facts.tool_results:
-                    asking = raw, place, facts
+                    asking = _Asking(raw, place, facts, block)
     return _Prompt(tokens, images, messages, last is not None and last.tool_results > 0, asking)
 
 
@@ -224,7 +235,7 @@ def _name_task(
     decided = tasks.by_facts(facts)
     if decided is not None:
         return decided
-    return tasks.classify(None if prompt.asking is None else _signals(*prompt.asking, describe, cache), facts)
+    return tasks.classify(None if prompt.asking is None else _signals(prompt.asking, describe, cache), facts)
 
 
 def gather_embeddings(
@@ -279,14 +290,13 @@ def read_block(block: Block, count: Callable[[str], int]) -> BlockFacts:
     return BlockFacts(tokens, block.role, block.images, block.tool_calls, block.tool_results, block.tool_errors)
 
 
-def _signals(
-    raw: msgspec.Raw, place: int, facts: BlockFacts, describe: Callable[[msgspec.Raw], Block], cache: FactsCache
-) -> Signals:
+def _signals(asking: _Asking, describe: Callable[[msgspec.Raw], Block], cache: FactsCache) -> Signals:
     """What a user's last text asks for, read once."""
-    signals = facts.signals
+    signals = asking.facts.signals
     if signals is None:
-        signals = tasks.read(describe(raw).texts)
-        cache.put(place, msgspec.structs.replace(facts, signals=signals))
+        block = asking.block or describe(asking.raw)
+        signals = tasks.read(block.texts)
+        cache.put(asking.place, msgspec.structs.replace(asking.facts, signals=signals))
     return signals
 
 
