@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 LONGEST_S = 86_400.0
 """A wait is capped at a day: beyond that a number is a mistake, not a plan."""
 
+_BLANKS = " \t"
+"""What may stand around a header's value. `str.strip` takes more, among it what `float` does not."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT", re.ASCII)
 _SECONDS = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
@@ -19,16 +21,16 @@ _SECONDS = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait, from lower-case header names; None where the upstream did not say anything readable."""
-    milliseconds = headers.get("retry-after-ms")
-    if milliseconds is not None and _SECONDS.fullmatch(milliseconds.strip()):
+    milliseconds = headers.get("retry-after-ms", "").strip(_BLANKS)
+    if _SECONDS.fullmatch(milliseconds):
         return min(float(milliseconds) / 1000.0, LONGEST_S)
     value = headers.get("retry-after")
     if value is None:
         return None
-    value = value.strip()
+    value = value.strip(_BLANKS)
     if _SECONDS.fullmatch(value):
         return min(float(value), LONGEST_S)
-    until, now = _read_date(value), _read_date(headers.get("date", "").strip())
+    until, now = _read_date(value), _read_date(headers.get("date", "").strip(_BLANKS))
     if until is None or now is None:
         return None
     return min(max((until - now).total_seconds(), 0.0), LONGEST_S)

@@ -18,6 +18,8 @@ NOW = "Fri, 31 Dec 1999 23:59:49 GMT"
         ({"retry-after": "Fri, 31 Foo 1999 23:59:59 GMT", "date": NOW}, None),
         ({"retry-after": "Fri, 32 Dec 1999 23:59:59 GMT", "date": NOW}, None),
         ({"retry-after": "soon"}, None),
+        ({"retry-after-ms": "\x1d5"}, None),
+        ({"retry-after": "\x1f5"}, None),
         ({"retry-after": "-3"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after-ms": "x", "retry-after": "2"}, 2.0),

@@ -80,6 +80,8 @@ def read_event(data: bytes) -> WireEvent:
 def read_message(body: bytes) -> WireMessage:
     """A whole reply. Raises FaultError: INVALID_REPLY, or what an error object means."""
     try:
+        if not body.isascii():
+            body.decode()  # what stays raw JSON is not looked at otherwise
         message = _read_message(body)
     except UNREADABLE as error:
         raise _unreadable(error, body) from None

@@ -83,6 +83,8 @@ _decode = msgspec.json.Decoder(Chunk).decode
 def read_chunk(data: bytes) -> Chunk:
     """Decode one. Raises FaultError(INVALID_REPLY) for what is not this format."""
     try:
+        if not data.isascii():
+            data.decode()  # what stays raw JSON is not looked at otherwise
         return _decode(data)
     except UNREADABLE as error:
         raise faulty(Kind.INVALID_REPLY, f"the runtime's answer is no chat completion: {error}") from None

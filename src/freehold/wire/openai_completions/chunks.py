@@ -6,10 +6,11 @@ probabilities as Chat Completions does; Mistral's fill-in endpoint, which answer
 
 import msgspec
 
+from freehold.chat import Usage
 from freehold.fault import FaultError, Kind, faulty
 from freehold.wire.body import UNREADABLE
 from freehold.wire.openai_faults import read_fault
-from freehold.wire.openai_replies import Timings, WireUsage
+from freehold.wire.openai_replies import Timings, WireUsage, read_usage
 
 _NOTHING = msgspec.Raw(b"")
 _encode = msgspec.json.Encoder().encode
@@ -64,6 +65,33 @@ class Chunk(msgspec.Struct, frozen=True):
     error: msgspec.Raw = _NOTHING
 
 
+class Tally:
+    """Usage as it comes in: once for all, or beside each choice's finish for that choice alone (llama.cpp)."""
+
+    __slots__ = ("_of_choices",)
+
+    def __init__(self) -> None:
+        self._of_choices: dict[int, Usage] = {}
+
+    def take(self, chunk: Chunk) -> Usage:
+        """What is known after this chunk, which has a usage."""
+        assert chunk.usage is not None
+        usage = read_usage(chunk.usage, chunk.timings)
+        finished = [choice.index for choice in chunk.choices or () if choice.finish_reason]
+        if len(finished) != 1:
+            return usage
+        self._of_choices[finished[0]] = usage
+        one, *others = self._of_choices.values()
+        for other in others:
+            one = Usage(
+                input_tokens=one.input_tokens + other.input_tokens,
+                output_tokens=one.output_tokens + other.output_tokens,
+                cached_tokens=one.cached_tokens + other.cached_tokens,
+                reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
+            )
+        return one
+
+
 class TopToken(msgspec.Struct):
     """A likely token."""
 
@@ -83,9 +111,16 @@ _decode = msgspec.json.Decoder(Chunk).decode
 _TOKENS = msgspec.json.Decoder(list[Token])
 
 
+def says_nothing(data: bytes) -> bool:
+    """No data, or the `null` that llama.cpp sends first for several prompts, which clients stumble over."""
+    return not data or data == b"null"
+
+
 def read_chunk(data: bytes) -> Chunk:
     """Decode one. Raises FaultError(INVALID_REPLY) for what is not this format."""
     try:
+        if not data.isascii():
+            data.decode()  # what stays raw JSON is not looked at otherwise
         return _decode(data)
     except UNREADABLE as error:
         raise faulty(Kind.INVALID_REPLY, f"the runtime's answer is no text completion: {error}") from None
@@ -125,7 +160,10 @@ def _token(token: str, logprob: float | None) -> dict[str, object]:
 
 def write_logprobs(tokens: msgspec.Raw, offset: int) -> tuple[msgspec.Raw, int]:
     """The four lists, and the offset behind them. `text_offset` counts the characters of the answer from 0."""
-    read = _TOKENS.decode(tokens)
+    try:
+        read = _TOKENS.decode(tokens)
+    except UNREADABLE:  # another format's upstream wrote them
+        return msgspec.Raw(b"null"), offset
     offsets: list[int] = []
     for one in read:
         offsets.append(offset)
