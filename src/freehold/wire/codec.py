@@ -16,7 +16,9 @@ from freehold.chat import ChatRequest, Event, FinishReason, Reply, Usage, WireFo
 from freehold.fault import Fault
 from freehold.runtime import FillIn
 
-EditName = Literal["model", "usage_asked", "max_tokens_clamped", "engine_options", "reply_model", "usage_hidden", "fim_prompt"]
+EditName = Literal[
+    "model", "usage_asked", "max_tokens_clamped", "engine_options", "reply_model", "usage_hidden", "fim_prompt", "end_mark"
+]
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +62,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """A completion has a suffix: what is asked for lies between two texts."""
     needs_raw: bool = False
     """A completion says what only its own format can: token ids, several prompts, `echo`, `best_of` ..."""
+    needs_echo: bool = False
+    """It wants `echo` or `best_of`, which some servers of that format pass over without a word."""
     blocks_apart: bool = False
     """Each block is a prompt of its own and has the window to itself."""
 

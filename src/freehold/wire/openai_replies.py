@@ -109,6 +109,13 @@ def write_usage(usage: Usage) -> dict[str, object]:
     }
 
 
+DONE_EVENT = b"data: [DONE]\n\n"
+MOST_CHOICES = 256
+"""Twice what `n` may be."""
+MOST_CALLS = 1024
+"""Tool calls of one reply. Beyond it a runtime counts, and does not answer."""
+
+
 class Progress:
     """Which choices of a stream have begun and which have ended: a stream is whole when all that began ended."""
 
@@ -122,6 +129,8 @@ class Progress:
         """Note that a choice is under way; False where it has ended before."""
         if choice in self.ended:
             return False
+        if len(self.open) + len(self.ended) >= MOST_CHOICES and choice not in self.open:
+            raise faulty(Kind.INVALID_REPLY, f"the runtime began more than {MOST_CHOICES} choices")
         self.open.add(choice)
         return True
 

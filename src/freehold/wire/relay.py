@@ -1,6 +1,7 @@
 """What relaying a stream is in every wire format: event by event, bytes kept, faults told in their turn.
 
-A format says what one event shows and becomes (`_pass`) and what makes a stream whole (`_require_whole`).
+A format says what one event shows and becomes (`_pass`), what makes a stream whole (`_require_whole`) and which end mark it
+still lacks (`_end_mark`). A stream that is whole but for its mark is given it (edit `end_mark`): clients wait for it.
 """
 
 from abc import ABC, abstractmethod
@@ -50,7 +51,26 @@ class EventRelay(ABC):
                 if error.fault.kind is not Kind.INVALID_REPLY:
                     raise
         self._require_whole()
-        return b"".join(out)
+        last = b"".join(out)
+        if last.strip(b"\r\n") and not last.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")):
+            last += b"\n" if last.endswith(b"\n") else b"\n\n"  # the upstream ended amid its last event's blank line
+            self.tap.edits.add("end_mark")
+        mark = self._end_mark()
+        if not mark:
+            return last
+        self.tap.edits.add("end_mark")
+        return last + mark
+
+    def _pass_silent(self, block: SseEvent) -> bytes:
+        """A comment passes; an event behind the end mark is left out."""
+        if not block.data:
+            return block.raw
+        self.tap.edits.add("end_mark")
+        return b""
+
+    def _end_mark(self) -> bytes:
+        """What the stream lacks of its proper end; b"" where nothing is missing, or the format has no such mark."""
+        return b""
 
     @abstractmethod
     def _pass(self, block: SseEvent) -> bytes:

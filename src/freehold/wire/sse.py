@@ -18,7 +18,7 @@ from freehold.fault import FaultError, Kind, faulty
 STREAM_TYPE = b"text/event-stream; charset=utf-8"
 KEEP_ALIVE = b": waiting\n\n"
 """A comment: clients skip it, proxies see a live connection."""
-LONGEST_EVENT_BYTES = 16 * 1024 * 1024
+LONGEST_EVENT_BYTES = 8 * 1024 * 1024
 """One event may not be longer: beyond it the upstream is broken or hostile."""
 
 _LINE_END = rb"(?:\r\n|\n|\r(?!\n))"

@@ -23,6 +23,7 @@ from freehold.wire.anthropic_messages.shapes import WireBlock, WireDelta, WireEv
 from freehold.wire.anthropic_messages.spelling import FINISH_OF, UsageCount, WireUsage
 from freehold.wire.sse import SseEvent, SseSplitter
 
+MOST_BLOCKS = 1024
 _EMPTY = (msgspec.Raw(), msgspec.Raw(b"{}"), msgspec.Raw(b"null"))
 
 
@@ -128,6 +129,10 @@ class MessagesReader:
 
     def _begin(self, index: int, block: WireBlock) -> list[Event]:
         self._last = index
+        if len(self._blocks) >= MOST_BLOCKS or self._calls >= MOST_BLOCKS:
+            raise faulty(
+                Kind.INVALID_REPLY, f"the runtime began more than {MOST_BLOCKS} content blocks at once, or as many calls"
+            )
         opened = self._blocks[index] = _OpenBlock()
         match block.type:
             case "text":

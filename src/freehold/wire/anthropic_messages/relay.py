@@ -1,7 +1,8 @@
 """Passes the Messages format through to a client of the same format: bytes are kept but for the named edits.
 
 Request: `model`, `max_tokens_clamped` (a thinking budget is lowered with it, since the format refuses one that is not
-below the length), `engine_options`. Reply: `reply_model`. Every other event leaves as the very bytes that came. Not
+below the length), `engine_options`. Reply: `reply_model`, and `end_mark`: a missing `message_stop` is
+added, what comes behind it left out. Every other event leaves as the very bytes that came. Not
 done: unsigned thinking in a history is relayed as it is; `has_unsigned_thinking` tells who may choose translation.
 """
 
@@ -20,6 +21,9 @@ _encode = msgspec.json.Encoder().encode
 _read_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _SILENT_BLOCKS = frozenset({"text", "thinking"})
 """Blocks whose beginning says nothing yet."""
+
+
+STOP_EVENT = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
 class _Thinking(msgspec.Struct):
@@ -107,9 +111,12 @@ class RelayPipe(EventRelay):
         if self.tap.finish is None:
             raise faulty(Kind.BROKEN_STREAM, "the runtime's stream ended without a stop reason")
 
+    def _end_mark(self) -> bytes:
+        return b"" if self._done else STOP_EVENT
+
     def _pass(self, block: SseEvent) -> bytes:
         if self._done or not block.data:
-            return block.raw
+            return self._pass_silent(block)
         event = read_event(block.data)
         tap = self.tap
         match event.type:

@@ -32,7 +32,7 @@ from freehold.wire.openai_chat.chunks import (
     read_chunk,
     refuse_error,
 )
-from freehold.wire.openai_replies import Progress, read_finish, read_usage
+from freehold.wire.openai_replies import MOST_CALLS, Progress, read_finish, read_usage
 from freehold.wire.sse import SseEvent, SseSplitter
 
 
@@ -66,6 +66,8 @@ class _Calls:
     def begin(self, piece: CallPiece) -> tuple[int, str]:
         """Number a new call and give it an id; an id that is missing or taken is made from the reply's own bytes."""
         self._last += 1
+        if self._last >= MOST_CALLS:
+            raise faulty(Kind.INVALID_REPLY, f"the runtime began more than {MOST_CALLS} tool calls")
         given = piece.id or ""
         call_id = given if given and given not in self._ids else f"call_{self._seed}_{self._last}"
         self._ids.add(call_id)

@@ -1,7 +1,8 @@
 """Passes Chat Completions through to a client of the same format: the bytes are kept but for the named edits.
 
 Request: `model`, `usage_asked`, `max_tokens_clamped`, `engine_options`. Reply: `reply_model`, `usage_hidden`. An event that
-needs no edit leaves as the very bytes that came, comments included. A missing `[DONE]` is not added.
+needs no edit leaves as the very bytes that came, comments included. A missing `[DONE]` is added, and what comes behind one
+is left out (`end_mark`).
 """
 
 import msgspec
@@ -11,7 +12,7 @@ from freehold.fault import Kind, faulty
 from freehold.wire.codec import Asked, EditName, Envelope, Sent, Tap
 from freehold.wire.openai_chat.chunks import Chunk, ChunkChoice, read_chunk, refuse_error
 from freehold.wire.openai_relay import ChunkRelay, ask_usage, rename_whole
-from freehold.wire.openai_replies import Progress, read_finish, read_usage
+from freehold.wire.openai_replies import DONE_EVENT, MOST_CALLS, Progress, read_finish, read_usage
 from freehold.wire.sse import SseEvent
 
 _encode = msgspec.json.Encoder().encode
@@ -69,10 +70,13 @@ class RelayPipe(ChunkRelay):
     def _require_whole(self) -> None:
         self._progress.require_whole()
 
+    def _end_mark(self) -> bytes:
+        return b"" if self._done else DONE_EVENT
+
     def _pass(self, block: SseEvent) -> bytes:
         data = block.data
         if not data or self._done:
-            return block.raw
+            return self._pass_silent(block)
         if data == b"[DONE]":
             self._done = True
             return block.raw
@@ -117,6 +121,8 @@ class RelayPipe(ChunkRelay):
             if piece.function is not None and piece.function.name:
                 seen.add(piece.id or piece.index)
         self.tap.tool_calls = sum(map(len, self._tools.values()))
+        if self.tap.tool_calls > MOST_CALLS:
+            raise faulty(Kind.INVALID_REPLY, f"the runtime began more than {MOST_CALLS} tool calls")
 
 
 def relay_whole(body: bytes, asked: Asked) -> tuple[bytes, Tap]:

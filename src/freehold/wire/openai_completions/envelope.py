@@ -62,6 +62,7 @@ def peek(body: bytes) -> Envelope:
     options = read.stream_options
     candidates = choices if read.best_of is None else read.best_of
     has_suffix = bool(read.suffix)
+    needs_echo = read.echo is True or candidates > choices
     return Envelope(
         format="openai_completions",
         body=body,
@@ -78,14 +79,8 @@ def peek(body: bytes) -> Envelope:
         session_hint=read.user or None,
         operation="completion",
         fill_in=has_suffix,
-        needs_raw=(
-            len(prompts) > 1
-            or not are_texts
-            or read.echo is True
-            or candidates > choices
-            or read.max_tokens == 0
-            or bool(read.logit_bias)
-        ),
+        needs_raw=(len(prompts) > 1 or not are_texts or needs_echo or read.max_tokens == 0 or bool(read.logit_bias)),
+        needs_echo=needs_echo,
         blocks_apart=len(prompts) > 1,
     )
 

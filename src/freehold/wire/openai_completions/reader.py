@@ -6,7 +6,15 @@ for every choice is BROKEN_STREAM. A missing `[DONE]` is fine. Not carried: what
 
 from freehold.chat import Event, Finished, Started, TextDelta, UsageReported
 from freehold.fault import FaultError, Kind, faulty
-from freehold.wire.openai_completions.chunks import Chunk, TextChoice, read_chunk, read_logprobs, refuse_error
+from freehold.wire.openai_completions.chunks import (
+    Chunk,
+    Tally,
+    TextChoice,
+    read_chunk,
+    read_logprobs,
+    refuse_error,
+    says_nothing,
+)
 from freehold.wire.openai_replies import Progress, read_finish, read_usage
 from freehold.wire.sse import SseEvent, SseSplitter
 
@@ -14,11 +22,12 @@ from freehold.wire.sse import SseEvent, SseSplitter
 class CompletionReader:
     """One reply being read."""
 
-    __slots__ = ("_done", "_fault", "_progress", "_splitter", "_started")
+    __slots__ = ("_done", "_fault", "_progress", "_splitter", "_started", "_tally")
 
     def __init__(self) -> None:
         self._splitter = SseSplitter()
         self._progress = Progress()
+        self._tally = Tally()
         self._started = False
         self._done = False
         self._fault: FaultError | None = None
@@ -71,7 +80,7 @@ class CompletionReader:
 
     def _take(self, block: SseEvent, events: list[Event]) -> None:
         data = block.data
-        if not data or self._done:
+        if says_nothing(data) or self._done:
             return
         if data == b"[DONE]":
             self._done = True
@@ -87,7 +96,7 @@ class CompletionReader:
             if choice.index in opened or self._progress.begin(choice.index):
                 self._take_choice(choice, events)
         if chunk.usage is not None:
-            events.append(UsageReported(read_usage(chunk.usage, chunk.timings)))
+            events.append(UsageReported(self._tally.take(chunk)))
 
     def _take_choice(self, choice: TextChoice, events: list[Event]) -> None:
         at = choice.index

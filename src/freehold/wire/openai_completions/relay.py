@@ -1,7 +1,8 @@
 """Passes Completions through to a client of the same format: the bytes are kept but for the named edits.
 
 Request: `model`, `usage_asked`, `max_tokens_clamped`, `fim_prompt`, `engine_options`. Reply: `reply_model`, `usage_hidden`.
-An event that needs no edit leaves as the very bytes that came, comments included. A missing `[DONE]` is not added.
+An event that needs no edit leaves as the very bytes that came, comments included, but for a `null`. A missing `[DONE]` is
+added, and what comes behind one is left out (`end_mark`).
 
 Quirks read here: `suffix` (takes one itself), `mistral_fim` (so does it, and it refuses `stream_options`).
 """
@@ -10,10 +11,10 @@ import msgspec
 
 from freehold.fault import Kind, faulty
 from freehold.wire.codec import Asked, EditName, Envelope, Sent, Tap
-from freehold.wire.openai_completions.chunks import TextChoice, read_chunk, refuse_error
+from freehold.wire.openai_completions.chunks import Tally, TextChoice, read_chunk, refuse_error, says_nothing
 from freehold.wire.openai_completions.fim import cannot_fill_in, fill_in_fields
 from freehold.wire.openai_relay import ChunkRelay, ask_usage, rename_whole
-from freehold.wire.openai_replies import Progress, read_finish, read_usage
+from freehold.wire.openai_replies import DONE_EVENT, Progress, read_finish, read_usage
 from freehold.wire.sse import SseEvent
 
 _encode = msgspec.json.Encoder().encode
@@ -72,21 +73,25 @@ def _rewrites_suffix(envelope: Envelope, sent: Sent) -> bool:
 class RelayPipe(ChunkRelay):
     """One stream on its way through. See `wire.codec.Pipe`."""
 
-    __slots__ = ("_done", "_opened", "_progress")
+    __slots__ = ("_done", "_opened", "_progress", "_tally")
 
     def __init__(self, asked: Asked) -> None:
         super().__init__(asked)
         self._progress = Progress()
+        self._tally = Tally()
         self._opened = self._progress.open
         self._done = False
 
     def _require_whole(self) -> None:
         self._progress.require_whole()
 
+    def _end_mark(self) -> bytes:
+        return b"" if self._done else DONE_EVENT
+
     def _pass(self, block: SseEvent) -> bytes:
         data = block.data
-        if not data or self._done:
-            return block.raw
+        if self._done or says_nothing(data):
+            return b"" if data == b"null" else self._pass_silent(block)
         if data == b"[DONE]":
             self._done = True
             return block.raw
@@ -103,7 +108,7 @@ class RelayPipe(ChunkRelay):
         if chunk.system_fingerprint:
             tap.fingerprint = chunk.system_fingerprint
         if chunk.usage is not None:
-            return self._pass_usage(read_usage(chunk.usage, chunk.timings), model, bool(choices), block)
+            return self._pass_usage(self._tally.take(chunk), model, bool(choices), block)
         if model is None or model == self._asked_model:
             return block.raw
         return self._rename(model, block)

@@ -65,8 +65,34 @@ def test_a_thinking_budget_stays_below_a_clamped_length(ceiling: int, thinking: 
 )
 def test_a_stream_under_the_asked_model_is_the_very_same_bytes(name: str, model: str, sample: Sample) -> None:
     pipe = codec.relay_pipe(asked_for(model))
-    assert pipe.feed(sample(name)) + pipe.end() == sample(name)
-    assert not pipe.tap.edits
+    stop = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+    lacks_end = stop[:19] not in sample(name)
+    assert pipe.feed(sample(name)) == sample(name)
+    assert pipe.end() == (stop if lacks_end else b"")
+    assert pipe.tap.edits == ({"end_mark"} if lacks_end else set())
+
+
+START = b'data: {"type":"message_start","message":{"model":"m"}}\n\n'
+SAID = b'data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"a"}}\n\n'
+ENDED = b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}\n\n'
+STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("came", "goes", "edits"),
+    [
+        (START + SAID + ENDED + STOP, START + SAID + ENDED + STOP, set()),
+        (START + SAID + ENDED, START + SAID + ENDED + STOP, {"end_mark"}),
+        (START + SAID + ENDED[:-1], START + SAID + ENDED + STOP, {"end_mark"}),
+        (START + SAID + ENDED + STOP[:30], START + SAID + ENDED + STOP, {"end_mark"}),
+        (START + SAID + ENDED + STOP + STOP, START + SAID + ENDED + STOP, {"end_mark"}),
+        (START + SAID + ENDED + STOP + SAID + b": c\n\n", START + SAID + ENDED + STOP + b": c\n\n", {"end_mark"}),
+    ],
+)
+def test_the_end_mark_stands_once_and_last(came: bytes, goes: bytes, edits: set[str]) -> None:
+    pipe = codec.relay_pipe(asked_for("m"))
+    assert pipe.feed(came) + pipe.end() == goes
+    assert pipe.tap.edits == edits
 
 
 def test_another_model_id_is_the_only_edit(sample: Sample) -> None:

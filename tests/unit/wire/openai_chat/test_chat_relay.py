@@ -35,6 +35,45 @@ def datas(stream: bytes) -> list[Any]:
     return [json.loads(line) for line in lines if line != b"[DONE]"]
 
 
+MARK = b"data: [DONE]\n\n"
+SAID = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+ENDED = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("came", "goes", "edits"),
+    [
+        (SAID + ENDED + MARK, SAID + ENDED + MARK, set()),
+        (SAID + ENDED, SAID + ENDED + MARK, {"end_mark"}),
+        (SAID + ENDED[:-2], SAID + ENDED + MARK, {"end_mark"}),
+        (SAID + ENDED + MARK[:-1], SAID + ENDED + MARK, {"end_mark"}),
+        (SAID + ENDED + MARK[:9], SAID + ENDED + MARK, {"end_mark"}),
+        (SAID + ENDED + MARK + MARK, SAID + ENDED + MARK, {"end_mark"}),
+        (SAID + ENDED + MARK + SAID + b": c\n\n", SAID + ENDED + MARK + b": c\n\n", {"end_mark"}),
+    ],
+)
+def test_the_end_mark_stands_once_and_last(came: bytes, goes: bytes, edits: set[str]):
+    out, tap = relay(came, asked("m"))
+    assert out == goes
+    assert tap.edits == edits
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        '{"choices":[{"index":%d,"delta":{"content":"a"}}]}',
+        '{"choices":[{"delta":{"tool_calls":[{"index":%d,"function":{"name":"f","arguments":""}}]}}]}',
+    ],
+)
+def test_a_stream_that_only_counts_is_refused_before_it_fills_the_memory(chunk: str):
+    stream = b"".join(b"data: %b\n\n" % (chunk % number).encode() for number in range(3000))
+    for reads in (openai_chat.relay_pipe(asked("m")).feed, openai_chat.reader().feed):
+        with pytest.raises(FaultError, match="more than") as told:
+            for at in range(0, len(stream), 100):
+                reads(stream[at : at + 100])
+        assert told.value.fault.kind is Kind.INVALID_REPLY
+
+
 # --- requests
 
 SPACED = b'{ "model" : "m",\n "messages":[ {"role":"user","content":"h\\u00e9"} ], "x_unknown": {"a" : 1.50} }'
@@ -98,11 +137,12 @@ def test_only_the_named_edits_are_made(
 def test_a_stream_that_needs_no_edit_leaves_as_it_came_whatever_the_cut(name: str, read_sample: Callable[[str], bytes]):
     stream = read_sample(f"openai_chat/{name}.sse")
     how = asked(own_name(name))
+    whole = stream if b"[DONE]" in stream else stream + MARK
     for cut in range(len(stream) + 1):
         out, tap = relay(stream, how, (cut,))
-        assert out == stream
-        assert tap.edits == set()
-    assert relay(stream, how, tuple(range(len(stream))))[0] == stream
+        assert out == whole
+        assert tap.edits == ({"end_mark"} if out != stream else set())
+    assert relay(stream, how, tuple(range(len(stream))))[0] == whole
 
 
 @pytest.mark.parametrize("usage", [True, False])
@@ -118,7 +158,8 @@ def test_only_model_and_hidden_usage_differ_whatever_the_cut(name: str, usage: b
         expected.append(chunk)
     whole, tap = relay(stream, asked("alias", usage=usage))
     assert datas(whole) == expected
-    assert tap.edits <= {"reply_model", "usage_hidden"}
+    assert tap.edits <= {"reply_model", "usage_hidden", "end_mark"}
+    assert ("end_mark" in tap.edits) == (b"[DONE]" not in stream)
     for cut in range(0, len(stream), 7):
         assert relay(stream, asked("alias", usage=usage), (cut, min(cut + 3, len(stream))))[0] == whole
 
@@ -155,7 +196,7 @@ def test_the_top_level_model_is_renamed_and_nothing_else(chunk: str):
     for event in (f"data: {chunk}\n\n", f"event: chunk\r\ndata:{chunk}\r\n\r\n", f"id: 1\ndata: {chunk}\n: }} comment\n\n"):
         (renamed,) = [
             json.loads(line.partition(b":")[2])
-            for line in relay(event.encode(), asked('al"ias'))[0].splitlines()
+            for line in relay(event.encode() + MARK, asked('al"ias'))[0].removesuffix(MARK).splitlines()
             if line.startswith(b"data:")
         ]
         assert renamed == {**json.loads(chunk), "model": 'al"ias'}
