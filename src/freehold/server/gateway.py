@@ -108,7 +108,7 @@ class Gateway:
             conversation.closes = True
             await self._refuse(conversation, conversation.refusal.fault)
             return
-        refusal = self.door.refusal(headers)
+        refusal = self.door.refusal(headers) or (_refuse_coding(headers) if "content-encoding" in headers else None)
         if refusal is not None:
             await self._refuse(conversation, refusal)
             return
@@ -174,3 +174,12 @@ class Gateway:
         request_id = new_id("req_", self._now_ms(), self._random_bytes(RANDOM_BYTES))
         speller = self._speller_of(conversation.path, conversation.headers)
         await send_fault(conversation, speller, fault, request_id, *more_headers)
+
+
+def _refuse_coding(headers: Mapping[str, str]) -> Fault | None:
+    """A compressed body is not unpacked: a few kilobytes could become gigabytes."""
+    if headers["content-encoding"].strip().lower() in {"", "identity"}:
+        return None
+    return Fault(
+        kind=Kind.INVALID_REQUEST, message="send the body as it is: compressed bodies are not taken", param="content-encoding"
+    )

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 
 from freehold.dispatch.runner import Dispatch
 from freehold.dispatch.singles import Singles
-from freehold.server.gateway import Endpoint, TailEndpoint
 from freehold.server.context import Context
 from freehold.server.endpoints.chat import ChatEndpoint
 from freehold.server.endpoints.counts import CountTokensEndpoint
@@ -14,6 +13,7 @@ from freehold.server.endpoints.models import ModelsEndpoint
 from freehold.server.endpoints.openapi import OpenApiEndpoint
 from freehold.server.endpoints.singles import SingleEndpoint
 from freehold.server.faults import FaultWriter
+from freehold.server.gateway import Endpoint, TailEndpoint
 from freehold.server.openapi import make_document
 from freehold.wire.formats import CODECS
 from freehold.wire.singles import SINGLE_SHOTS

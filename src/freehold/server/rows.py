@@ -3,7 +3,7 @@
 from freehold.dispatch.answers import Answer, StreamAnswer
 from freehold.dispatch.flight import ChatFlight, Flight
 from freehold.fault import Fault, Kind, Source, faulty
-from freehold.features import Caller, Label
+from freehold.features import Caller, Features, Label
 from freehold.record import AttemptRecord, CostBasis, Outcome, RequestRecord
 from freehold.server.context import Context
 
@@ -22,6 +22,7 @@ class RequestRow:
         "caller",
         "chat",
         "fault",
+        "features",
         "flight",
         "outcome",
         "request_id",
@@ -37,6 +38,8 @@ class RequestRow:
         self.at_ms = context.wall_ms()
         self.started_s = context.now()
         self.caller = _ANYBODY
+        self.features: Features | None = None
+        """What was known of a request that no decision was made for."""
         self.flight: Flight | None = None
         self.chat: ChatFlight | None = None
         """The flight once more, where it is a chat's."""
@@ -104,7 +107,7 @@ class RequestRow:
         flight, answer, caller, fault = self.flight, self.answer, self.caller, self.fault
         duration_s = self._context.now() - self.started_s
         step = answer.attempt.step if answer is not None else None
-        features = flight.features if flight is not None else None
+        features = flight.features if flight is not None else self.features
         attempts = flight.attempts if flight is not None else []
         cost_nano_usd, cost_basis = _sum_costs(attempts)
         return RequestRecord(
@@ -146,11 +149,11 @@ def _sum_costs(attempts: list[AttemptRecord]) -> tuple[int | None, CostBasis]:
     if len(attempts) == 1:
         return attempts[0].cost_nano_usd, attempts[0].cost_basis
     total = 0
-    basis: CostBasis = "free" if attempts else "unknown"
+    basis: CostBasis = "free"  # what nobody was asked for costs nothing
     for attempt in attempts:
         if attempt.cost_nano_usd is None:
             return None, "unknown"
         total += attempt.cost_nano_usd
         if attempt.cost_basis != "free":
             basis = attempt.cost_basis
-    return (total if attempts else None), basis
+    return total, basis
