@@ -15,7 +15,7 @@ from freehold.gateways.connector import Address, read_base_url, read_literal
 from freehold.policy.problems import Problem, suggest
 from freehold.runtime import SINGLE_OPERATIONS, Deployment, Egress, Local, Model, Runtime, Vendor
 
-SPOKEN_FORMATS = ("openai_chat", "openai_completions", "anthropic_messages")
+SPOKEN_FORMATS = ("openai_chat", "openai_responses", "openai_completions", "anthropic_messages", "ollama")
 """The wire formats this version can speak to a runtime."""
 NO_FAMILY = "none"
 """Of a model that does not fill in the middle, whatever its name says."""
@@ -183,7 +183,8 @@ def _check_quirks(used: Sequence[str], path: str, quirks: Mapping[str, object]) 
 def with_implied(deployment: Deployment, runtime: Runtime) -> Deployment:
     """The deployment with what follows from its runtime, where the file does not say it.
 
-    A launched engine's window, and that `json_schema` on a Messages runtime is that format's structured output.
+    A launched engine's window; that `json_schema` on a Messages runtime is that format's structured output, and `reasoning`
+    on an Ollama one its `think`.
     """
     abilities, quirks = deployment.abilities, deployment.quirks
     launch = runtime.launch if isinstance(runtime, Local) else None
@@ -195,4 +196,6 @@ def with_implied(deployment: Deployment, runtime: Runtime) -> Deployment:
         and "structured_output" not in (*quirks, *runtime.quirks)
     ):
         quirks = (*quirks, "structured_output")
+    if abilities.reasoning and "ollama" in runtime.formats and "think" not in (*quirks, *runtime.quirks):
+        quirks = (*quirks, "think")
     return msgspec.structs.replace(deployment, abilities=abilities, quirks=quirks)

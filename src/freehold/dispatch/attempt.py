@@ -10,9 +10,10 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from freehold.chat import Usage
+from freehold.chat import Usage, WireFormat
 from freehold.costs.price import price
 from freehold.dispatch.flight import Flight
+from freehold.dispatch.in_flight import InFlight
 from freehold.dispatch.reach import Headers
 from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.gateways.http import Call, Exchange, Upstreams
@@ -52,6 +53,7 @@ class Means(msgspec.Struct, frozen=True):
     retries: RetryBudgets
     windows: dict[str, int] = {}
     """Tokens really served, by deployment id, where an engine told."""
+    in_flight: InFlight = msgspec.field(default_factory=InFlight)
 
 
 class FaultReader(Protocol):
@@ -83,11 +85,15 @@ class Attempt:
         """Set when the attempt ends: as reported, or estimated."""
         self.verdicts: tuple[Verdict, ...] = ()
         self.status: int | None = None
+        self.event_mark = b"data: "
+        """Stands in the upstream's stream once for each event."""
         self._exchange: Exchange | None = None
         self._queued_s = 0.0
         self._silent_bytes = 0
         self._last_words_s: float | None = None
         self._ended = False
+        if not flight.yields:
+            means.in_flight.begin(step.placed.runtime.name)
 
     @property
     def exchange(self) -> Exchange:
@@ -95,11 +101,13 @@ class Attempt:
         assert self._exchange is not None
         return self._exchange
 
-    async def send(self, path: str, headers: Headers, body: bytes, read_fault: FaultReader) -> None:
+    async def send(
+        self, path: str, headers: Headers, body: bytes, read_fault: FaultReader, wire_format: WireFormat = "openai_chat"
+    ) -> None:
         """Send the request and read the reply's head. Raises FaultError; a status >= 300 is one."""
         placed, runtime = self.step.placed, self.step.placed.runtime
         call = Call(
-            address=self.flight.reaches.find(runtime.name).address,
+            address=self.flight.reaches.find(runtime.name).address_of(wire_format, runtime),
             path=path,
             headers=headers,
             body=body,
@@ -237,6 +245,8 @@ class Attempt:
         if self._ended:
             return
         self._ended = True
+        if not self.flight.yields:
+            self.means.in_flight.end(self.step.placed.runtime.name)
         self.abort()  # does nothing where the answer was read to its end
         seconds = self.means.now() - self.started_s
         self.usage = usage = _believed(self._usage())

@@ -1,5 +1,7 @@
 """A chat attempt: relay or translate, as the wire formats and the deployment's quirks demand."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from freehold.chat import Reply
@@ -11,6 +13,8 @@ from freehold.fault import Fault
 from freehold.fit.context import fits
 from freehold.routing.plan import Hold, Step
 from freehold.runtime import Runtime
+from freehold.wire import ndjson
+from freehold.wire.carry import carry_request
 from freehold.wire.codec import Codec, EditName, Sent, Tap
 from freehold.wire.formats import CODECS
 
@@ -39,18 +43,24 @@ class ChatAttempt(Attempt):
         super().__init__(means, flight, step, is_relay=is_relay, streams=flight.envelope.stream or "always_stream" in self.quirks)
         self.chat = flight
         self.upstream_codec: Codec = flight.codec if speaks_it else _chat_codec(runtime)
+        if self.upstream_codec.STREAM_TYPE == ndjson.STREAM_TYPE:
+            self.event_mark = ndjson.LINE_END
         self.keeps_body = is_relay or (speaks_it and flight.envelope.operation == "completion")
         """The client's own body goes out, also where the reply is read: a prompt has no other spelling."""
+        self.tell: Callable[[Fault], bytes] | None = None
+        """How the stream under way tells a fault, once there is one."""
 
     async def open(self) -> None:
         """Send the request and read the reply's head. Raises FaultError."""
         body, edits = self._body()
         self.tap.edits.update(edits)
-        await self.send(self.upstream_codec.PATH, self._headers(), body, self.upstream_codec.read_fault)
+        codec = self.upstream_codec
+        await self.send(codec.PATH, self._headers(), body, codec.read_fault, codec.FORMAT)
 
     def spell(self, fault: Fault) -> bytes:
         """The client's own error event."""
-        return self.chat.codec.writer(self.chat.asked).fault(fault)
+        told = self.tell(fault) if self.tell is not None else b""
+        return told or self.chat.codec.writer(self.chat.asked).fault(fault)
 
     def _body(self) -> tuple[bytes, tuple[EditName, ...]]:
         sent = Sent(
@@ -59,10 +69,11 @@ class ChatAttempt(Attempt):
             quirks=self.quirks,
             extra=self._extra(),
             fill_in=self.step.placed.fill_in,
+            window=self._window(),
         )
         if self.keeps_body:
             return self.upstream_codec.relay_request(self.chat.envelope, sent)
-        request = mend(self.chat.request(), self.quirks)
+        request = mend(carry_request(self.chat.request(), self.upstream_codec.FORMAT), self.quirks)
         if self.streams and not request.stream:
             request = msgspec.structs.replace(request, stream=True, stream_usage=True)
         return self.upstream_codec.write_request(request, sent), ()
@@ -72,6 +83,11 @@ class ChatAttempt(Attempt):
             return {}
         return STREAM | PROGRESS if self.keeps_body and not self.chat.envelope.stream else PROGRESS
 
+    def _window(self) -> int | None:
+        """Tokens really served, else as configured."""
+        placed = self.step.placed
+        return self.means.windows.get(placed.id, placed.deployment.abilities.context)
+
     def _answer_ceiling(self) -> int | None:
         """The longest answer that still fits the window really served; None: nothing to clamp.
 
@@ -80,7 +96,7 @@ class ChatAttempt(Attempt):
         placed, features = self.step.placed, self.flight.features
         if features.max_tokens is None and self.upstream_codec.FORMAT != "anthropic_messages":
             return None
-        window = self.means.windows.get(placed.id, placed.deployment.abilities.context)
+        window = self._window()
         longest = placed.deployment.abilities.max_output
         if window is None:
             return longest

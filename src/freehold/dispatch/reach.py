@@ -13,6 +13,7 @@ import msgspec
 from freehold.chat import WireFormat
 from freehold.fault import Fault, FaultError, Kind
 from freehold.gateways.connector import Address, read_base_url
+from freehold.runtime import Runtime
 from freehold.secret import Secret
 
 Headers = tuple[tuple[str, str], ...]
@@ -26,6 +27,17 @@ class Reach(msgspec.Struct, frozen=True):
 
     address: Address
     api_key: Secret | None
+
+    def address_of(self, wire_format: WireFormat, runtime: Runtime) -> Address:
+        """Where that format is spoken. Ollama speaks its own at the root and OpenAI's below `/v1`, whichever of the two
+        `base_url` names.
+        """
+        prefix = self.address.prefix
+        if wire_format == "ollama":
+            prefix = prefix.removesuffix("/v1")
+        elif "ollama" in runtime.formats and not prefix.endswith("/v1"):
+            prefix += "/v1"
+        return self.address if prefix == self.address.prefix else msgspec.structs.replace(self.address, prefix=prefix)
 
     def credentials(self, wire_format: WireFormat | None) -> Headers:
         """The headers that carry the key. The only place where it leaves its `Secret`."""

@@ -7,7 +7,7 @@ Relay is for equal formats: bytes are kept but for a closed list of named edits.
 upstream's `Reader` and writes them with the client's `Writer`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 import msgspec
@@ -98,6 +98,9 @@ class Pipe(Protocol):
     def end(self) -> bytes:
         """The upstream closed; return the last bytes. Raises FaultError(BROKEN_STREAM) when it was cut."""
 
+    def fault(self, fault: Fault) -> bytes:
+        """The error event that ends this stream, where it depends on what the stream said before; b"": it does not."""
+
 
 class Reader(Protocol):
     """Reads an upstream's reply into events."""
@@ -139,6 +142,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     top: dict[str, msgspec.Raw] = {}
     """The client's own top-level fields, for formats whose replies repeat what was asked."""
 
+    spent_ns: Callable[[], int] | None = None
+    """Nanoseconds since the request came, for formats whose replies tell them."""
+
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """How a request is to be sent: the deployment's side of it."""
@@ -152,6 +158,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """Engine options added at the top level (`engine_options`), such as `cache_prompt`."""
     fill_in: FillIn | None = None
     """The marks by which the model fills in the middle (`fim_prompt`)."""
+    window: int | None = None
+    """Tokens the deployment serves, prompt and answer together, for formats that must ask for them; None: not known."""
 
 
 class Codec(Protocol):

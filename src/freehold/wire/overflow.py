@@ -21,7 +21,7 @@ _WORDINGS = (
     r"exceeds the limit of \d+",
     r"context window exceeds limit",
     r"context size has been exceeded",
-    r"longer than the (?:maximum model|model's context) length",
+    r"longer than the (?:maximum model|model's context|context) length",
     r"exceeds the maximum number of tokens",
     r"exceeded model token limit",
     r"reduce the length of the (?:messages|input|prompt)",

@@ -5,10 +5,21 @@ still lacks (`_end_mark`). A stream that is whole but for its mark is given it (
 """
 
 from abc import ABC, abstractmethod
+from typing import Protocol
 
-from freehold.fault import FaultError, Kind
+from freehold.fault import Fault, FaultError, Kind
 from freehold.wire.codec import Tap
 from freehold.wire.sse import SseEvent, SseSplitter
+
+
+class Splitter(Protocol):
+    """Takes a stream apart, cut anywhere."""
+
+    def feed(self, data: bytes) -> list[SseEvent]:
+        """The events these bytes complete."""
+
+    def end(self) -> list[SseEvent]:
+        """What was held when the stream was over."""
 
 
 class EventRelay(ABC):
@@ -16,9 +27,9 @@ class EventRelay(ABC):
 
     __slots__ = ("_fault", "_splitter", "tap")
 
-    def __init__(self) -> None:
+    def __init__(self, splitter: Splitter | None = None) -> None:
         self.tap = Tap()
-        self._splitter = SseSplitter()
+        self._splitter: Splitter = splitter or SseSplitter()
         self._fault: FaultError | None = None
 
     def feed(self, data: bytes) -> bytes:
@@ -51,15 +62,16 @@ class EventRelay(ABC):
                 if error.fault.kind is not Kind.INVALID_REPLY:
                     raise
         self._require_whole()
-        last = b"".join(out)
-        if last.strip(b"\r\n") and not last.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")):
-            last += b"\n" if last.endswith(b"\n") else b"\n\n"  # the upstream ended amid its last event's blank line
-            self.tap.edits.add("end_mark")
+        last = self._complete(b"".join(out))
         mark = self._end_mark()
         if not mark:
             return last
         self.tap.edits.add("end_mark")
         return last + mark
+
+    def fault(self, fault: Fault) -> bytes:  # noqa: ARG002 - most formats tell a fault the same way wherever it comes
+        """See `wire.codec.Pipe.fault`."""
+        return b""
 
     def _pass_silent(self, block: SseEvent) -> bytes:
         """A comment passes; an event behind the end mark is left out."""
@@ -67,6 +79,13 @@ class EventRelay(ABC):
             return block.raw
         self.tap.edits.add("end_mark")
         return b""
+
+    def _complete(self, last: bytes) -> bytes:
+        """The last event with its blank line, where the upstream ended amid it."""
+        if not last.strip(b"\r\n") or last.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")):
+            return last
+        self.tap.edits.add("end_mark")
+        return last + (b"\n" if last.endswith(b"\n") else b"\n\n")
 
     def _end_mark(self) -> bytes:
         """What the stream lacks of its proper end; b"" where nothing is missing, or the format has no such mark."""

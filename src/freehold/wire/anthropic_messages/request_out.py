@@ -164,8 +164,9 @@ def _write_opaque(body: dict[str, Any], request: ChatRequest) -> None:
     for field in request.opaque:
         if field.format == _FORMAT:
             body.setdefault(field.key, field.value)
-        elif field.key in _REFUSED_FIELDS and not _says_nothing(field):
-            raise unsupported(field.key, "the Messages format cannot say this; leave the field out or pick another model")
+        elif field.may_drop is False or (field.key in _REFUSED_FIELDS and not _says_nothing(field)):
+            helps = field.remedy or "leave the field out or pick another model"
+            raise unsupported(field.key, f"the Messages format cannot say this; {helps}")
 
 
 def _says_nothing(field: Opaque) -> bool:

@@ -93,8 +93,8 @@ def _write_opaque(body: dict[str, Any], request: ChatRequest) -> None:
         if opaque.format == "openai_chat":
             if opaque.key != "tool_choice" or request.tools:
                 body[opaque.key] = opaque.value
-        elif (opaque.format, opaque.key) in _MAY_NOT_DROP:
-            raise _unsupported(f"`{opaque.key}`", opaque.key)
+        elif opaque.may_drop is False or (opaque.format, opaque.key) in _MAY_NOT_DROP:
+            raise _unsupported(f"`{opaque.key}`", opaque.key, opaque.remedy)
 
 
 def _write_output(output: OutputFormat | None) -> dict[str, Any] | None:
@@ -271,6 +271,7 @@ def _write_part(param: str, part: Part, marks: bool) -> object:
     raise _unsupported("this content here", param)
 
 
-def _unsupported(what: str, param: str) -> FaultError:
-    said = f"Chat Completions cannot say {what}; drop it or pick a model that is served in your own wire format"
+def _unsupported(what: str, param: str, remedy: str | None = None) -> FaultError:
+    helps = remedy or "drop it or pick a model that is served in your own wire format"
+    said = f"Chat Completions cannot say {what}; {helps}"
     return faulty(Kind.UNSUPPORTED, said, param=param)
