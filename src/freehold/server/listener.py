@@ -5,13 +5,10 @@ Nothing is logged per request here: the ledger has it.
 
 import asyncio
 from signal import SIGINT, SIGTERM
-from typing import TYPE_CHECKING
+from typing import Any
 
 from freehold.server.connection import HEAD_DEADLINE_S, ClientConnection
 from freehold.server.gateway import Gateway
-
-if TYPE_CHECKING:
-    from socket import socket
 
 LAST_WORDS_S = 5.0
 """For requests that were cut at the end of the drain to say so."""
@@ -31,9 +28,9 @@ class Listener:
         keepalive_s: float = 75.0,
         head_deadline_s: float = HEAD_DEADLINE_S,
         takes_signals: bool,
-        listening: "socket | None" = None,
+        listening: Any = None,
     ) -> None:
-        """`listening`: a bound socket that somebody else opened; host and port then only name it."""
+        """`listening`: a bound socket object that somebody else opened; host and port then only name it."""
         self._gateway = gateway
         self._host = "127.0.0.1" if host == "localhost" else host
         self._port = port
