@@ -149,6 +149,24 @@ def models(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def service(
+    action: Annotated[str, typer.Argument(help="install, remove or status.")],
+    *,
+    only_print: Annotated[
+        bool, typer.Option("--print", help="Print the unit or property list that `install` would write, and do nothing.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run Freehold as a service of this user: a systemd user unit on Linux, a launchd agent on macOS."""
+    from freehold.cli import services, show
+
+    if action not in set(services.Action):
+        show.fail(f"{action!r} is none of {', '.join(services.Action)}", 2)
+    services.service(services.Action(action), config, only_print=only_print, as_json=as_json)
+
+
+@app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="What to ask. `-` reads standard input.")],
     *,
