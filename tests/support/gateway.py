@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import anthropic
+import msgspec
 import openai
 
 from freehold.config import read_config
+from freehold.config.settings import DiscoverySettings
 from freehold.gateways.fake import FakeRuntime
 from freehold.ledger import queries
 from freehold.server.app import App, wall_ms
@@ -61,6 +63,10 @@ class Served:
 @asynccontextmanager
 async def running(text: str, environ: dict[str, str], home: Path) -> AsyncIterator[Served]:
     config = read_config(text, {"HOME": str(home), "FREEHOLD_HOME": str(home), **environ}, None)
+    if "[discovery]" not in text:
+        # What happens to run on the machine of the tests is none of their business.
+        quiet = msgspec.structs.replace(config.settings, discovery=DiscoverySettings(local=False))
+        config = msgspec.structs.replace(config, settings=quiet)
     app = App(config, open_log(now_ms=wall_ms, level="warning"))
     listener = Listener(app.gateway, host="127.0.0.1", port=0, drain_s=5, takes_signals=False)
     port = await listener.start()

@@ -39,7 +39,7 @@ def ask(path: Path | None, question: str, *, model: str, why: bool, as_json: boo
 
 async def _ask(config: Config, text: str, model: str, *, why: bool, as_json: bool) -> None:
     body = msgspec.json.encode({"model": model, "stream": True, "messages": [{"role": "user", "content": text}]})
-    async with _gateway(config) as client:
+    async with gateway(config) as client:
         exchange = await client.chat(body)
         if exchange.status != 200:
             answer = msgspec.json.decode(await exchange.read(1 << 20))
@@ -79,7 +79,7 @@ async def _is_serving(client: GatewayClient) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def _gateway(config: Config) -> AsyncIterator[GatewayClient]:
+async def gateway(config: Config) -> AsyncIterator[GatewayClient]:
     """The running server, or one of our own for the time of the question."""
     server = config.settings.server
     client = GatewayClient(server.host, server.port, config.server_key)
@@ -102,6 +102,7 @@ async def _gateway(config: Config) -> AsyncIterator[GatewayClient]:
     try:
         async with asyncio.timeout(ENGINE_START_S):
             await app.engines.ready()
+            await app.discovering.has_looked.wait()
         yield own
     finally:
         await own.close()

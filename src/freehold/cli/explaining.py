@@ -111,6 +111,7 @@ def _ms(value: float | None) -> str:
 
 def dry_run(config: Path | None, request: Path, wire_format: str, headers: list[str], *, as_json: bool) -> None:
     """Decide a request body now. No call is made, nothing is written."""
+    from freehold.cli.finding import with_found
     from freehold.cli.setup import load_config
     from freehold.server.rehearsal import rehearse
     from freehold.wire.formats import CODECS
@@ -118,7 +119,7 @@ def dry_run(config: Path | None, request: Path, wire_format: str, headers: list[
     codec = next((codec for name, codec in CODECS.items() if name == wire_format), None)
     if codec is None:
         show.fail(f"--format is one of {', '.join(CODECS)}, not {wire_format!r}", 2)
-    loaded = load_config(config)
+    loaded = with_found(load_config(config))
     try:
         body = request.read_bytes()
     except OSError as error:

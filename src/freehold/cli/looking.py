@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from freehold.cli import show
+from freehold.cli.finding import with_found
 from freehold.cli.setup import load_config
 from freehold.config import Config, ConfigError, load
 from freehold.runtime import Deployment, Placed, Runtime, Vendor, egress_of
@@ -56,6 +57,11 @@ def check(path: Path | None, *, as_json: bool) -> None:
     )
     for warning in config.warnings:
         print(show.folded("warning: ", warning))
+    for vendor in config.base.vendors:
+        key = (config.runtimes[vendor].api_key or "").removeprefix("env:")
+        print(show.folded("found: ", f"{key} makes '{vendor}' a runtime of class vendor"))
+    for note in config.base.notes:
+        print(show.folded("note: ", note))
 
 
 def _counted(count: int, noun: str) -> str:
@@ -64,7 +70,7 @@ def _counted(count: int, noun: str) -> str:
 
 def runtimes(path: Path | None, *, as_json: bool) -> None:
     """Each runtime, with its live state where a server runs."""
-    config = load_config(path)
+    config = with_found(load_config(path))
     live = asyncio.run(_live(config))
     rows = _runtime_rows(config, live)
     server = "not running" if live is None else "stopping" if live.stopping else "running"
@@ -125,7 +131,7 @@ def _where(runtime: Runtime) -> str:
 
 def models(path: Path | None, *, as_json: bool) -> None:
     """The names clients may ask for."""
-    policy = load_config(path).policy
+    policy = with_found(load_config(path)).policy
     rows = [
         _model_row(name, policy.resolve(name) or (), policy.aliases.get(name, ()))
         for name in [*policy.listed(), *(alias for alias in policy.aliases if alias not in policy.listed())]

@@ -10,6 +10,7 @@ from signal import SIG_IGN, SIGHUP, signal
 import uvloop
 
 from freehold.cli import show
+from freehold.cli.banner import print_banner
 from freehold.cli.setup import load_config
 from freehold.config import Config
 from freehold.server.app import App, wall_ms
@@ -19,6 +20,9 @@ from freehold.server.reload import following
 from freehold.storage.store import StoreError
 from freehold.telemetry.log import Log, open_log
 from freehold.telemetry.stdlib import route_stdlib
+
+FIRST_LOOK_S = 0.25
+"""The banner waits this long for the engines of this machine; what is found later is in the log."""
 
 
 def serve(path: Path | None, *, host: str | None, port: int | None, demo: bool) -> None:
@@ -54,7 +58,8 @@ async def _serve(config: Config, log: Log, host: str, port: int, *, demo: bool) 
         bound = await listener.bind()
         app.open_door(host, bound)
         await listener.start()
-        _print_banner(app, host, bound)
+        await app.discovering.has_looked_within(FIRST_LOOK_S)
+        print_banner(app, host, bound)
         calm_collector()
         async with following(app, os.environ, log) as reloader:
             loop.add_signal_handler(SIGHUP, lambda: reloader.ask() if _has_terminal() or not had_terminal else listener.end())
@@ -66,22 +71,6 @@ async def _serve(config: Config, log: Log, host: str, port: int, *, demo: bool) 
 
 def _has_terminal() -> bool:
     return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
-
-
-def _print_banner(app: App, host: str, port: int) -> None:
-    policy = app.config.policy
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    key = "any key" if app.config.server_key is None else "the key of server.api_key"
-    print(f"Freehold serves on {url}  (policy {policy.version})")
-    print(f"  OpenAI clients:    base URL {url}/v1, {key}")
-    print(f"  Anthropic clients: base URL {url}, {key}")
-    print(f"  nothing goes further than {policy.server_ceiling}")
-    for status in app.readiness().runtimes:
-        says = "is starting; the log says when it is ready" if status.status == "starting" else f"{status.status} {status.detail}"
-        print(f"  {status.egress:<11} {status.name}: {says}".rstrip())
-        for deployment in status.deployments:
-            print(f"              {deployment}")
-    sys.stdout.flush()
 
 
 def calm_collector() -> None:

@@ -85,6 +85,8 @@ class _Checker:
             yield Problem(path, f"rule '{rule.name}' does nothing", "give it `allow`, `deny` or `try`")
         if rule.escalate is not None and not rule.try_:
             yield Problem(f"{path}.escalate", "needs a `try` beside it", "the first matching rule with `try` decides")
+        if rule.cache is not None and not rule.try_:
+            yield Problem(f"{path}.cache", "needs a `try` beside it", "the first matching rule with `try` decides")
         for field, scope in (("allow", rule.allow), ("deny", rule.deny)):
             if scope is not None:
                 yield from self._scope(scope, f"{path}.{field}")

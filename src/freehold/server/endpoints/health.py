@@ -17,7 +17,8 @@ class RuntimeStatus(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     egress: str
     status: str
-    """`ready`, `starting`, `failed`, `no_weights`, `stopped` for engines; `configured` for runtimes at an address; `down`."""
+    """`ready`, `starting`, `failed`, `no_weights`, `stopped` for engines; `configured` for runtimes at an address,
+    `found` for those no file says; `down`."""
     detail: str = ""
     context: int | None = None
     deployments: tuple[str, ...] = ()
