@@ -9,7 +9,6 @@ Deliberately not done: HTTP/2, TLS (a proxy in front does it), upgrades, compres
 """
 
 import asyncio
-from http import HTTPStatus
 from typing import Protocol, cast
 from urllib.parse import unquote
 
@@ -17,6 +16,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from freehold.fault import FaultError, Kind, faulty
 from freehold.server.delivery import Conversation, RawHeaders
+from freehold.server.statuses import STATUS_LINES
 
 HEAD_BYTES = 64 * 1024
 """Of a head, and of what stands between two pieces of a body (chunk extensions, trailers)."""
@@ -33,7 +33,6 @@ SINGLE_HEADERS = frozenset(
 )
 """Said twice, two programs may read two values: who asks, and from where, must have one meaning."""
 
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _CHUNKED_END = b"0\r\n\r\n"
 
 
@@ -345,7 +344,7 @@ class ClientConnection(asyncio.Protocol):
         if self._transport is None:
             return
         if status < 200:
-            self._transport.write(_STATUS_LINES[status] + b"\r\n")
+            self._transport.write(STATUS_LINES[status] + b"\r\n")
             return
         has_length = any(name == b"content-length" for name, _ in headers)
         conversation.is_chunked = not has_length and conversation.version != "1.0"
@@ -384,7 +383,7 @@ class ClientConnection(asyncio.Protocol):
         transport.write(b"".join(lines))
 
     def _head_lines(self, conversation: Conversation, status: int, headers: RawHeaders) -> list[bytes]:
-        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
+        lines = [STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
         lines += [b"%b: %b\r\n" % pair for pair in headers]
         if conversation.extra_headers:
             lines += [b"%b: %b\r\n" % pair for pair in conversation.extra_headers]
