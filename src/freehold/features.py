@@ -102,5 +102,7 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     """A completion has a suffix: what is asked for lies between two texts."""
     needs_raw: bool = False
     """A completion says what only a runtime of its own format can be asked: token ids, several prompts, `echo` ..."""
+    needs_echo: bool = False
+    """It wants `echo` or `best_of`, which some servers of that format pass over without a word."""
     hints: dict[str, str] = {}
     """Request headers `x-freehold-hint-*`, lower-cased, without the prefix."""

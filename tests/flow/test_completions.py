@@ -14,6 +14,7 @@ from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml,
 
 RAW = '["openai_completions", "openai_chat"]'
 BEFORE, BEHIND = "def add(a, b):\n    return ", "\n\nprint(add(1, 2))\n"
+BAR = "\N{FULLWIDTH VERTICAL LINE}"
 QWEN_PROMPT = f"<|fim_prefix|>{BEFORE}<|fim_suffix|>{BEHIND}<|fim_middle|>"
 
 
@@ -185,7 +186,7 @@ async def test_a_suffix_becomes_the_prompt_the_models_family_was_trained_on(
     ("model", "prompt"),
     [
         ("codellama:7b-code", f"<PRE> {BEFORE} <SUF>{BEHIND} <MID>"),
-        ("deepseek-ai/deepseek-coder-6.7b-base", f"<｜fim▁begin｜>{BEFORE}<｜fim▁hole｜>{BEHIND}<｜fim▁end｜>"),
+        ("deepseek-ai/deepseek-coder-6.7b-base", f"<{BAR}fim▁begin{BAR}>{BEFORE}<{BAR}fim▁hole{BAR}>{BEHIND}<{BAR}fim▁end{BAR}>"),
         ("codestral-22b-v0.1", f"[SUFFIX]{BEHIND}[PREFIX]{BEFORE}"),
     ],
 )
@@ -214,7 +215,9 @@ async def test_a_runtime_that_takes_a_suffix_gets_it(serve: Serve, fake: FakeRun
 
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_mistrals_fill_in_endpoint_answers_as_completions(serve: Serve, fake: FakeRuntime, streamed: bool) -> None:
-    runtime = runtime_toml("mistral", "vendor", f"{base_url(fake)}/fim", formats='["openai_completions"]', quirks='["mistral_fim"]')
+    runtime = runtime_toml(
+        "mistral", "vendor", f"{base_url(fake)}/fim", formats='["openai_completions"]', quirks='["mistral_fim"]'
+    )
     served: Served = await serve(NO_ENGINE + runtime + deployment_toml("mistral", "codestral-latest", "codestral-latest"))
     text, finish, usage = await ask(
         served, streamed, model="codestral-latest", prompt="[[fake: say=a + b]]", suffix=BEHIND, max_tokens=32
@@ -307,7 +310,7 @@ async def test_a_bad_request_names_the_field_in_openais_own_form(
 ) -> None:
     served: Served = await serve(one_runtime(fake))
     with pytest.raises(openai.BadRequestError) as raised:
-        await served.openai().completions.create(**{"model": "coder", "prompt": "", "extra_body": fields})
+        await served.openai().completions.create(model="coder", prompt="", extra_body=fields)
     assert raised.value.type == "invalid_request_error"
     assert raised.value.param == param
 
@@ -341,3 +344,59 @@ async def test_the_engine_goes_on_with_a_text(embedded: Served, streamed: bool) 
     assert (finish, usage.completion_tokens) == ("length", 6)
     assert usage.prompt_tokens < 15
     assert embedded.last().attempts[0].deployment == "embedded/smollm2-135m-instruct"
+
+
+@pytest.mark.engine
+async def test_the_engine_answers_several_prompts_token_ids_and_log_probabilities(embedded: Served) -> None:
+    create: Any = embedded.openai().completions.create
+    prompts: Any = ["One, two, three, four,", "The capital of France is"]
+    for streamed in (False, True):
+        said: dict[int, str] = {0: "", 1: ""}
+        usage: Any = None
+        if streamed:
+            options = {"include_usage": True}
+            async for chunk in await create(
+                model="auto", prompt=prompts, max_tokens=5, temperature=0, stream=True, stream_options=options
+            ):
+                usage = chunk.usage or usage
+                for choice in chunk.choices:
+                    said[choice.index] += choice.text
+        else:
+            reply = await create(model="auto", prompt=prompts, max_tokens=5, temperature=0)
+            usage = reply.usage
+            said = {choice.index: choice.text for choice in reply.choices}
+        assert "five" in said[0]
+        assert "Paris" in said[1]
+        assert usage.completion_tokens == 10
+    ids = await create(model="auto", prompt=[504, 3575, 282], max_tokens=3, temperature=0)
+    assert ids.usage.prompt_tokens == 3
+    likely = await create(model="auto", prompt=prompts[0], max_tokens=3, temperature=0, logprobs=2)
+    logprobs = likely.choices[0].logprobs
+    assert "".join(logprobs.tokens) == likely.choices[0].text
+    assert logprobs.text_offset == [0, len(logprobs.tokens[0]), len(logprobs.tokens[0]) + len(logprobs.tokens[1])]
+    assert all(len(top) == 2 for top in logprobs.top_logprobs)
+
+
+@pytest.mark.engine
+async def test_the_engine_stops_at_the_documented_limit_and_remembers_a_prompt(embedded: Served) -> None:
+    create: Any = embedded.openai().completions.create
+    prompt = "def fibonacci(n):\n    if n < 2:\n        return n\n    return fibonacci(n - 1) + " * 4
+    first = await create(model="auto", prompt=prompt, temperature=0)
+    assert first.usage.completion_tokens <= 16
+    again = await create(model="auto", prompt=prompt + "fibonacci(", temperature=0)
+    assert again.usage.prompt_tokens_details.cached_tokens > 50
+    with pytest.raises(openai.BadRequestError, match="echo and best_of"):
+        await create(model="auto", prompt="x", echo=True)
+    with pytest.raises(openai.BadRequestError, match="fill-in-the-middle"):
+        await create(model="auto", prompt="x", suffix="y")
+
+
+@pytest.mark.engine
+async def test_the_engine_is_free_again_when_the_client_leaves(embedded: Served) -> None:
+    create: Any = embedded.openai().completions.create
+    with pytest.raises(openai.APITimeoutError):
+        await embedded.openai(timeout=0.5).completions.create(model="auto", prompt="Count: one, two,", max_tokens=6000)
+    began = asyncio.get_running_loop().time()
+    await create(model="auto", prompt="Hello", max_tokens=2)
+    assert asyncio.get_running_loop().time() - began < 10
+    assert embedded.last(2).request.outcome == "cancelled"

@@ -17,7 +17,7 @@ from freehold.policy.conditions import (
     why_not_allowed,
 )
 from freehold.policy.names import Names
-from freehold.policy.rules import Escalation, Rule
+from freehold.policy.rules import Caching, Escalation, Rule
 from freehold.runtime import EGRESS_ORDER, SINGLE_OPERATIONS, Egress, Placed, completes, fills_in
 
 CHAT, EMBEDDINGS, TOOLS, IMAGES, JSON_SCHEMA, LOGPROBS = 1, 2, 4, 8, 16, 32
@@ -35,10 +35,10 @@ ABILITY_NAMES = {
     1024: "rerank",
 }
 """Bits of `Candidate.has`, and the ability in `[[deployments]]` that each stands for."""
-COMPLETION, RAW_PROMPT, FILL_IN = 2048, 4096, 8192
-COMPLETION_NAMES = {COMPLETION: "completion", RAW_PROMPT: "raw prompts", FILL_IN: "fill-in-the-middle"}
+COMPLETION, RAW_PROMPT, FILL_IN, ECHO = 2048, 4096, 8192, 16384
+COMPLETION_NAMES = {COMPLETION: "completion", RAW_PROMPT: "raw prompts", FILL_IN: "fill-in-the-middle", ECHO: "echo and best_of"}
 """What a completion needs: a deployment that goes on with a text, one whose runtime speaks that format itself, a model
-that is known to fill in, or a runtime that takes a suffix."""
+that is known to fill in, or a runtime that takes a suffix, one that does not pass over `echo` and `best_of`."""
 SINGLE_NEEDS = {name: bit for bit, name in ABILITY_NAMES.items() if name in SINGLE_OPERATIONS}
 """What an operation other than a chat needs."""
 
@@ -79,6 +79,7 @@ class Preference(msgspec.Struct, frozen=True):
     escalation: Escalation | None
     targets: tuple[tuple[Candidate, str], ...]
     sticky: bool
+    cache: Caching | None = None
 
 
 class Resolution(msgspec.Struct, frozen=True):
@@ -186,6 +187,7 @@ class Compiler:
                 if through or not is_class or target in candidates
             ),
             sticky=rule.sticky,
+            cache=rule.cache,
         )
 
     def _gates(self, asked: str, through: tuple[str, ...]) -> tuple[Gate, ...]:
@@ -221,7 +223,8 @@ def _completion_bits(placed: Placed) -> int:
         return 0
     if "openai_completions" not in placed.runtime.formats:
         return COMPLETION
-    return COMPLETION | RAW_PROMPT | (FILL_IN if fills_in(placed) else 0)
+    echoes = "no_echo" not in (*placed.deployment.quirks, *placed.runtime.quirks)
+    return COMPLETION | RAW_PROMPT | (FILL_IN if fills_in(placed) else 0) | (ECHO if echoes else 0)
 
 
 def why_blocked(rule: Rule, placed: Placed) -> str | None:

@@ -15,6 +15,7 @@ from freehold.fit.context import fits
 from freehold.policy.compiled import (
     CHAT,
     COMPLETION,
+    ECHO,
     FILL_IN,
     IMAGES,
     JSON_SCHEMA,
@@ -27,7 +28,7 @@ from freehold.policy.compiled import (
     Preference,
 )
 from freehold.policy.conditions import all_hold
-from freehold.policy.rules import Hold
+from freehold.policy.rules import Caching, Hold
 from freehold.policy.snapshot import Policy
 from freehold.record import Rejected
 from freehold.routing.situation import Situation
@@ -68,6 +69,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     ceiling: Egress
     """The highest class any call made for this request may reach, extra calls included."""
     escalate: Escalate | None = None
+    cache: Caching | None = None
+    """Whether the answer may come from, and go into, the response cache."""
     refusal: Fault | None = None
 
 
@@ -121,6 +124,7 @@ def make_plan(features: Features, policy: Policy, situation: Situation) -> Plan:
         rule=preference.name,
         ceiling=_CLASSES[ceiling_rank],
         escalate=None if preference.escalation is None else _escalate(preference, demand, judged),
+        cache=preference.cache,
     )
 
 
@@ -141,6 +145,7 @@ def _needs(features: Features) -> int:
         return (
             COMPLETION
             | (RAW_PROMPT if features.needs_raw else 0)
+            | (ECHO if features.needs_echo else 0)
             | (FILL_IN if features.fill_in else 0)
             | (LOGPROBS if features.logprobs else 0)
         )

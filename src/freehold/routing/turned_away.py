@@ -12,7 +12,16 @@ import msgspec
 
 from freehold.fault import Fault, Kind
 from freehold.features import Features
-from freehold.policy.compiled import ABILITY_NAMES, COMPLETION, COMPLETION_NAMES, FILL_IN, LOGPROBS, RAW_PROMPT, SINGLE_NEEDS
+from freehold.policy.compiled import (
+    ABILITY_NAMES,
+    COMPLETION,
+    COMPLETION_NAMES,
+    ECHO,
+    FILL_IN,
+    LOGPROBS,
+    RAW_PROMPT,
+    SINGLE_NEEDS,
+)
 from freehold.policy.snapshot import Policy
 from freehold.record import Rejected
 from freehold.runtime import Egress
@@ -45,9 +54,7 @@ class Turned(msgspec.Struct, frozen=True):
 
 _NAMES = ABILITY_NAMES | COMPLETION_NAMES
 _COMPLETION_LACKS = [
-    one | two | three | four
-    for one, two, three, four in product((0, COMPLETION), (0, RAW_PROMPT), (0, FILL_IN), (0, LOGPROBS))
-    if one or two or three
+    sum(bits) for bits in product((0, COMPLETION), (0, RAW_PROMPT), (0, FILL_IN), (0, ECHO), (0, LOGPROBS)) if any(bits[:-1])
 ]
 LACKS = {
     mask: "cannot do " + ", ".join(name for bit, name in _NAMES.items() if mask & bit)
