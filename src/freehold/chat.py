@@ -23,6 +23,10 @@ class Opaque(msgspec.Struct, frozen=True, tag="opaque"):
     key: str
     """The field it stood under; for a content part its `type`."""
     value: msgspec.Raw
+    may_drop: bool | None = None
+    """Whether it may be left out where another format is spoken; None: whoever writes that format judges."""
+    remedy: str | None = None
+    """What the client can do instead, told where it is refused."""
 
 
 class TextPart(msgspec.Struct, frozen=True, tag="text"):
@@ -44,7 +48,7 @@ class ImagePart(msgspec.Struct, frozen=True, tag="image"):
 
 
 class ReasoningPart(msgspec.Struct, frozen=True, tag="reasoning"):
-    """Thinking of the assistant. `signature` is set only where the vendor that made it signed it."""
+    """Thinking of the assistant. `signature` is set only where the vendor that made it signed it (see `wire.signatures`)."""
 
     text: str
     signature: str | None = None
@@ -89,6 +93,8 @@ class Tool(msgspec.Struct, frozen=True):
     parameters: dict[str, Any] | None
     strict: bool | None = None
     cache_mark: bool = False
+    original: Opaque | None = None
+    """The client's own tool that this function stands for, where its format has other kinds of tools than functions."""
 
 
 class ToolChoice(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ longer be escalated; its verdict is recorded and the call passed on as the model
 from collections.abc import Iterable
 
 from freehold.chat import CONTENT_EVENTS, Event, ReasoningDelta, Reply, TextDelta, ToolCallDelta, ToolCallStarted, fold
-from freehold.fault import Kind, faulty
+from freehold.fault import Fault, Kind, faulty
 from freehold.routing.plan import Hold
 from freehold.wire.codec import Reader, Tap, Writer
 from freehold.wire.translate import note_events
@@ -69,6 +69,10 @@ class HeldPipe:
     def reply(self) -> Reply:
         """The whole reply, for a judge."""
         return fold(self._gathered.events)
+
+    def fault(self, fault: Fault) -> bytes:
+        """As `Pipe.fault`; what was held is lost."""
+        return self._writer.fault(fault)
 
     def release(self) -> bytes:
         """What was held, and the stream's proper end."""

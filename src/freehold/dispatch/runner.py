@@ -205,6 +205,7 @@ class Dispatch:
             pipe = TranslatePipe(self._reader(attempt), flight.codec.writer(flight.asked))
         pipe.tap.edits |= attempt.tap.edits
         attempt.tap = pipe.tap
+        attempt.tell = pipe.fault
         return pipe
 
 

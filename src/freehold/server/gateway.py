@@ -17,6 +17,8 @@ from freehold.server.delivery import Conversation
 from freehold.server.faults import FaultWriter, send_fault
 from freehold.telemetry.log import Log
 
+GET_ONLY = ("GET",)
+"""What a path with an id takes, unless its endpoint names its own `methods`."""
 PREFLIGHT_S = 600
 """How long a browser may remember what a preflight allowed."""
 EXPOSED = b"x-freehold-request-id, x-freehold-runtime, x-freehold-deployment, x-freehold-egress, x-freehold-reason, retry-after"
@@ -140,10 +142,11 @@ class Gateway:
             return
         for prefix, tail in self._tails.items():
             if path.startswith(prefix):
-                if method == "GET":
+                methods = getattr(tail, "methods", GET_ONLY)
+                if method in methods:
                     await tail(conversation, headers, path[len(prefix) :])
                 else:
-                    await self._refuse_method(conversation, ["GET"])
+                    await self._refuse_method(conversation, [*methods])
                 return
         allowed = sorted(known for known, at in self._routes if at == path)
         if allowed:

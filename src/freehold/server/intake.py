@@ -23,6 +23,7 @@ from freehold.routing.plan import Plan, make_plan
 from freehold.routing.single_features import gather_single
 from freehold.routing.situation import Situation
 from freehold.server.counting import Counting
+from freehold.server.deadline import timeout_of
 from freehold.server.snapshot import Snapshot
 from freehold.sessions.sticky import Sticky
 from freehold.wire.blocks import strictly, with_place
@@ -84,10 +85,10 @@ class Intake:
         self, codec: Codec, envelope: Envelope, headers: Mapping[str, str], caller: Caller, request_id: str
     ) -> ChatFlight:
         """The flight of a chat request, decided and written to the ledger."""
-        snapshot = self.snapshot
+        snapshot, due_s = self.snapshot, self._due(headers, streams=envelope.stream)
         features = await self.features(codec, envelope, headers, caller, snapshot=snapshot)
         plan, at_ms = self._decided(request_id, features, snapshot)
-        return ChatFlight(
+        flight = ChatFlight(
             request_id=request_id,
             headers=headers,
             features=features,
@@ -103,14 +104,22 @@ class Intake:
                 now_s=at_ms // 1000,
                 prompt_tokens=features.prompt_tokens,
                 top=envelope.top,
+                spent_ns=self._stopwatch() if envelope.format == "ollama" else None,
             ),
         )
+        flight.deadline_s = due_s
+        return flight
+
+    def _stopwatch(self) -> Callable[[], int]:
+        """Nanoseconds from now on."""
+        now, since_s = self._now, self._now()
+        return lambda: int((now() - since_s) * 1_000_000_000)
 
     async def decide_embeddings(
         self, envelope: EmbeddingsEnvelope, headers: Mapping[str, str], caller: Caller, request_id: str
     ) -> Flight:
         """The flight of an embeddings request, decided and written to the ledger."""
-        snapshot = self.snapshot
+        snapshot, due_s = self.snapshot, self._due(headers, streams=False)
         tokenizer = tokenizer_of(snapshot.policy, envelope.model)
         tokens = self._counting.at_hand(tokenizer, len(envelope.body)) or await self._counting.load(tokenizer)
         features = gather_embeddings(
@@ -124,7 +133,7 @@ class Intake:
             token_inputs=max(map(len, envelope.token_arrays), default=0),
         )
         plan, _ = self._decided(request_id, features, snapshot)
-        return Flight(
+        flight = Flight(
             request_id=request_id,
             headers=headers,
             features=features,
@@ -132,12 +141,14 @@ class Intake:
             policy_version=snapshot.policy.version,
             reaches=snapshot.reaches,
         )
+        flight.deadline_s = due_s
+        return flight
 
     async def decide_single(
         self, operation: SingleOperation, envelope: SingleEnvelope, headers: Mapping[str, str], caller: Caller, request_id: str
     ) -> Flight:
         """The flight of another single-shot request, decided and written to the ledger."""
-        snapshot = self.snapshot
+        snapshot, due_s = self.snapshot, self._due(headers, streams=envelope.stream)
         tokenizer = tokenizer_of(snapshot.policy, envelope.model)
         tokens = self._counting.at_hand(tokenizer, sum(map(len, envelope.texts))) or await self._counting.load(tokenizer)
         features = gather_single(
@@ -150,7 +161,7 @@ class Intake:
             ceiling=snapshot.policy.server_ceiling,
         )
         plan, _ = self._decided(request_id, features, snapshot)
-        return Flight(
+        flight = Flight(
             request_id=request_id,
             headers=headers,
             features=features,
@@ -158,6 +169,13 @@ class Intake:
             policy_version=snapshot.policy.version,
             reaches=snapshot.reaches,
         )
+        flight.deadline_s = due_s
+        return flight
+
+    def _due(self, headers: Mapping[str, str], *, streams: bool) -> float | None:
+        """When the client wants the whole answer, on the monotonic clock; None: it does not say."""
+        timeout_s = timeout_of(headers, streams=streams)
+        return None if timeout_s is None else self._now() + timeout_s
 
     def _decided(self, request_id: str, features: Features, snapshot: Snapshot) -> tuple[Plan, int]:
         plan, situation = self.plan(features, snapshot)

@@ -17,6 +17,7 @@ from freehold.chat import (
     UsageReported,
     fold,
 )
+from freehold.fault import Fault
 from freehold.wire.codec import Asked, Codec, Reader, Tap, Writer
 
 
@@ -63,6 +64,10 @@ class TranslatePipe:
         """See `wire.codec.Pipe.end`."""
         last = self._write(self._reader.end())
         return last + self._writer.close()
+
+    def fault(self, fault: Fault) -> bytes:
+        """See `wire.codec.Pipe.fault`."""
+        return self._writer.fault(fault)
 
     def _write(self, events: list[Event]) -> bytes:
         note_events(self.tap, events)

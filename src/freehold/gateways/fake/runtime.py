@@ -38,9 +38,7 @@ class Received:
         """Names in lower case."""
         self.body = body
         self.at_s = at_s
-        self.format: WireFormat = "anthropic_messages" if "/messages" in path else "openai_chat"
-        if path.partition("?")[0].endswith("/completions") and "/chat/" not in path:
-            self.format = "openai_completions"
+        self.format = _format_of(path.partition("?")[0])
         self.act = Act()
         self.answered_s: float | None = None
         """The whole answer was written."""
@@ -51,6 +49,14 @@ class Received:
     def aborted(self) -> bool:
         """The client left early."""
         return self.aborted_s is not None
+
+
+def _format_of(path: str) -> WireFormat:
+    if "/messages" in path:
+        return "anthropic_messages"
+    if path.endswith("/responses"):
+        return "openai_responses"
+    return "openai_completions" if path.endswith("/completions") and "/chat/" not in path else "openai_chat"
 
 
 Script = Callable[[Received], Act | None] | Sequence[Act]
@@ -150,7 +156,7 @@ class FakeRuntime:
         media = next((known for known in MEDIA_PATHS if path.endswith(known)), None)
         if media is not None and received.method == "POST":
             return answer_media(media, received.headers.get("content-type", ""), received.body, received.act)
-        if not path.endswith(("/completions", "/messages", "/messages/count_tokens", "/embeddings")):
+        if not path.endswith(("/completions", "/responses", "/messages", "/messages/count_tokens", "/embeddings")):
             raise faulty(Kind.NOT_FOUND, f"there is nothing at {path[:100]}")
         if received.method != "POST":
             raise faulty(Kind.METHOD_NOT_ALLOWED, f"{path[:100]} is called by POST")
@@ -203,6 +209,7 @@ class FakeRuntime:
             reply_id=f"fake-{received.number}",
             now_s=CREATED_S,
             prompt_tokens=count_prompt(request),
+            top=envelope.top,
         )
         return (stream if request.stream else unstreamed)(act, events, codec, asked)
 

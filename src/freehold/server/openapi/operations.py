@@ -73,6 +73,10 @@ def _look(summary: str, answer: type, spelling: Spelling = "openai", *, keyless:
     return Operation(summary=summary, spelling=spelling, answer=answer, keyless=keyless)
 
 
+def _not_done(summary: str) -> Operation:
+    return Operation(summary=summary, spelling="ollama", answer=other.AnyAnswer, body=ollama.OllamaManagedRequest)
+
+
 _HEALTH = Operation(summary="The process answers", spelling="none", answer=other.Health, keyless=True)
 
 CHAT: dict[tuple[str, str], Operation] = {
@@ -129,6 +133,13 @@ STORED: dict[tuple[str, str], Operation] = {
 }
 
 LOOKING: dict[tuple[str, str], Operation] = {
+    ("GET", "/v1/responses"): Operation(
+        summary="There is no WebSocket: clients that try one first go on by POST at once",
+        spelling="openai",
+        answer=other.AnyAnswer,
+        statuses={426: openai.OpenAIError},
+    ),
+    ("GET", "/v1/responses/{id}"): _look("Responses are not stored here: always 404", other.AnyAnswer),
     ("GET", "/v1/models"): _look("The models a client may ask for", other.ModelsPage, "by_header"),
     ("GET", "/v1/models/{id}"): _look("One model; ids may hold slashes", other.OneModel, "by_header"),
     ("GET", "/api/tags"): _look("The models a client may ask for, in Ollama's form", ollama.OllamaModels, "ollama"),
@@ -137,6 +148,11 @@ LOOKING: dict[tuple[str, str], Operation] = {
     ("POST", "/api/show"): Operation(
         summary="One model, in Ollama's form", spelling="ollama", body=ollama.OllamaShowRequest, answer=other.AnyAnswer
     ),
+    ("POST", "/api/pull"): _not_done("Refused: weights are not pulled through this API"),
+    ("POST", "/api/push"): _not_done("Refused: weights are not pushed through this API"),
+    ("POST", "/api/create"): _not_done("Refused: models are not made through this API"),
+    ("POST", "/api/copy"): _not_done("Refused: models get second names as aliases"),
+    ("DELETE", "/api/delete"): _not_done("Refused: models are not deleted through this API"),
     ("GET", "/healthz"): _HEALTH,
     ("GET", "/readyz"): Operation(
         summary="Whether some chat deployment can serve, and the state of every runtime",
