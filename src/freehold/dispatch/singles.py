@@ -15,8 +15,9 @@ from freehold.dispatch.flight import Flight
 from freehold.dispatch.single_attempt import MAX_REPLY_BYTES, SingleAnswer, SingleAttempt, SingleStream
 from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.routing.plan import Step
-from freehold.wire import embeddings
+from freehold.wire import embeddings, ollama
 from freehold.wire.embeddings import EmbeddingsEnvelope
+from freehold.wire.ollama import embed
 from freehold.wire.openai_faults import read_fault
 from freehold.wire.singles import SingleEnvelope, SingleShot
 
@@ -68,6 +69,8 @@ class Singles:
 
     async def _embed(self, attempt: Attempt, envelope: EmbeddingsEnvelope) -> Answer:
         placed = attempt.step.placed
+        if next((one for one in placed.runtime.formats if one in ("openai_chat", "ollama")), None) == "ollama":
+            return await self._embed_by_ollama(attempt, envelope)
         body, edits = embeddings.relay_request(envelope, placed.deployment.served_as)
         credentials = attempt.flight.reaches.find(placed.runtime.name).credentials("openai_chat")
         await attempt.send(embeddings.PATH, (("content-type", "application/json"), *credentials), body, read_fault)
@@ -77,6 +80,26 @@ class Singles:
         attempt.tap.edits.update(edits, shown.edits)
         attempt.tap.answered_model = shown.answered_model
         attempt.tap.usage = self._usage(attempt, shown.prompt_tokens)
+        attempt.content_began()
+        return Answer(attempt, out)
+
+    async def _embed_by_ollama(self, attempt: Attempt, envelope: EmbeddingsEnvelope) -> Answer:
+        """A runtime that speaks Ollama's own format best: only there can it be told to cut nothing."""
+        placed = attempt.step.placed
+        window = self._means.windows.get(placed.id, placed.deployment.abilities.context)
+        body = embed.write_request(envelope, placed.deployment.served_as, window)
+        credentials = attempt.flight.reaches.find(placed.runtime.name).credentials("ollama")
+        headers = (("content-type", "application/json"), *credentials)
+        await attempt.send(embed.PATH, headers, body, ollama.read_fault, "ollama")
+        reply = embed.read_reply(await attempt.whole(MAX_REPLY_BYTES))
+        if len(reply.vectors) != envelope.inputs:
+            raise faulty(Kind.INVALID_REPLY, f"the runtime gave {len(reply.vectors)} vectors for {envelope.inputs} inputs")
+        attempt.is_relay = False
+        attempt.tap.answered_model = reply.model
+        attempt.tap.usage = usage = self._usage(attempt, reply.prompt_tokens)
+        out = embeddings.write_reply(
+            reply.vectors, model=envelope.model, encoding_format=envelope.encoding_format, prompt_tokens=usage.input_tokens
+        )
         attempt.content_began()
         return Answer(attempt, out)
 

@@ -20,10 +20,11 @@ from freehold.gateways.fake.completion import complete
 from freehold.gateways.fake.media import PATHS as MEDIA_PATHS
 from freehold.gateways.fake.media import answer_media
 from freehold.gateways.fake.script import NAMED, Act
-from freehold.gateways.fake.single import complete_count, embed, list_models
+from freehold.gateways.fake.single import complete_count, embed, embed_as_ollama, list_models
 from freehold.gateways.fake.stage import Close, Pause, Send, Stall, Step, error_body, misbehave, stream, unstreamed, whole
-from freehold.wire.codec import Asked
+from freehold.wire.codec import Asked, Codec
 from freehold.wire.formats import CODECS
+from freehold.wire.ollama import generate as ollama_generate
 
 
 class Received:
@@ -52,6 +53,8 @@ class Received:
 
 
 def _format_of(path: str) -> WireFormat:
+    if path.startswith("/api/"):
+        return "ollama"
     if "/messages" in path:
         return "anthropic_messages"
     if path.endswith("/responses"):
@@ -59,6 +62,7 @@ def _format_of(path: str) -> WireFormat:
     return "openai_completions" if path.endswith("/completions") and "/chat/" not in path else "openai_chat"
 
 
+OLLAMA_PATHS = ("/api/chat", "/api/generate", "/api/embed")
 Script = Callable[[Received], Act | None] | Sequence[Act]
 
 
@@ -156,12 +160,14 @@ class FakeRuntime:
         media = next((known for known in MEDIA_PATHS if path.endswith(known)), None)
         if media is not None and received.method == "POST":
             return answer_media(media, received.headers.get("content-type", ""), received.body, received.act)
-        if not path.endswith(("/completions", "/responses", "/messages", "/messages/count_tokens", "/embeddings")):
+        if not path.endswith(("/completions", "/responses", "/messages", "/messages/count_tokens", "/embeddings", *OLLAMA_PATHS)):
             raise faulty(Kind.NOT_FOUND, f"there is nothing at {path[:100]}")
         if received.method != "POST":
             raise faulty(Kind.METHOD_NOT_ALLOWED, f"{path[:100]} is called by POST")
         if path.endswith("/embeddings"):
             return whole(200, embed(received.body))
+        if path == "/api/embed":
+            return whole(200, embed_as_ollama(received.body))
         if received.format == "openai_completions":
             return self._complete(received, scripted, as_chat=path.endswith("/fim/completions"))
         return self._chat(received, scripted, counts=path.endswith("/count_tokens"))
@@ -190,9 +196,11 @@ class FakeRuntime:
         return (stream if envelope.stream else unstreamed)(act, events, CODECS["openai_chat"] if as_chat else codec, asked)
 
     def _chat(self, received: Received, scripted: Act | None, *, counts: bool) -> list[Step]:
-        codec = CODECS[received.format]
+        codec: Codec = ollama_generate if received.path == "/api/generate" else CODECS[received.format]
         envelope = codec.peek(complete_count(received.body) if counts else received.body)
         request = codec.read_request(envelope)
+        if received.format == "ollama" and not envelope.blocks:
+            raise faulty(Kind.INVALID_REQUEST, "the fake runtime loads no models: say something")
         try:
             act = received.act = scripted or act_for(request)
         except ValueError as error:

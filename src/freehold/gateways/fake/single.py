@@ -40,6 +40,26 @@ def embed(body: bytes) -> bytes:
     return msgspec.json.encode({"object": "list", "data": data, "model": asked.model, "usage": usage})
 
 
+class OllamaEmbedRequest(msgspec.Struct, frozen=True):
+    """The fields of an Ollama embed request the fake looks at."""
+
+    model: str
+    input: str | list[str]
+    dimensions: Annotated[int, msgspec.Meta(ge=1, le=4096)] = DIMENSIONS
+
+
+def embed_as_ollama(body: bytes) -> bytes:
+    """Answer an Ollama embed request. Raises FaultError(INVALID_REQUEST)."""
+    try:
+        asked = msgspec.json.decode(body, type=OllamaEmbedRequest)
+    except msgspec.DecodeError as error:
+        raise faulty(Kind.INVALID_REQUEST, f"the embed request is not valid: {error}") from None
+    texts = [asked.input] if isinstance(asked.input, str) else asked.input
+    vectors = [vectorise(text, asked.dimensions) for text in texts]
+    counted = sum(count_tokens(text) for text in texts)
+    return msgspec.json.encode({"model": asked.model, "embeddings": vectors, "prompt_eval_count": counted})
+
+
 def _texts(given: str | list[str | int | list[int]]) -> list[str]:
     """One text for each vector; token ids stand as words."""
     if isinstance(given, str):

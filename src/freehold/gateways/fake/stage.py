@@ -58,6 +58,8 @@ def _head(status: int, content_type: str, headers: dict[str, str | None]) -> byt
 def error_body(wire: WireFormat, status: int, message: str) -> bytes:
     """An error object as the format's own vendor spells it."""
     kind = _TYPES.get(status, "api_error")
+    if wire == "ollama":
+        return msgspec.json.encode({"error": message})
     if wire == "anthropic_messages":
         return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_fake"})
     return msgspec.json.encode({"error": {"message": message, "type": kind, "param": None, "code": None}})
@@ -81,7 +83,7 @@ def misbehave(act: Act, wire: WireFormat) -> list[Step] | None:
 def stream(act: Act, events: list[Event], codec: Codec, asked: Asked) -> list[Step]:
     """The steps of a streamed answer."""
     writer = codec.writer(asked)
-    steps: list[Step] = [Send(_head(200, "text/event-stream; charset=utf-8", {}) + b"transfer-encoding: chunked\r\n\r\n")]
+    steps: list[Step] = [Send(_head(200, codec.STREAM_TYPE.decode(), {}) + b"transfer-encoding: chunked\r\n\r\n")]
     if act.stall == "after-headers":
         return [*steps, Stall()]
     if act.cut == "after-headers":
@@ -97,7 +99,8 @@ def stream(act: Act, events: list[Event], codec: Codec, asked: Asked) -> list[St
     if ending == "error":
         error = error_body(codec.FORMAT, 529 if codec.FORMAT == "anthropic_messages" else 500, SAYS)
         event_line = b"event: error\n" if codec.FORMAT == "anthropic_messages" else b""
-        return [*steps, *_chunk(event_line + b"data: " + error + b"\n\n"), Send(b"0\r\n\r\n")]
+        told = error + b"\n" if codec.FORMAT == "ollama" else event_line + b"data: " + error + b"\n\n"
+        return [*steps, *_chunk(told), Send(b"0\r\n\r\n")]
     return [*steps, Stall() if ending == "stall" else Close()]
 
 

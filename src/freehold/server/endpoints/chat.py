@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from freehold.dispatch.answer_cache import Copy, Kept, replay
 from freehold.dispatch.answers import StreamAnswer
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.runner import Dispatch
@@ -11,7 +12,7 @@ from freehold.server.delivery import Conversation, RawHeaders, stream_headers
 from freehold.server.endpoints.recorded import RecordedEndpoint, decision_headers
 from freehold.server.faults import JSON_HEADER
 from freehold.server.rows import RequestRow
-from freehold.wire.codec import Codec
+from freehold.wire.codec import Codec, Envelope
 
 
 class ChatEndpoint(RecordedEndpoint):
@@ -28,24 +29,66 @@ class ChatEndpoint(RecordedEndpoint):
         row.caller = caller = context.intake.identify(headers)
         body = await conversation.read_body(context.max_body_bytes, headers.get("content-length"))
         envelope = self._codec.peek(body)
+        if await self._answer_here(conversation, envelope, row):
+            return
         row.flight = row.chat = flight = await context.intake.decide(self._codec, envelope, headers, caller, row.request_id)
+        place = context.answers.place(flight) if flight.plan.cache is not None else None
+        if place is not None and (kept := context.answers.find(place, flight)) is not None:
+            await self._replay(conversation, flight, kept, row)
+            return
+        copy = Copy(context.answers, place, flight) if place is not None else None
         conversation.watch(self._waiting_headers(row) if envelope.stream else None, self._codec.KEEP_ALIVE)
         row.answer = answer = await self._dispatch.run(flight)
         conversation.content_begins()
         if isinstance(answer, StreamAnswer):
-            await self._stream(conversation, flight, answer, row)
+            await self._stream(conversation, flight, answer, row, copy)
         else:
             await conversation.send_whole(200, [JSON_HEADER, *decision_headers(flight, answer)], answer.body)
             row.served()
+            if copy is not None:
+                copy.take(answer.body)
+        if copy is not None and row.outcome == "served":
+            copy.keep(answer)
+
+    async def _replay(self, conversation: Conversation, flight: ChatFlight, kept: Kept, row: RequestRow) -> None:
+        """The kept answer, streamed or whole as it is asked for now; nobody is called."""
+        body = replay(kept, flight)
+        request_id = flight.request_id.encode()
+        said: RawHeaders = [
+            (b"x-freehold-request-id", request_id),
+            (b"request-id", request_id),
+            (b"x-freehold-cache", b"hit"),
+        ]
+        if flight.envelope.stream:
+            await conversation.send_head(200, [*stream_headers(self._codec.STREAM_TYPE), *said])
+            await conversation.send_body(body)
+        else:
+            await conversation.send_whole(200, [JSON_HEADER, *said], body)
+        row.replayed(kept)
+
+    async def _answer_here(
+        self,
+        conversation: Conversation,  # noqa: ARG002 - for formats with requests that need no model
+        envelope: Envelope,  # noqa: ARG002 - as above
+        row: RequestRow,  # noqa: ARG002 - as above
+    ) -> bool:
+        """Whether the request needed no model and was answered."""
+        return False
 
     def _waiting_headers(self, row: RequestRow) -> RawHeaders:
         return [*stream_headers(self._codec.STREAM_TYPE), (b"x-freehold-request-id", row.request_id.encode())]
 
-    async def _stream(self, conversation: Conversation, flight: ChatFlight, answer: StreamAnswer, row: RequestRow) -> None:
+    async def _stream(
+        self, conversation: Conversation, flight: ChatFlight, answer: StreamAnswer, row: RequestRow, copy: Copy | None
+    ) -> None:
         if not conversation.head_is_sent:
             await conversation.send_head(200, [*stream_headers(self._codec.STREAM_TYPE), *decision_headers(flight, answer)])
         await conversation.send_body(answer.body, more=True)
+        if copy is not None:
+            copy.take(answer.body)
         while data := await answer.more():
+            if copy is not None:
+                copy.take(data)
             await conversation.send_body(data, more=True)
         if answer.fault is None:
             row.served()

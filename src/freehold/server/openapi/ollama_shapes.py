@@ -102,6 +102,12 @@ class OllamaShowRequest(msgspec.Struct, kw_only=True):
     verbose: bool | None = None
 
 
+class OllamaManagedRequest(msgspec.Struct, kw_only=True):
+    """What would manage a library of weights."""
+
+    model: str | None = None
+
+
 class OllamaVersion(msgspec.Struct):
     """The version of the API that is spoken."""
 
