@@ -167,6 +167,14 @@ def service(
 
 
 @app.command()
+def doctor(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Look at this machine, what answers on it and what keeps it from answering; time a short question to each local model."""
+    from freehold.cli import doctoring
+
+    doctoring.doctor(config, as_json=as_json)
+
+
+@app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="What to ask. `-` reads standard input.")],
     *,

@@ -93,7 +93,9 @@ def assemble(
         rule_paths=[f"rules[{index}]" for index in decoded.kept.get("rules", ())] if user.rules else (),
     )
     return Assembled(
-        settings=Settings(server=user.server, storage=user.storage, log=user.log, egress=user.egress, discovery=user.discovery),
+        settings=Settings(
+            server=user.server, storage=user.storage, log=user.log, egress=user.egress, cache=user.cache, discovery=user.discovery
+        ),
         runtimes=runtimes,
         placed=placed,
         aliases=aliases,

@@ -83,11 +83,11 @@ def _runtime(config: Config, sighting: Sighting, known: Known, names: set[str]) 
     base_url = f"{sighting.origin}/v1"
     match sighting.egress:
         case Egress.LOCAL:
-            return Local(name=name, base_url=base_url)
+            return Local(name=name, base_url=base_url, formats=engine.formats)
         case Egress.SELF_HOSTED:
-            return SelfHosted(name=name, base_url=base_url)
+            return SelfHosted(name=name, base_url=base_url, formats=engine.formats)
         case Egress.VENDOR:
-            return Vendor(name=name, base_url=base_url)
+            return Vendor(name=name, base_url=base_url, formats=engine.formats)
 
 
 def _is_at(runtime: Runtime, sighting: Sighting) -> bool:

@@ -56,6 +56,14 @@ class EgressSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """`FREEHOLD_LOCAL_ONLY=1` in the environment means `local` and beats this."""
 
 
+class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much memory the response cache may take. Nothing is kept unless a rule says `cache`."""
+
+    max_mib: Annotated[float, Meta(gt=0, le=65536)] = 64.0
+    """Of answers, over all callers."""
+    max_entries: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
+
+
 class DefaultsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which parts of the built-in policy stand beside what this file says."""
 
@@ -88,6 +96,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     log: LogSettings = LogSettings()
     egress: EgressSettings = EgressSettings()
     defaults: DefaultsSettings = DefaultsSettings()
+    cache: CacheSettings = CacheSettings()
     discovery: DiscoverySettings = DiscoverySettings()
     runtimes: tuple[Runtime, ...] = ()
     """Places that run models: `[[runtimes]]`."""
@@ -108,4 +117,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     storage: StorageSettings
     log: LogSettings
     egress: EgressSettings
+    cache: CacheSettings = CacheSettings()
     discovery: DiscoverySettings = DiscoverySettings()

@@ -6,6 +6,7 @@ from importlib.resources import files
 
 import msgspec
 
+from freehold.chat import WireFormat
 from freehold.gateways.connector import read_base_url, read_literal
 
 MAX_PORTS = 64
@@ -19,6 +20,8 @@ class EngineKnown(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ports: tuple[int, ...]
     address_variable: str | None = None
     """The environment variable its users move it with."""
+    formats: tuple[WireFormat, ...] = ("openai_chat",)
+    """What it is spoken to in."""
     processes: tuple[str, ...] = ()
     """Names of its process, where its port is another one at each start."""
     source: str

@@ -2,7 +2,7 @@
 
 Source: Ollama's docs/openapi.yaml (`/api/version`, `/api/tags`, `/api/show`, `/api/ps`). A model with `remote_host` or
 `remote_model`, a `cloud` tag, or an entry without weights is answered by somebody else's server: it is left out. Ollama
-cuts a prompt that is longer than its context without a word, so a context nobody told is taken to be the smallest default.
+gives a model its context when it loads it, by the memory there is: until then it is not known.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from freehold.gateways.discovery.sighting import MAX_MODELS, EngineSeen, LeftOut
 from freehold.runtime import Abilities
 
 SMALLEST_DEFAULT_TOKENS = 4096
-"""What Ollama gives a model on machines with little memory (its docs, "Context length")."""
+"""What Ollama gives a model on machines with little memory (its docs, "Context length"): a model that has no more gets all."""
 SMALLEST_WEIGHTS_BYTES = 1 << 20
 """The entry of a cloud model is a few hundred bytes."""
 AT_ONCE = 8
@@ -156,13 +156,14 @@ def _model(tag: _Tag, shown: Shown | None, loaded: int | None) -> ModelSeen | Le
     )
 
 
-def _served_context(shown: Shown, loaded: int | None) -> int:
-    """As loaded, else as the model file sets it, else the smallest default; never more than the model has."""
+def _served_context(shown: Shown, loaded: int | None) -> int | None:
+    """As loaded, else as the model file sets it, never more than the model has; None: Ollama decides when it loads it."""
     said = _NUM_CTX.search(shown.parameters or "")
-    served = loaded or (int(said[1]) if said is not None and int(said[1]) > 0 else SMALLEST_DEFAULT_TOKENS)
     trained = [
         value
         for name, value in (shown.model_info or {}).items()
         if name.endswith(".context_length") and isinstance(value, int) and value > 0
     ]
-    return min([served, *trained])
+    if loaded is None and said is None:
+        return min(trained) if trained and min(trained) <= SMALLEST_DEFAULT_TOKENS else None
+    return min([loaded or max(1, int(said[1] if said is not None else 0)), *trained])
