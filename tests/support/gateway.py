@@ -51,6 +51,16 @@ class Served:
         finally:
             engine.dispose()
 
+    def details(self) -> dict[str, Any]:
+        """All requests as the ledger has them, by the model they asked for."""
+        assert self.app.writer.flush(10)
+        engine = open_engine(self.app._store, read_only=True)
+        try:
+            found = [queries.request(engine, row.request_id) for row in queries.recent(engine, limit=10_000)]
+            return {detail.request.asked_model: detail for detail in found if detail is not None}
+        finally:
+            engine.dispose()
+
     def rows(self) -> list[Any]:
         assert self.app.writer.flush(10)
         engine = open_engine(self.app._store, read_only=True)

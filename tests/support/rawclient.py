@@ -33,6 +33,11 @@ class Answer:
             body, rest = body + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
 
     @property
+    def events_tail(self) -> bytes:
+        """The last event's bytes."""
+        return self.body.strip().rpartition(b"\n\n")[2]
+
+    @property
     def events(self) -> list[Any]:
         """The data of a stream's events; `[DONE]` stays a text, and so does what is no JSON."""
         found = []

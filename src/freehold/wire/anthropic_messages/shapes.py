@@ -87,7 +87,7 @@ def read_message(body: bytes) -> WireMessage:
         raise _unreadable(error, body) from None
     if message.type == "error":
         raise FaultError(read_fault(200, {}, body))
-    if message.type != "message":
+    if message.type != "message" or (not message.content and b'"content"' not in body):
         raise faulty(Kind.INVALID_REPLY, "the runtime's answer is no message")
     return message
 
