@@ -20,6 +20,7 @@ SECTIONS: dict[str, list[tuple[str, type[msgspec.Struct]]]] = {
         ("[storage]", settings.StorageSettings),
         ("[log]", settings.LogSettings),
         ("[egress]", settings.EgressSettings),
+        ("[cache]", settings.CacheSettings),
         ("[defaults]", settings.DefaultsSettings),
     ],
     "runtimes": [
@@ -38,6 +39,7 @@ SECTIONS: dict[str, list[tuple[str, type[msgspec.Struct]]]] = {
         ("when.callers", rules.Callers),
         ("allow, deny", rules.Scope),
         ("escalate", rules.Escalation),
+        ("cache", rules.Caching),
     ],
 }
 

@@ -223,8 +223,8 @@ def _completion_bits(placed: Placed) -> int:
         return 0
     if "openai_completions" not in placed.runtime.formats:
         return COMPLETION
-    echoes = "no_echo" not in (*placed.deployment.quirks, *placed.runtime.quirks)
-    return COMPLETION | RAW_PROMPT | (FILL_IN if fills_in(placed) else 0) | (ECHO if echoes else 0)
+    quirks = (*placed.deployment.quirks, *placed.runtime.quirks)
+    return COMPLETION | RAW_PROMPT | (FILL_IN if fills_in(placed) else 0) | (ECHO if "no_echo" not in quirks else 0)
 
 
 def why_blocked(rule: Rule, placed: Placed) -> str | None:

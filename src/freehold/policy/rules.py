@@ -4,9 +4,10 @@ Every field of `when` that is given must hold. `allow` and `deny` are gates; `tr
 both. What a name in a rule refers to is checked by `policy.references`.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from freehold.chat import WireFormat
 from freehold.features import Label, Task
@@ -103,6 +104,15 @@ class Escalation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What is withheld from the client until it is judged: nothing, tool calls, or the whole answer."""
 
 
+class Caching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answer the same request of the same caller again without a call. Whether that is wanted is the operator's choice."""
+
+    ttl_s: Annotated[float, Meta(gt=0, le=31 * 86_400)]
+    """How long an answer may be given again."""
+    restricted: bool = False
+    """Whether answers to requests with the label `restricted` are kept too, in memory as all others."""
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One rule: when it applies, what it allows or denies, and what it prefers."""
 
@@ -114,6 +124,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     try_: tuple[str, ...] = msgspec.field(default=(), name="try")
     """Egress classes, runtimes, deployment ids, model ids or aliases, best first. What is not named comes last."""
     escalate: Escalation | None = None
+    cache: Caching | None = None
+    """Whether answers are kept and given again to the very same request. Needs a `try` beside it."""
     sticky: bool = True
     """Whether a session stays with the deployment that served it last."""
 

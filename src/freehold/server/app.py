@@ -12,6 +12,7 @@ from random import Random
 
 from freehold import __version__
 from freehold.config import Config
+from freehold.dispatch.answer_cache import AnswerCache
 from freehold.dispatch.attempt import Means
 from freehold.dispatch.reach import Reaches
 from freehold.dispatch.runner import Dispatch
@@ -27,6 +28,10 @@ from freehold.limits.retry_budget import RetryBudgets
 from freehold.local.supervisor import Engines, EngineState
 from freehold.routing.features import FactsCache
 from freehold.runtime import Egress, Runtime, egress_of
+from freehold.server.batches.desk import Desk
+from freehold.server.batches.lines import LineServer
+from freehold.server.batches.runner import Runner
+from freehold.server.batches.shelf import Shelf
 from freehold.server.context import Context
 from freehold.server.counting import Counting
 from freehold.server.discovering import Discovering
@@ -94,6 +99,7 @@ class App:
         self.sticky = Sticky(now)
         self.counting = Counting(load_counter, lambda: FactsCache(os.urandom(32)))
         self.retries = RetryBudgets(now)
+        self.desk = Desk(self._store, Shelf(config.data_dir / "batches"), now_ms=wall_ms, random_bytes=random_bytes)
         means = Means(self.upstreams, self.breakers, self.ledger, now, wall_ms, self.retries, self.windows)
         self.intake = Intake(
             snapshot=make_snapshot(config),
@@ -114,6 +120,21 @@ class App:
             now=now,
             wall_ms=wall_ms,
             ledger_is_behind=lambda: self.writer.is_behind,
+            answers=AnswerCache(
+                os.urandom(32),
+                now,
+                max_bytes=round(config.settings.cache.max_mib * 1024 * 1024),
+                max_entries=config.settings.cache.max_entries,
+            ),
+            desk=self.desk,
+        )
+        self.batches = Runner(
+            self.desk,
+            LineServer(context, Dispatch(means, self.sticky), Singles(means)),
+            means.in_flight,
+            policy=lambda: self.intake.policy,
+            is_stopping=lambda: self.gateway.is_stopping,
+            log=log,
         )
         self.gateway = Gateway(
             routes=make_routes(context, Dispatch(means, self.sticky), Singles(means), self.readiness),
@@ -222,11 +243,13 @@ class App:
         self.ledger.policy_used(policy.version, policy.source_json)
         self.engines.start()
         self.discovering.start()
+        self.batches.start()
         self.log.event("server.started", version=__version__, policy=policy.version, ceiling=policy.server_ceiling.value)
 
     async def stop(self) -> None:
         """End in reverse order; every queued row is written before this returns."""
         try:
+            await self.batches.stop()
             await self.discovering.stop()
             await self.engines.stop()
             await self.upstreams.close()

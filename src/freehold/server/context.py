@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from freehold.dispatch.answer_cache import AnswerCache
 from freehold.fault import Fault, FaultError, Kind
 from freehold.ledger import Ledger
+from freehold.server.batches.desk import Desk
 from freehold.server.intake import Intake
 from freehold.telemetry.log import Log
 
@@ -23,6 +25,9 @@ class Context(msgspec.Struct, frozen=True):
     wall_ms: Callable[[], int]
     """Unix milliseconds."""
     ledger_is_behind: Callable[[], bool]
+    answers: AnswerCache
+    desk: Desk
+    """Files and batches."""
 
     @property
     def max_body_bytes(self) -> int:

@@ -1,5 +1,6 @@
 """The final row of a request, gathered while it runs and written exactly once, whatever happens to it."""
 
+from freehold.dispatch.answer_cache import Kept
 from freehold.dispatch.answers import Answer, StreamAnswer
 from freehold.dispatch.flight import ChatFlight, Flight
 from freehold.fault import Fault, Kind, Source, faulty
@@ -25,6 +26,7 @@ class RequestRow:
         "features",
         "flight",
         "outcome",
+        "replayed_from",
         "request_id",
         "started_s",
         "status",
@@ -44,9 +46,16 @@ class RequestRow:
         self.chat: ChatFlight | None = None
         """The flight once more, where it is a chat's."""
         self.answer: Answer | None = None
+        self.replayed_from: str | None = None
+        """The request whose kept answer was given again."""
         self.outcome: Outcome = "failed"
         self.status = 200
         self.fault: Fault | None = None
+
+    def replayed(self, kept: Kept) -> None:
+        """A kept answer went out; nobody was called."""
+        self.replayed_from = kept.request_id
+        self.outcome = "served"
 
     def served(self) -> None:
         """The answer went out whole."""
@@ -109,7 +118,7 @@ class RequestRow:
         step = answer.attempt.step if answer is not None else None
         features = flight.features if flight is not None else self.features
         attempts = flight.attempts if flight is not None else []
-        cost_nano_usd, cost_basis = _sum_costs(attempts)
+        cost_nano_usd, cost_basis = _sum_costs(attempts) if self.replayed_from is None else (0, "free")
         return RequestRecord(
             request_id=self.request_id,
             at_ms=self.at_ms,
@@ -132,7 +141,7 @@ class RequestRow:
             deployment=step.placed.id if step else None,
             runtime=step.placed.runtime.name if step else None,
             egress=step.placed.egress.value if step else None,
-            reason=step.reason if step else (fault.message if fault else ""),
+            reason=step.reason if step else self._reason_without_step(),
             attempts=len(attempts),
             prompt_tokens_counted=features.prompt_tokens if features else 0,
             usage=answer.attempt.usage if answer is not None else None,
@@ -142,6 +151,13 @@ class RequestRow:
             duration_ms=duration_s * 1000,
             overhead_ms=(duration_s - flight.waited_s) * 1000 if flight else duration_s * 1000,
         )
+
+    def _reason_without_step(self) -> str:
+        if self.fault is not None:
+            return self.fault.message
+        if self.replayed_from is None or self.flight is None:
+            return ""
+        return f"rule '{self.flight.plan.rule}': from the response cache, as answered to {self.replayed_from}"
 
 
 def _sum_costs(attempts: list[AttemptRecord]) -> tuple[int | None, CostBasis]:

@@ -14,6 +14,7 @@ FIXED = {
     "server": ("host", "port", "keepalive_s", "drain_s"),
     "storage": ("path", "url"),
     "log": ("format",),
+    "cache": ("max_mib", "max_entries"),
 }
 """By section: settings that hold until the next start."""
 

@@ -1,3 +1,4 @@
+# ruff: noqa: PT017 - each target runs outside pytest, and judges what it caught
 """What is fuzzed: one function of bytes for each parser. It returns, or raises what a defect raises."""
 
 import json

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from freehold.dispatch.answer_cache import Copy, Kept, replay
+from freehold.dispatch.answer_cache import Copy, replay
 from freehold.dispatch.answers import StreamAnswer
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.runner import Dispatch
@@ -34,8 +34,11 @@ class ChatEndpoint(RecordedEndpoint):
         row.flight = row.chat = flight = await context.intake.decide(self._codec, envelope, headers, caller, row.request_id)
         place = context.answers.place(flight) if flight.plan.cache is not None else None
         if place is not None and (kept := context.answers.find(place, flight)) is not None:
-            await self._replay(conversation, flight, kept, row)
-            return
+            again = replay(kept, flight)
+            if again is not None:
+                await self._replay(conversation, flight, again)
+                row.replayed(kept)
+                return
         copy = Copy(context.answers, place, flight) if place is not None else None
         conversation.watch(self._waiting_headers(row) if envelope.stream else None, self._codec.KEEP_ALIVE)
         row.answer = answer = await self._dispatch.run(flight)
@@ -50,9 +53,8 @@ class ChatEndpoint(RecordedEndpoint):
         if copy is not None and row.outcome == "served":
             copy.keep(answer)
 
-    async def _replay(self, conversation: Conversation, flight: ChatFlight, kept: Kept, row: RequestRow) -> None:
-        """The kept answer, streamed or whole as it is asked for now; nobody is called."""
-        body = replay(kept, flight)
+    async def _replay(self, conversation: Conversation, flight: ChatFlight, body: bytes) -> None:
+        """A kept answer, streamed or whole as it is asked for now; nobody is called."""
         request_id = flight.request_id.encode()
         said: RawHeaders = [
             (b"x-freehold-request-id", request_id),
@@ -64,7 +66,6 @@ class ChatEndpoint(RecordedEndpoint):
             await conversation.send_body(body)
         else:
             await conversation.send_whole(200, [JSON_HEADER, *said], body)
-        row.replayed(kept)
 
     async def _answer_here(
         self,
