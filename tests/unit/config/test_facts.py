@@ -8,7 +8,7 @@ import pytest
 
 import freehold
 from freehold.config.checking import SPOKEN_FORMATS
-from freehold.config.facts import know_model, read_model_facts, read_quirks
+from freehold.config.facts import family_of, know_model, read_fim_families, read_model_facts, read_quirks
 from freehold.fit.tokens import EXACT
 from freehold.policy.rules import Check
 from freehold.routing.judge import CHECKS
@@ -55,7 +55,7 @@ def test_every_quirk_is_one_the_code_acts_on_and_the_other_way_round() -> None:
     source = Path(freehold.__file__).parent
     acted_on = {
         name
-        for place in ("dispatch", "wire")
+        for place in ("dispatch", "policy", "wire")
         for file in (source / place).rglob("*.py")
         for name in re.findall(r'"([a-z_]+)" (?:not )?in (?:\w+\.)?quirks', file.read_text())
     }
@@ -70,4 +70,42 @@ def test_formats_checks_and_holds_are_those_of_the_parts_that_use_them() -> None
 def test_every_quirk_says_what_it_does_and_who_acts_on_it() -> None:
     for quirk in read_quirks().values():
         assert quirk.says.endswith(".")
-        assert quirk.honoured_by in {"dispatch", *SPOKEN_FORMATS}
+        assert quirk.honoured_by in {"dispatch", "routing", *SPOKEN_FORMATS}
+
+
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [
+        ("qwen2.5-coder:1.5b", "qwen-coder"),
+        ("Qwen/Qwen3-Coder-30B-A3B-Instruct", "qwen-coder"),
+        ("codellama/CodeLlama-7b-hf", "codellama"),
+        ("codellama:34b", None),
+        ("CodeLlama-13b-Python-hf", None),
+        ("deepseek-coder-v2:16b", "deepseek-coder"),
+        ("bigcode/starcoder2-3b", "starcoder"),
+        ("granite-8b-code-base", "granite-code"),
+        ("granite-code:3b", "granite-code"),
+        ("google/codegemma-2b", "codegemma"),
+        ("codestral-22b-v0.1", "codestral"),
+        ("codestral-embed", None),
+        ("qwen3-4b", None),
+        ("gpt-5", None),
+    ],
+)
+def test_the_family_that_fills_in_is_known_by_name(model: str, family: str | None) -> None:
+    assert family_of(Model(id=model), read_fim_families()) == family
+
+
+def test_what_the_file_says_of_filling_in_beats_the_name() -> None:
+    families = read_fim_families()
+    assert family_of(Model(id="our-own", fim="starcoder"), families) == "starcoder"
+    assert family_of(Model(id="qwen2.5-coder", fim="none"), families) is None
+
+
+def test_every_family_has_distinct_marks_its_stops_and_a_source() -> None:
+    for name, family in read_fim_families().items():
+        marks = [mark for mark in (family.prefix, family.suffix, family.middle) if mark]
+        assert len(set(marks)) == len(marks), name
+        assert {mark.strip() for mark in marks} <= set(family.stop), name
+        assert family.middle or family.order == "spm", name
+        assert family.source, name

@@ -50,6 +50,7 @@ MISTAKES = [
     (RUNTIME + 'api_key = "sk-hunter2"', "runtimes[0].api_key", "never the key itself"),
     (RUNTIME + "retention_days = 3", "runtimes[0].retention_days", "kind vendor only"),
     (RUNTIME + 'quirks = ["sytem_first"]', "runtimes[0].quirks[0]", "did you mean 'system_first'?"),
+    (RUNTIME + DEPLOYMENT + '[[models]]\nid = "m"\nfim = "qwen"', "models[0].fim", "no family"),
     (RUNTIME + 'formats = ["ollama"]', "runtimes[0].formats[0]", "valid: openai_chat"),
     (RUNTIME + "formats = []", "runtimes[0].formats", "is empty"),
     (RUNTIME + "connect_timeout_s = inf", "runtimes[0].connect_timeout_s", "finite"),
