@@ -289,7 +289,7 @@ class _LmNewModels(msgspec.Struct, frozen=True):
 
 async def _lm_studio(ask: Asker) -> EngineSeen | None:
     listed = (await ask.get("/api/v0/models")).read(_LmModels)
-    if listed is None or not all(one.type for one in listed.data):
+    if listed is None or not listed.data:
         return None
     linked = (await ask.get("/api/v1/models")).read(_LmNewModels) is not None
     seen = [
