@@ -1,7 +1,6 @@
 """`freehold serve`: the gateway in the foreground."""
 
 import asyncio
-import gc
 import os
 import sys
 from pathlib import Path
@@ -13,11 +12,13 @@ from freehold.cli import show
 from freehold.cli.banner import print_banner
 from freehold.cli.setup import load_config
 from freehold.config import Config
-from freehold.server.app import App, wall_ms
+from freehold.server.app import App, store_url, wall_ms
+from freehold.server.calm import calm_collector
 from freehold.server.demo import Demo, with_demo
 from freehold.server.listener import Listener
 from freehold.server.reload import following
-from freehold.storage.store import StoreError
+from freehold.storage.leftovers import SUFFIX, take_over
+from freehold.storage.store import StoreError, sqlite_path
 from freehold.telemetry.log import Log, open_log
 from freehold.telemetry.stdlib import route_stdlib
 
@@ -37,8 +38,9 @@ def serve(path: Path | None, *, host: str | None, port: int | None, demo: bool) 
     where = (host or settings.server.host, settings.server.port if port is None else port)
     if config.server_key is None and where[0] not in {"127.0.0.1", "::1", "localhost"}:
         show.fail(f"listening on {where[0]} needs server.api_key: anybody who reaches that address could spend and read", 2)
+    run = _serve if settings.server.workers == 1 else _serve_by_workers
     try:
-        uvloop.run(_serve(config, log, *where, demo=demo))
+        uvloop.run(run(config, log, *where, demo=demo))
     except (RuntimeError, OSError, StoreError) as error:
         show.fail(str(error))
 
@@ -53,6 +55,7 @@ async def _serve(config: Config, log: Log, host: str, port: int, *, demo: bool) 
     listener = Listener(
         app.gateway, host=host, port=port, drain_s=settings.drain_s, keepalive_s=settings.keepalive_s, takes_signals=True
     )
+    _take_over_journals(config)
     try:
         # The address before the engines, and the names it is reached by before the first request.
         bound = await listener.bind()
@@ -69,15 +72,27 @@ async def _serve(config: Config, log: Log, host: str, port: int, *, demo: bool) 
             await fake.stop()
 
 
+async def _serve_by_workers(config: Config, log: Log, host: str, port: int, *, demo: bool) -> None:
+    from freehold.server.workers.parent import Parent
+
+    fake = Demo() if demo else None
+    demo_url = None if fake is None else await fake.start()
+    parent = Parent(config, log, host=host, port=port, demo_url=demo_url)
+    if demo_url is not None:
+        parent.app.lay_over("demo", lambda base: with_demo(base, demo_url))
+    try:
+        await parent.run(os.environ, lambda app, bound: print_banner(app, host, bound))
+    finally:
+        if fake is not None:
+            await fake.stop()
+
+
+def _take_over_journals(config: Config) -> None:
+    """Rows that several processes left when they served here last."""
+    store = sqlite_path(store_url(config))
+    if store is not None and store.parent.is_dir():
+        take_over(store, store.with_name(store.name + SUFFIX))
+
+
 def _has_terminal() -> bool:
     return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
-
-
-def calm_collector() -> None:
-    """Leave what start-up made out of garbage collection, and collect less often.
-
-    Requests leave no cycles behind, so young collections find nothing; a full one would stop every stream for tens of ms.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 1000)

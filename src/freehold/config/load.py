@@ -55,6 +55,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Where weights and records live."""
     source: Path | None
     """The file it came from; None: the built-in defaults alone."""
+    text: str
+    """What the file said."""
     warnings: tuple[str, ...]
     """What is allowed but can hardly be meant."""
     base: Base = Base()
@@ -117,6 +119,7 @@ def read_config(text: str, environ: Mapping[str, str], source: Path | None) -> C
         },
         data_dir=data_dir(environ),
         source=source,
+        text=text,
         base=assembled.base,
         warnings=(*assembled.warnings, *warnings, *concerns_of(policy)),
     )

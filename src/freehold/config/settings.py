@@ -31,6 +31,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """How long an idle client connection stays open."""
     drain_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0
     """How long running answers may take to end once the server is told to stop."""
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Processes that serve. More than one share the address, the engines and the ledger, and nothing else: docs/operations.md."""
 
 
 class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

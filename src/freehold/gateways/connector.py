@@ -259,6 +259,11 @@ class Connector:
             self._threads = None
 
 
+def adopt(listening_fd: int) -> socket.socket:
+    """A bound socket that this process was started with, to listen on; nothing is opened."""
+    return socket.socket(fileno=listening_fd)
+
+
 def interleave(peers: tuple[IP, ...]) -> tuple[IP, ...]:
     """The resolver's order with families in turn, so that one dead family delays only every second try."""
     first = [peer for peer in peers if peer.version == peers[0].version]

@@ -41,6 +41,7 @@ from freehold.server.intake import Intake
 from freehold.server.routes import make_routes, make_tails, speller_of
 from freehold.server.snapshot import make_snapshot
 from freehold.server.swap import Changes, compare, keep_fixed, unchanged_deployments
+from freehold.server.workers.told import ToldEngines
 from freehold.sessions.sticky import Sticky
 from freehold.storage.store import prepare, sqlite_url
 from freehold.storage.writer import Writer
@@ -55,7 +56,10 @@ KEEP_ALIVE_S = 10.0
 class App:
     """One gateway: everything it is made of."""
 
-    def __init__(self, config: Config, log: Log) -> None:
+    def __init__(
+        self, config: Config, log: Log, *, engines: Engines | ToldEngines | None = None, spill: Path | None = None
+    ) -> None:
+        """`engines`: run elsewhere, None: run here; `spill`: where this process of several keeps rows the store refuses."""
         self.base = config
         """What the configuration file says."""
         self.config = config
@@ -72,13 +76,13 @@ class App:
         chance = Random(os.urandom(32))  # noqa: S311 - see above
         random_bytes = chance.randbytes
         self._store = store_url(config)
-        self.writer = Writer(self._store, now_ms=wall_ms, tell=log.event)
+        self.writer = Writer(self._store, now_ms=wall_ms, tell=log.event, spill=spill)
         self.ledger = Ledger(self.writer, wall_ms)
         self.breakers = Breakers(now)
         self.windows: dict[str, int] = {}
         self._connector = Connector(config.policy.server_ceiling)
         self.upstreams = Upstreams(self._connector)
-        self.engines = Engines(
+        self.engines = engines or Engines(
             config.launches,
             config.data_dir,
             get=make_local_get(self.upstreams),

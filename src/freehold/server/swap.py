@@ -11,7 +11,7 @@ import msgspec
 from freehold.config import Config
 
 FIXED = {
-    "server": ("host", "port", "keepalive_s", "drain_s"),
+    "server": ("host", "port", "keepalive_s", "drain_s", "workers"),
     "storage": ("path", "url"),
     "log": ("format",),
     "cache": ("max_mib", "max_entries"),

@@ -1,0 +1,302 @@
+"""The parent: owns the address and the engines, keeps its workers alive, and passes on what it is told.
+
+Promised: the socket stays open while workers come and go, so that a connection waits and is not refused; a worker that
+dies is started again after 0.2 s, doubling to 10 s while they keep dying; a rolling restart (SIGUSR2) begins each new
+worker before it ends the old one. SIGTERM drains all of them, a second one ends them at once, SIGHUP reaches each. Not
+done here: serving, deciding, recording.
+"""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Mapping
+
+from freehold.config import Config
+from freehold.gateways.connector import Connector
+from freehold.gateways.http import Upstreams
+from freehold.gateways.local_get import make_local_get
+from freehold.local.supervisor import Engines
+from freehold.runtime import Egress, Launch
+from freehold.server.app import App, store_url
+from freehold.server.reload import Reloader, following
+from freehold.server.workers.messages import Begin, EnginesAre, LetGo, Serving, line, read_for_parent, told
+from freehold.storage.engine import create_tables, open_engine
+from freehold.storage.leftovers import own_journal, take_over
+from freehold.storage.store import prepare, sqlite_path
+from freehold.telemetry.log import Log
+
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.2, 10.0
+FORGIVEN_AFTER_S = 60.0
+BEGINS_WITHIN_S = 60.0
+SPARE_STOP_S = 15.0
+"""Beyond the drain: for last words and last rows."""
+BACKLOG = 2048
+COMMAND = (sys.executable, "-P", "-m", "freehold.server.workers.worker")
+
+
+class Worker:
+    """One process, from its start to its end."""
+
+    def __init__(self, number: int, process: asyncio.subprocess.Process) -> None:
+        self.number = number
+        self.process = process
+        self.serves = asyncio.Event()
+        self.gone = asyncio.Event()
+        self.let_go: set[str] = set()
+        """Engines that were taken from the table and that it does not call any more."""
+
+    def tell(self, data: bytes) -> None:
+        """Write to it; one that is ending is noticed by its end."""
+        if self.process.stdin is not None and not self.process.stdin.is_closing():
+            self.process.stdin.write(data)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+
+class _Announced(Engines):
+    """Engines whose every change is told."""
+
+    announce: Callable[[], None]
+
+    def change(self, launches: Mapping[str, Launch]) -> frozenset[str]:
+        """As `Engines.change`."""
+        kept = super().change(launches)
+        self.announce()
+        return kept
+
+
+class Parent:
+    """Runs until told to stop."""
+
+    def __init__(self, config: Config, log: Log, *, host: str, port: int, demo_url: str | None) -> None:
+        self._log, self._host, self._port, self._demo_url = log, host, port, demo_url
+        self._store = store_url(config)
+        self._connector = Connector(Egress.LOCAL)
+        self._upstreams = Upstreams(self._connector)
+        loop = asyncio.get_running_loop()
+        self._engines = _Announced(
+            config.launches,
+            config.data_dir,
+            get=make_local_get(self._upstreams),
+            log=log.event,
+            now=loop.time,
+            is_in_use=lambda base_url: any(base_url not in worker.let_go for worker in self._workers),
+            retire_s=config.settings.server.drain_s,
+        )
+        self._engines.announce = self._tell_engines
+        self._engines.on_change(lambda _name, _state: self._tell_engines())
+        self.app = App(config, log, engines=self._engines)
+        """Never started: it follows the configuration, and says how things stand."""
+        self._slots: list[Worker | None] = [None] * config.settings.server.workers
+        self._workers: set[Worker] = set()
+        self._watches: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._listening_fd = -1
+        self._stopping = asyncio.Event()
+        self._number = 0
+        self._delays = [FIRST_DELAY_S] * len(self._slots)
+        self._rolling: asyncio.Task[None] | None = None
+
+    async def run(self, environ: Mapping[str, str], say_ready: Callable[[App, int], None]) -> None:
+        """Serve. Raises RuntimeError or StoreError when that cannot begin."""
+        port = await self._bind()
+        await asyncio.to_thread(self._prepare_store)
+        self._take_signals()
+        self._engines.start()
+        try:
+            first = [await self._begin(slot) for slot in range(len(self._slots))]
+            await self._all_serve(first)
+            self._log.event("server.started", workers=len(first), policy=self.app.config.policy.version)
+            self.app.open_door(self._host, port)
+            say_ready(self.app, port)
+            async with following(self.app, environ, self._log) as reloader:
+                self._on(signal.SIGHUP, lambda: self._read_again(reloader))
+                self._on(signal.SIGUSR2, self._roll)
+                await self._stopping.wait()
+        finally:
+            await self._end()
+
+    async def _bind(self) -> int:
+        loop = asyncio.get_running_loop()
+        host = "127.0.0.1" if self._host == "localhost" else self._host
+        try:
+            self._server = await loop.create_server(asyncio.Protocol, host, self._port, backlog=BACKLOG, start_serving=False)
+        except OSError as error:
+            where = f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
+            raise RuntimeError(f"{where} is in use or may not be bound; choose another with --port") from error
+        self._listening_fd = self._server.sockets[0].fileno()
+        self._port = int(self._server.sockets[0].getsockname()[1])
+        return self._port
+
+    def _prepare_store(self) -> None:
+        """Once, before anybody writes: the file, its schema, its tables, and what an earlier run left."""
+        prepare(self._store)
+        engine = open_engine(self._store)
+        try:
+            create_tables(engine)
+        finally:
+            engine.dispose()
+
+    def _take_signals(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._on(number, self._told_to_stop)
+
+    @staticmethod
+    def _on(number: int, act: Callable[[], object]) -> None:
+        asyncio.get_running_loop().add_signal_handler(number, act)
+
+    def _told_to_stop(self) -> None:
+        """Nothing new is taken from here on: the parent's hold on the socket was the last one that lasts."""
+        if self._server is not None:
+            self._server.close()
+        self._stopping.set()
+        self._pass_on(signal.SIGTERM)
+
+    def _read_again(self, reloader: Reloader) -> None:
+        reloader.ask()
+        self._pass_on(signal.SIGHUP)
+
+    def _pass_on(self, number: int) -> None:
+        for worker in self._workers:
+            worker.signal(number)
+
+    async def _begin(self, slot: int) -> Worker:
+        """Start a worker in a slot; it serves when `Worker.serves` is set."""
+        self._number += 1
+        path = sqlite_path(self._store)
+        assert path is not None
+        spill = own_journal(path, self._number)
+        alive = {own_journal(path, worker.number) for worker in self._workers}
+        await asyncio.to_thread(take_over, path, spill, alive)
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            pass_fds=(self._listening_fd,),
+            start_new_session=True,
+        )
+        worker = Worker(self._number, process)
+        base = self.app.base
+        begin = Begin(
+            number=self._number,
+            listening_fd=self._listening_fd,
+            host=self._host,
+            port=self._port,
+            source=None if base.source is None else str(base.source),
+            text=base.text,
+            spill=str(spill),
+            demo_url=self._demo_url,
+        )
+        worker.tell(line(begin))
+        worker.tell(self._engines_line())
+        self._workers.add(worker)
+        self._slots[slot] = worker
+        task = asyncio.get_running_loop().create_task(self._watch(worker, slot), name=f"worker {worker.number}")
+        self._watches.add(task)
+        task.add_done_callback(self._watches.discard)
+        if self._stopping.is_set():
+            worker.signal(signal.SIGTERM)
+        return worker
+
+    async def _watch(self, worker: Worker, slot: int) -> None:
+        """Hear it until it ends; where its slot is still its own by then, fill it again."""
+        loop = asyncio.get_running_loop()
+        born_s = loop.time()
+        await self._hear(worker)
+        code = await worker.process.wait()
+        self._workers.discard(worker)
+        worker.gone.set()
+        if self._stopping.is_set() or self._slots[slot] is not worker:
+            return
+        if loop.time() - born_s >= FORGIVEN_AFTER_S:
+            self._delays[slot] = FIRST_DELAY_S
+        delay_s, self._delays[slot] = self._delays[slot], min(self._delays[slot] * 2, LONGEST_DELAY_S)
+        self._log.event("worker.died", level="error", number=worker.number, pid=worker.process.pid, exit=code, again_in_s=delay_s)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), delay_s)
+        while not self._stopping.is_set():
+            try:
+                await self._begin(slot)
+            except OSError as error:
+                self._log.event("worker.not_started", level="error", reason=str(error))
+                await asyncio.sleep(LONGEST_DELAY_S)
+            else:
+                break
+
+    async def _hear(self, worker: Worker) -> None:
+        assert worker.process.stdout is not None
+        while text := await worker.process.stdout.readline():
+            match read_for_parent(text):
+                case Serving():
+                    worker.serves.set()
+                    self._log.event("worker.serves", number=worker.number, pid=worker.process.pid)
+                case LetGo(base_url=base_url):
+                    worker.let_go.add(base_url)
+
+    async def _serves(self, worker: Worker) -> bool:
+        """Wait until it serves. False: it ended first, or took too long."""
+        serves, gone = asyncio.ensure_future(worker.serves.wait()), asyncio.ensure_future(worker.gone.wait())
+        await asyncio.wait({serves, gone}, timeout=BEGINS_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+        serves.cancel()
+        gone.cancel()
+        return worker.serves.is_set()
+
+    async def _all_serve(self, first: list[Worker]) -> None:
+        for worker in first:
+            if not await self._serves(worker) and not self._stopping.is_set():
+                raise RuntimeError("a worker could not start to serve; what it said stands above")
+
+    def _roll(self) -> None:
+        """Replace every worker, one after the other, unless that is under way."""
+        if self._rolling is None or self._rolling.done():
+            self._rolling = asyncio.get_running_loop().create_task(self._replace_all(), name="rolling restart")
+
+    async def _replace_all(self) -> None:
+        self._log.event("workers.rolling")
+        for slot, old in enumerate(self._slots):
+            if self._stopping.is_set():
+                return
+            new = await self._begin(slot)
+            if not await self._serves(new):
+                new.signal(signal.SIGKILL)
+                if old is not None and not old.gone.is_set():
+                    self._slots[slot] = old
+                self._log.event("workers.not_rolled", level="error", says="a new worker did not begin; the old ones go on")
+                return
+            if old is not None:
+                old.signal(signal.SIGTERM)
+                await old.gone.wait()
+        self._log.event("workers.rolled")
+
+    def _tell_engines(self) -> None:
+        data = self._engines_line()
+        for worker in self._workers:
+            worker.tell(data)
+
+    def _engines_line(self) -> bytes:
+        return line(EnginesAre(engines={name: told(state) for name, state in self._engines.states().items()}))
+
+    async def _end(self) -> None:
+        """End workers first, then the engines they call."""
+        if not self._stopping.is_set():
+            self._told_to_stop()
+        if self._rolling is not None:
+            self._rolling.cancel()
+        await self._end_workers()
+        await self._engines.stop()
+        await self._upstreams.close()
+        self._connector.close()
+        self._log.event("server.stopped")
+
+    async def _end_workers(self) -> None:
+        limit_s = self.app.config.settings.server.drain_s + SPARE_STOP_S
+        if self._watches:
+            await asyncio.wait(set(self._watches), timeout=limit_s)
+        if self._watches:
+            self._log.event("worker.killed", level="error", after_s=limit_s, workers=len(self._watches))
+            self._pass_on(signal.SIGKILL)
+            await asyncio.wait(set(self._watches))
