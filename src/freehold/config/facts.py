@@ -112,9 +112,10 @@ def know_model(model_id: str, own: Sequence[Model], facts: Sequence[ModelFact]) 
     return Model(id=model_id, open_weights=fact.open_weights, licence=fact.licence, tokenizer=fact.tokenizer)
 
 
-def _names_of(model_id: str) -> tuple[str, str]:
-    """Weight files and hubs put an owner before the name: facts are about the name."""
-    return model_id, model_id.rpartition("/")[2]
+def _names_of(model_id: str) -> tuple[str, ...]:
+    """Weight files and hubs put an owner before the name, Ollama a colon before the size: facts are about the name."""
+    bare = model_id.rpartition("/")[2]
+    return model_id, bare, bare.replace(":", "-")
 
 
 def _fact_of(names: Sequence[str], facts: Sequence[ModelFact]) -> ModelFact:
