@@ -33,6 +33,7 @@ class Flight:
         "step_ends_s",
         "tries",
         "waited_s",
+        "yields",
     )
 
     def __init__(
@@ -45,6 +46,8 @@ class Flight:
         policy_version: str,
         reaches: Reaches,
     ) -> None:
+        self.yields = False
+        """Nobody waits for it: a line of a batch, which stands back for those who do."""
         self.request_id = request_id
         self.headers = headers
         self.features = features

@@ -132,14 +132,7 @@ class App:
             ),
             desk=self.desk,
         )
-        self.batches = Runner(
-            self.desk,
-            LineServer(context, Dispatch(means, self.sticky), Singles(means)),
-            means.in_flight,
-            policy=lambda: self.intake.policy,
-            is_stopping=lambda: self.gateway.is_stopping,
-            log=log,
-        )
+        self.batches = self._make_batches(context, means)
         self.gateway = Gateway(
             routes=make_routes(context, Dispatch(means, self.sticky), Singles(means), self.readiness),
             tails=make_tails(context),
@@ -151,6 +144,17 @@ class App:
             now_ms=wall_ms,
             random_bytes=random_bytes,
             log=log,
+        )
+
+    def _make_batches(self, context: Context, means: Means) -> Runner:
+        """What works through batches. Nothing of it runs before the first file comes."""
+        return Runner(
+            self.desk,
+            LineServer(context, Dispatch(means, self.sticky), Singles(means)),
+            means.in_flight,
+            policy=lambda: self.intake.policy,
+            is_stopping=lambda: self.gateway.is_stopping,
+            log=self.log,
         )
 
     @property

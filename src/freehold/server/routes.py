@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from freehold.dispatch.runner import Dispatch
 from freehold.dispatch.singles import Singles
 from freehold.server.context import Context
+from freehold.server.endpoints.batches import BatchesEndpoint
 from freehold.server.endpoints.chat import ChatEndpoint
 from freehold.server.endpoints.counts import CountTokensEndpoint
 from freehold.server.endpoints.embeddings import EmbeddingsEndpoint
+from freehold.server.endpoints.files import FilesEndpoint
 from freehold.server.endpoints.health import HealthEndpoint, Readiness, ReadyEndpoint
 from freehold.server.endpoints.models import ModelsEndpoint
 from freehold.server.endpoints.ollama import (
@@ -54,6 +56,9 @@ def make_routes(
         ("GET", "/api/hello"): health,
         **make_ollama_routes(context, dispatch, singles, readiness),
     }
+    files, batches = FilesEndpoint(context), BatchesEndpoint(context)
+    routes["POST", "/v1/files"], routes["GET", "/v1/files"] = files.add, files.listed
+    routes["POST", "/v1/batches"], routes["GET", "/v1/batches"] = batches.add, batches.listed
     for shot in SINGLE_SHOTS:
         routes["POST", f"/v1{shot.path}"] = SingleEndpoint(context, singles, shot)
     routes["POST", "/rerank"] = routes["POST", "/v1/rerank"]
@@ -81,7 +86,12 @@ def make_ollama_routes(
 
 def make_tails(context: Context) -> dict[str, TailEndpoint]:
     """Paths that end in an id."""
-    return {"/v1/responses/": StoredResponsesEndpoint(context), "/v1/models/": ModelsEndpoint(context).one}
+    return {
+        "/v1/responses/": StoredResponsesEndpoint(context),
+        "/v1/models/": ModelsEndpoint(context).one,
+        "/v1/files/": FilesEndpoint(context),
+        "/v1/batches/": BatchesEndpoint(context),
+    }
 
 
 def speller_of(path: str, headers: Mapping[str, str]) -> FaultWriter:

@@ -196,6 +196,39 @@ meta = Table(
     info={"says": "Facts about this store itself."},
 )
 
+files = Table(
+    "files",
+    metadata,
+    Column("file_id", Text, nullable=False, doc="`file-...`; sorts by time. The bytes lie in the data directory, under this name."),
+    Column("caller_key", Text, nullable=False, doc="Whose it is; nobody else finds it."),
+    Column("caller_user", Text, nullable=False, doc="The user of that key."),
+    Column("purpose", Text, nullable=False, doc="`batch` or `batch_output`."),
+    Column("filename", Text, nullable=False, doc="As the client named it."),
+    Column("size_bytes", BigInteger, nullable=False, doc="How large it is."),
+    Column("created_ms", BigInteger, nullable=False, doc="When it came."),
+    PrimaryKeyConstraint("file_id"),
+    info={"says": "One row per file that a client left or a batch made."},
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("batch_id", Text, nullable=False, doc="`batch_...`; sorts by time. Its requests have it as their `session`."),
+    Column("caller_key", Text, nullable=False, doc="Whose it is; nobody else finds it."),
+    Column("caller_user", Text, nullable=False, doc="The user of that key."),
+    Column("caller", Text, nullable=False, doc="JSON: the caller, with the ceiling and label that hold for every line."),
+    Column("headers", Text, nullable=False, doc="JSON: the `x-freehold-*` headers it was made with."),
+    Column("endpoint", Text, nullable=False, doc="The path its lines ask."),
+    Column("input_file_id", Text, nullable=False, doc="The file its lines are in."),
+    Column("metadata", Text, nullable=False, doc="JSON: what the client attached."),
+    Column("created_ms", BigInteger, nullable=False, doc="When it was made."),
+    Column("expires_ms", BigInteger, nullable=False, doc="When it ends, done or not."),
+    Column("is_over", Boolean(create_constraint=False), nullable=False, doc="Nothing will change about it any more."),
+    Column("state", Text, nullable=False, doc="JSON: status, counts, result files, times, errors."),
+    PrimaryKeyConstraint("batch_id"),
+    info={"says": "One row per batch."},
+)
+
 alembic_version = Table(
     "alembic_version",
     MetaData(),

@@ -110,9 +110,7 @@ def test_prepare_upgrades_a_store_that_is_behind(tmp_path: Path, monkeypatch: py
     with kept(tmp_path / "ledger.db") as store:
         pass
     with closing(sqlite3.connect(store.path)) as connection:
-        connection.executescript(
-            "DROP TABLE requests; DROP TABLE attempts; DROP TABLE decisions; DROP TABLE policies; DROP TABLE meta;"
-        )
+        connection.executescript(" ".join(f"DROP TABLE {table};" for table in metadata.tables))
         connection.execute("UPDATE alembic_version SET version_num = 'oldest'")
         connection.commit()
     monkeypatch.setattr("freehold.storage.store.SCHEMA_VERSIONS", ("oldest", *SCHEMA_VERSIONS))
@@ -123,3 +121,13 @@ def test_prepare_upgrades_a_store_that_is_behind(tmp_path: Path, monkeypatch: py
         connection.commit()
     migrations.upgrade(store.url)
     assert sqlite_version(store.path) == SCHEMA_VERSION
+
+
+def test_a_store_of_every_earlier_version_is_brought_up_by_a_start(tmp_path: Path) -> None:
+    for version in SCHEMA_VERSIONS[:-1]:
+        path = tmp_path / f"{version}.db"
+        path.touch()
+        migrations.upgrade(sqlite_url(path), to=version)
+        prepare(sqlite_url(path))
+        assert sqlite_version(path) == SCHEMA_VERSION
+        assert set(tables_of(sqlite_url(path))) == {*metadata.tables, "alembic_version"}

@@ -36,7 +36,8 @@ _BODIED = _KEYED | {Kind.TOO_LARGE, Kind.UNSUPPORTED}
 
 def make_document(routes: Iterable[tuple[str, str]], tails: Iterable[str]) -> bytes:
     """The document of these routes, as JSON. A route without an entry is left out; a test sees to it that there is none."""
-    served = [*routes, *(("GET", f"{prefix}{{id}}") for prefix in tails)]
+    below = tuple(f"{prefix}{{id}}" for prefix in tails)
+    served = [*routes, *(route for route in OPERATIONS if route[1].startswith(below))]
     entries = [(*route, OPERATIONS[route]) for route in served if route in OPERATIONS]
     schemas, components = _schemas(entries)
     paths: dict[str, Schema] = {}

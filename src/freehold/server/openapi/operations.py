@@ -121,15 +121,18 @@ SINGLE: dict[tuple[str, str], Operation] = {
 
 STORED: dict[tuple[str, str], Operation] = {
     ("POST", "/v1/files"): Operation(
-        summary="Keep a file for a batch", spelling="openai", body=other.FileForm, body_type=FORM, answer=other.OneModel
+        summary="Keep a file for a batch", spelling="openai", body=other.FileForm, body_type=FORM, answer=other.KeptFile
     ),
-    ("GET", "/v1/files"): _look("The files that are kept", other.ModelsPage),
-    ("GET", "/v1/files/{id}"): _look("One file", other.OneModel),
+    ("GET", "/v1/files"): _look("Your files, newest first", other.KeptFilesPage),
+    ("GET", "/v1/files/{id}"): _look("One file of yours", other.KeptFile),
+    ("DELETE", "/v1/files/{id}"): _look("Delete a file of yours", other.DroppedFile),
+    ("GET", "/v1/files/{id}/content"): Operation(summary="The bytes of a file of yours", spelling="openai", answer_type=ANYTHING),
     ("POST", "/v1/batches"): Operation(
-        summary="Do many requests later", spelling="openai", body=other.BatchRequest, answer=other.OneModel
+        summary="Do many requests later", spelling="openai", body=other.BatchRequest, answer=other.Batch
     ),
-    ("GET", "/v1/batches"): _look("The batches there are", other.ModelsPage),
-    ("GET", "/v1/batches/{id}"): _look("One batch", other.OneModel),
+    ("GET", "/v1/batches"): _look("Your batches, newest first", other.BatchesPage),
+    ("GET", "/v1/batches/{id}"): _look("One batch of yours", other.Batch),
+    ("POST", "/v1/batches/{id}/cancel"): _look("End a batch of yours; what it has is kept", other.Batch),
 }
 
 LOOKING: dict[tuple[str, str], Operation] = {

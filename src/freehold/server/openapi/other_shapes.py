@@ -118,6 +118,64 @@ class BatchRequest(msgspec.Struct, kw_only=True):
     metadata: dict[str, str] | None = None
 
 
+class KeptFile(msgspec.Struct, kw_only=True):
+    """A file."""
+
+    id: str
+    object: Literal["file"]
+    bytes: int
+    created_at: int
+    filename: str
+    purpose: Literal["batch", "batch_output"]
+    status: Literal["processed"]
+
+
+class KeptFilesPage(msgspec.Struct, kw_only=True):
+    """Files, newest first."""
+
+    object: Literal["list"]
+    data: list[KeptFile]
+    first_id: str
+    last_id: str
+    has_more: bool
+
+
+class DroppedFile(msgspec.Struct, kw_only=True):
+    """A file that is gone."""
+
+    id: str
+    object: Literal["file"]
+    deleted: bool
+
+
+class Batch(msgspec.Struct, kw_only=True):
+    """A batch. Times of what has not happened are left out, and so are files that are not there yet."""
+
+    id: str
+    object: Literal["batch"]
+    endpoint: str
+    input_file_id: str
+    completion_window: str
+    status: str
+    created_at: int
+    expires_at: int
+    request_counts: dict[str, int]
+    metadata: dict[str, str] | None = None
+    errors: dict[str, Any] | None = None
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+
+
+class BatchesPage(msgspec.Struct, kw_only=True):
+    """Batches, newest first."""
+
+    object: Literal["list"]
+    data: list[Batch]
+    first_id: str
+    last_id: str
+    has_more: bool
+
+
 class AnyAnswer(msgspec.Struct):
     """The runtime's answer, passed on."""
 

@@ -1,0 +1,59 @@
+"""The results of one batch as they come: its output and error files, which are also the journal of what is done.
+
+Promised: a result is appended whole and durable before its line counts as done. After a crash `open` finds every
+`custom_id` that has a result and cuts off a half-written last line; such a line is asked again, so each has exactly one
+result. Blocking; call it from a thread, one call at a time.
+"""
+
+import os
+from pathlib import Path
+
+from freehold.wire.batches import read_done
+
+
+class ResultFile:
+    """One file of results being written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.done: set[str] = set()
+        """The `custom_id` of each line in it."""
+        self.size_bytes = 0
+        self._descriptor = -1
+
+    def open(self) -> None:
+        """Read what an earlier run left and mend its end. Raises OSError."""
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        whole = 0
+        with self.path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    self.done.add(read_done(line))
+                except ValueError:
+                    break
+                whole += len(line)
+        os.ftruncate(self._descriptor, whole)
+        os.lseek(self._descriptor, 0, os.SEEK_END)
+        self.size_bytes = whole
+
+    def append(self, custom_id: str, line: bytes) -> None:
+        """Add a result and make it durable. Raises OSError, and then the file is as it was."""
+        view = memoryview(line)
+        try:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+            os.fsync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, self.size_bytes)
+            os.lseek(self._descriptor, 0, os.SEEK_END)
+            raise
+        self.size_bytes += len(line)
+        self.done.add(custom_id)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
