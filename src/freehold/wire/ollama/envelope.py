@@ -93,8 +93,8 @@ def peek(body: bytes) -> Envelope:
     except UNREADABLE as error:
         raise refusal(error) from None
     blocks = tuple(read.messages or ())
-    tools = read.tools or ()
-    return _envelope(body, top, read, (*blocks, top["tools"]) if blocks and tools else blocks, len(tools))
+    tools = read.tools if blocks and read.tools else ()
+    return _envelope(body, top, read, (*blocks, top["tools"]) if tools else blocks, len(tools))
 
 
 def peek_generate(body: bytes) -> Envelope:

@@ -39,9 +39,13 @@ _encode = msgspec.json.Encoder().encode
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
+LATEST_S = 253_402_300_799
+"""The last second a date of four digits can say; another format's upstream may say any number."""
+
+
 def write_created_at(created_s: int) -> str:
     """RFC 3339, as Ollama's clients read it."""
-    return datetime.fromtimestamp(created_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(min(max(created_s, 0), LATEST_S), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class ReplyWriter:
