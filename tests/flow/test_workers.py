@@ -1,0 +1,212 @@
+"""Several workers behind one address, by real processes: they come and go, and nobody notices."""
+
+import concurrent.futures
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.place import Place, end, wait_for
+
+BOX = (
+    '[[runtimes]]\nname = "box"\nkind = "local"\nbase_url = "http://127.0.0.1:1/v1"\n'
+    '[[deployments]]\nid = "box/m"\nmodel = "m"\nruntime = "box"\nserved_as = "m"\n'
+)
+
+
+def write(place: Place, more: str) -> None:
+    place.config.write_text(
+        f"[server]\nport = {place.port}\nworkers = 2\n[log]\nformat = 'json'\n[defaults]\nembedded = false\n"
+        f"[discovery]\nlocal = false\n{more}"
+    )
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, subprocess.Popen[bytes]]]:
+    """A server of two workers; whatever the tests do to them, it serves."""
+    place = Place(tmp_path_factory.mktemp("workers"))
+    write(place, "")
+    with (place.folder / "log").open("wb") as err:
+        server = place.start("serve", "--demo", stderr=err)
+    wait_for(lambda: bool(events(place, "server.started")) and len(pids(place)) == 2)
+    yield place, server
+    code = end(server)[0]
+    assert code == 0, (place.folder / "log").read_text()
+    assert not [pid for pid in pids(place) if is_alive(pid)], "no worker is left behind"
+
+
+@pytest.fixture
+def place(running: tuple[Place, subprocess.Popen[bytes]]) -> Place:
+    return running[0]
+
+
+@pytest.fixture
+def server(running: tuple[Place, subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    return running[1]
+
+
+def events(place: Place, name: str) -> list[Any]:
+    lines = (place.folder / "log").read_text().rpartition("\n")[0].splitlines()
+    return [told for told in map(json.loads, lines) if told["event"] == name]
+
+
+def pids(place: Place) -> list[int]:
+    return [told["pid"] for told in events(place, "worker.serves")]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def ask(place: Place, words: str = "hello") -> int:
+    """One request on a connection of its own; its status."""
+    asking = http.client.HTTPConnection("127.0.0.1", place.port, timeout=30)
+    body = {"model": "fake", "messages": [{"role": "user", "content": words}]}
+    try:
+        asking.request(
+            "POST", "/v1/chat/completions", json.dumps(body), {"connection": "close", "content-type": "application/json"}
+        )
+        answer = asking.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        asking.close()
+
+
+def ask_many(place: Place, count: int) -> list[int]:
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        return list(pool.map(lambda _: ask(place), range(count)))
+
+
+def outcomes(place: Place) -> list[str]:
+    return [row["outcome"] for row in place.json("log", "-n", "1000")]
+
+
+def test_every_row_of_both_is_kept(place: Place) -> None:
+    assert ask_many(place, 200) == [200] * 200
+    wait_for(lambda: len(outcomes(place)) == 200)
+    assert set(outcomes(place)) == {"served"}
+    assert not events(place, "ledger.doubled")
+
+
+def test_a_rolling_restart_fails_nobody_and_cuts_nothing(place: Place, server: subprocess.Popen[bytes]) -> None:
+    words = " ".join("abcdefghijklmnopqrstuvwxyz" * 2)
+    running = [place.start("ask", "--model", "fake", f"[[fake: say={words}]][[fake: slow=40ms]]") for _ in range(2)]
+    first = [asking.stdout.read(1) for asking in running if asking.stdout is not None]
+    statuses: list[int] = []
+    old = pids(place)
+    server.send_signal(signal.SIGUSR2)
+    while not events(place, "workers.rolled"):
+        statuses += ask_many(place, 16)
+    assert set(statuses) == {200}
+    assert [(one + asking.communicate(timeout=60)[0]).decode().strip() for one, asking in zip(first, running, strict=True)] == [
+        words
+    ] * 2
+    assert len(set(pids(place)) - set(old)) == 2
+    assert not [pid for pid in old if is_alive(pid)]
+    wait_for(lambda: len(outcomes(place)) == min(1000, 200 + len(statuses) + 2))
+
+
+def test_one_that_dies_comes_back_and_the_other_goes_on(place: Place) -> None:
+    killed, before = pids(place)[-1], len(pids(place))
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: bool(events(place, "worker.died")))
+    assert ask_many(place, 20) == [200] * 20
+    wait_for(lambda: len(pids(place)) == before + 1)
+    assert ask_many(place, 20) == [200] * 20
+    (died,) = events(place, "worker.died")
+    assert (died["exit"], died["pid"]) == (-signal.SIGKILL, killed)
+
+
+def test_all_follow_the_file_and_a_new_worker_starts_by_the_last_good_one(place: Place, server: subprocess.Popen[bytes]) -> None:
+    def versions() -> set[str]:
+        return {json.loads(place.until_serving(server, "/readyz"))["policy_version"] for _ in range(12)}
+
+    before, count = versions(), len(pids(place))
+    write(place, BOX)
+    server.send_signal(signal.SIGHUP)
+    wait_for(lambda: len(versions()) == 1 and versions() != before)
+    wait_for(lambda: bool(events(place, "config.reloaded")))
+    assert len(events(place, "config.reloaded")) == 1, "the parent says it, for all"
+    good = versions()
+    write(place, "[[nonsense]]\n")
+    wait_for(lambda: len(events(place, "config.refused")) == 3)
+    os.kill(pids(place)[-1], signal.SIGKILL)
+    wait_for(lambda: len(pids(place)) == count + 1)
+    assert versions() == good
+    write(place, "")
+
+
+def test_a_second_signal_cuts_what_runs(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    write(place, "")
+    server = place.start("serve", "--demo")
+    place.until_serving(server)
+    asking = place.start("ask", "--model", "fake", f"[[fake: say={'a ' * 2000}]][[fake: slow=40ms]]")
+    assert asking.stdout is not None
+    asking.stdout.read(1)
+    server.send_signal(signal.SIGTERM)
+    wait_for(lambda: refuses(place.port))
+    began_s = time.monotonic()
+    server.send_signal(signal.SIGTERM)
+    assert b"broke off" in asking.communicate(timeout=60)[1]
+    assert end(server)[0] == 0
+    assert time.monotonic() - began_s < 15, "the drain would have taken 30 s, the answer 80 s"
+    assert outcomes(place) == ["cut"]
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    write(place, "")
+    with (place.folder / "log").open("wb") as err:
+        server = place.start("serve", "--demo", stderr=err)
+    wait_for(lambda: len(events(place, "worker.serves")) == 2)
+    server.kill()
+    server.communicate()
+    wait_for(lambda: not any(map(is_alive, pids(place))))
+
+
+@pytest.mark.engine
+def test_engines_belong_to_the_parent_and_both_workers_reach_them(home_with_weights: Path, tmp_path: Path) -> None:
+    place = Place(tmp_path, FREEHOLD_HOME=str(home_with_weights))
+    place.config.write_text(f"[server]\nport = {place.port}\nworkers = 2\n[log]\nformat = 'json'\n[discovery]\nlocal = false\n")
+    with (tmp_path / "log").open("wb") as err:
+        server = place.start("serve", stderr=err)
+    ready = [wait_until_ready(place, server) for _ in range(12)]
+    assert len({json.dumps(one["runtimes"]) for one in ready}) == 1
+    engines = [told["pid"] for told in events(place, "engine.ready")]
+    assert len(engines) == 2, "text and embeddings, once each"
+    place.run("ask", "--model", "auto", "hello")
+    os.kill(engines[0], signal.SIGKILL)
+    wait_for(lambda: len(events(place, "engine.ready")) == 3)
+    wait_until_ready(place, server)
+    place.run("ask", "--model", "auto", "hello again")
+    assert end(server)[0] == 0
+    assert not [pid for pid in engines if is_alive(pid)]
+
+
+def wait_until_ready(place: Place, server: subprocess.Popen[bytes]) -> Any:
+    while True:
+        told = json.loads(place.until_serving(server, "/readyz"))
+        if {one["status"] for one in told["runtimes"]} == {"ready"}:
+            return told
+
+
+def refuses(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return True
+    return False
