@@ -51,7 +51,7 @@ MISTAKES = [
     (RUNTIME + "retention_days = 3", "runtimes[0].retention_days", "kind vendor only"),
     (RUNTIME + 'quirks = ["sytem_first"]', "runtimes[0].quirks[0]", "did you mean 'system_first'?"),
     (RUNTIME + DEPLOYMENT + '[[models]]\nid = "m"\nfim = "qwen"', "models[0].fim", "no family"),
-    (RUNTIME + 'formats = ["ollama"]', "runtimes[0].formats[0]", "valid: openai_chat"),
+    (RUNTIME + 'formats = ["olama"]', "runtimes[0].formats[0]", "ollama"),
     (RUNTIME + "formats = []", "runtimes[0].formats", "is empty"),
     (RUNTIME + "connect_timeout_s = inf", "runtimes[0].connect_timeout_s", "finite"),
     (RUNTIME + 'launch = { engine = "llama", weights = "w" }', "runtimes[0].base_url", "beside `launch`"),

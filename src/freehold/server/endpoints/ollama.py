@@ -137,7 +137,6 @@ class ModelsEndpoints:
     def __init__(self, context: Context, readiness: Callable[[], Readiness]) -> None:
         self._context = context
         self._readiness = readiness
-        self._since_s = context.wall_ms() // 1000
         self.tags = _Told(context, self._tags)
         self.show = _Told(context, self._show)
         self.loaded = _Told(context, self._loaded)
@@ -146,14 +145,14 @@ class ModelsEndpoints:
         windows = self._windows()
         policy = self._context.intake.policy
         facts = [self._facts(name, policy.resolve(name) or (), windows) for name in policy.listed()]
-        return write_tags(facts, modified_s=self._since_s)
+        return write_tags(facts, modified_s=self._now_s())
 
     def _show(self, body: bytes) -> bytes:
         name = read_show(body)
         placed = self._context.intake.policy.resolve(name)
         if placed is None:
             raise not_found(name)
-        return write_show(self._facts(name, placed, self._windows()), modified_s=self._since_s)
+        return write_show(self._facts(name, placed, self._windows()), modified_s=self._now_s())
 
     def _loaded(self, body: bytes) -> bytes:  # noqa: ARG002 - a GET has none
         """Models whose engine we run and know to be ready; whether another runtime has one loaded is not asked."""
@@ -161,7 +160,11 @@ class ModelsEndpoints:
         ready = {one.name for one in readiness.runtimes if one.status == "ready"}
         windows = self._windows()
         facts = [self._facts(one.deployment.model, (one,), windows) for one in placed.values() if one.runtime.name in ready]
-        return write_loaded(facts, expires_s=self._context.wall_ms() // 1000 + LOADED_FOR_S)
+        return write_loaded(facts, expires_s=self._now_s() + LOADED_FOR_S)
+
+    def _now_s(self) -> int:
+        """What is listed is what serves now: when it last changed is not kept."""
+        return self._context.wall_ms() // 1000
 
     def _windows(self) -> dict[str, int]:
         """Tokens an engine said it really serves, by runtime."""
