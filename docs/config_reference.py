@@ -22,6 +22,7 @@ SECTIONS: dict[str, list[tuple[str, type[msgspec.Struct]]]] = {
         ("[egress]", settings.EgressSettings),
         ("[cache]", settings.CacheSettings),
         ("[defaults]", settings.DefaultsSettings),
+        ("[discovery]", settings.DiscoverySettings),
     ],
     "runtimes": [
         ('[[runtimes]], kind = "local"', Local),

@@ -92,14 +92,7 @@ class App:
             retire_s=config.settings.server.drain_s,
         )
         self.engines.on_change(self._engine_changed)
-        self.discovering = Discovering(
-            self.upstreams,
-            settings=lambda: self.base.settings.discovery,
-            own_ports=lambda: frozenset() if self._address is None else frozenset({self._address[1]}),
-            lay_over=self.lay_over,
-            tell=log.event,
-            chance=chance.random,
-        )
+        self.discovering = self._make_discovering(chance.random)
         self.sticky = Sticky(now)
         self.counting = Counting(load_counter, lambda: FactsCache(os.urandom(32)))
         self.retries = RetryBudgets(now)
@@ -155,6 +148,16 @@ class App:
             policy=lambda: self.intake.policy,
             is_stopping=lambda: self.gateway.is_stopping,
             log=self.log,
+        )
+
+    def _make_discovering(self, chance: Callable[[], float]) -> Discovering:
+        return Discovering(
+            self.upstreams,
+            settings=lambda: self.base.settings.discovery,
+            own_ports=lambda: frozenset() if self._address is None else frozenset({self._address[1]}),
+            lay_over=self.lay_over,
+            tell=self.log.event,
+            chance=chance,
         )
 
     @property
