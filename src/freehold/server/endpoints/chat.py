@@ -58,6 +58,7 @@ class ChatEndpoint(RecordedEndpoint):
         request_id = flight.request_id.encode()
         said: RawHeaders = [
             (b"x-freehold-request-id", request_id),
+            (b"x-request-id", request_id),
             (b"request-id", request_id),
             (b"x-freehold-cache", b"hit"),
         ]
@@ -77,7 +78,13 @@ class ChatEndpoint(RecordedEndpoint):
         return False
 
     def _waiting_headers(self, row: RequestRow) -> RawHeaders:
-        return [*stream_headers(self._codec.STREAM_TYPE), (b"x-freehold-request-id", row.request_id.encode())]
+        request_id = row.request_id.encode()
+        return [
+            *stream_headers(self._codec.STREAM_TYPE),
+            (b"x-freehold-request-id", request_id),
+            (b"x-request-id", request_id),
+            (b"request-id", request_id),
+        ]
 
     async def _stream(
         self, conversation: Conversation, flight: ChatFlight, answer: StreamAnswer, row: RequestRow, copy: Copy | None

@@ -67,6 +67,7 @@ def decision_headers(flight: Flight, answer: Answer) -> RawHeaders:
     request_id = flight.request_id.encode()
     return [
         (b"x-freehold-request-id", request_id),
+        (b"x-request-id", request_id),
         (b"request-id", request_id),
         (b"x-freehold-runtime", header_value(step.placed.runtime.name)),
         (b"x-freehold-deployment", header_value(step.placed.id)),

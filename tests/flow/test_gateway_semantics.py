@@ -1,0 +1,95 @@
+"""What people expect of a gateway: request ids, waits passed on, several choices, seeds, stream options."""
+
+import json
+from typing import Any
+
+import openai
+import pytest
+
+from freehold.gateways.fake import FakeRuntime
+from freehold.gateways.fake.script import Act
+from support.gateway import NO_ENGINE, Serve, base_url, deployment_toml, runtime_toml
+
+ASK: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def config(fake: FakeRuntime, speaks: str = "openai_chat") -> str:
+    return (
+        NO_ENGINE
+        + runtime_toml("lab", "local", base_url(fake), formats=f'["{speaks}"]')
+        + deployment_toml("lab", "fake", "fake-chat", free="true")
+    )
+
+
+async def test_both_official_clients_know_the_id_the_ledger_has(serve: Serve, fake: FakeRuntime) -> None:
+    served = await serve(config(fake))
+    said = await served.openai().chat.completions.create(**ASK)
+    assert said._request_id == served.last().request.request_id
+    told = await served.anthropic().messages.create(model="claude-x", max_tokens=5, messages=ASK["messages"])
+    assert told._request_id == served.last().request.request_id
+    async with served.openai().chat.completions.with_streaming_response.create(**ASK, stream=True) as response:
+        await response.read()
+        assert response.headers["x-request-id"] == served.last().request.request_id
+
+
+async def test_a_fault_carries_the_id_too(serve: Serve, fake: FakeRuntime) -> None:
+    fake._script = lambda _received: Act(status=400)
+    served = await serve(config(fake))
+    with pytest.raises(openai.BadRequestError) as error:
+        await served.openai().chat.completions.create(**ASK)
+    assert error.value.request_id == served.last().request.request_id
+
+
+@pytest.mark.parametrize(("status", "seen"), [(429, 429), (503, 503)])
+async def test_the_wait_an_upstream_asks_for_is_passed_on(serve: Serve, fake: FakeRuntime, status: int, seen: int) -> None:
+    fake._script = lambda _received: Act(status=status, retry_after="7")
+    served = await serve(config(fake))
+    for client, call in (
+        (served.openai(), lambda client: client.chat.completions.create(**ASK)),
+        (served.anthropic(), lambda client: client.messages.create(model="claude-x", max_tokens=5, messages=ASK["messages"])),
+    ):
+        with pytest.raises(Exception, match=str(seen)) as error:
+            await call(client)
+        headers = error.value.response.headers  # type: ignore[attr-defined]  # both clients' status errors have it
+        assert 1 <= int(headers["retry-after"]) <= 7
+
+
+async def test_a_plan_whose_every_step_rests_says_when_to_come_back(serve: Serve, fake: FakeRuntime) -> None:
+    fake._script = lambda _received: Act(status=503)
+    served = await serve(config(fake))
+    client = served.openai()
+    for _ in range(20):
+        with pytest.raises(openai.APIStatusError) as error:
+            await client.chat.completions.create(**ASK)
+        if error.value.response.headers.get("retry-after") is not None:
+            break
+    assert error.value.status_code == 503
+    assert int(error.value.response.headers["retry-after"]) >= 1
+    assert len(fake.journal) < 20, "a deployment that rests is not called"
+
+
+async def test_several_choices_are_relayed_and_refused_where_the_format_has_none(
+    serve: Serve, fake: FakeRuntime, other_fake: FakeRuntime
+) -> None:
+    served = await serve(config(fake))
+    await served.openai().chat.completions.create(**ASK, n=3, seed=7)
+    assert json.loads(fake.journal[0].body)["n"] == 3
+    assert json.loads(fake.journal[0].body)["seed"] == 7
+    served = await serve(config(other_fake, "anthropic_messages"))
+    with pytest.raises(openai.BadRequestError) as error:
+        await served.openai().chat.completions.create(**ASK, n=3)
+    assert "n" in error.value.message
+    assert not other_fake.journal
+
+
+async def test_a_seed_no_format_upstream_knows_is_dropped_as_documented(serve: Serve, fake: FakeRuntime) -> None:
+    served = await serve(config(fake, "anthropic_messages"))
+    reply = await served.openai().chat.completions.create(**ASK, seed=7)
+    assert reply.choices[0].message.content
+    assert "seed" not in json.loads(fake.journal[0].body)
+
+
+async def test_stream_options_without_a_stream_do_no_harm(serve: Serve, fake: FakeRuntime) -> None:
+    served = await serve(config(fake))
+    reply = await served.openai().chat.completions.create(**ASK, stream_options={"include_usage": True})
+    assert reply.usage is not None
