@@ -4,6 +4,7 @@ import itertools
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,7 +60,9 @@ def items(draw: st.DrawFn) -> list[dict[str, Any]]:
         if draw(st.booleans()):
             content = [{"type": "output_text", "text": draw(words), "annotations": []}]
             listed.append({"type": "message", "id": f"msg_{at}", "status": "completed", "role": "assistant", "content": content})
-        calls = draw(st.lists(st.tuples(names, arguments, st.sampled_from(["plain", "namespace", "custom"])), min_size=1, max_size=2))
+        calls = draw(
+            st.lists(st.tuples(names, arguments, st.sampled_from(["plain", "namespace", "custom"])), min_size=1, max_size=2)
+        )
         for number, (name, given_arguments, kind) in enumerate(calls):
             call = {"type": "function_call", "call_id": f"call_{at}_{number}", "name": name}
             if kind == "custom":
@@ -71,8 +74,8 @@ def items(draw: st.DrawFn) -> list[dict[str, Any]]:
             output: Any = draw(words)
             if draw(st.booleans()):
                 output = [{"type": "input_text", "text": output}, image(draw(images))]
-            kind = "custom_tool_call_output" if kind == "custom" else "function_call_output"
-            listed.append({"type": kind, "call_id": f"call_{at}_{number}", "output": output})
+            answered = "custom_tool_call_output" if kind == "custom" else "function_call_output"
+            listed.append({"type": answered, "call_id": f"call_{at}_{number}", "output": output})
         if draw(st.booleans()):
             more = [image(draw(images))] if draw(st.booleans()) else []
             listed.append({"role": "user", "content": [{"type": "input_text", "text": draw(words)}, *more]})
@@ -148,7 +151,9 @@ def text_of(part: ToolResultPart) -> str:
 
 def settings_of(request: ChatRequest) -> dict[str, Any]:
     return {
-        "tools": [(tool.name, tool.description, tool.parameters, bool(tool.strict)) for tool in request.tools if hasattr(tool, "name")],
+        "tools": [
+            (tool.name, tool.description, tool.parameters, bool(tool.strict)) for tool in request.tools if hasattr(tool, "name")
+        ],
         "choice": request.tool_choice if request.tools else None,
         "output": None if request.output is None else (request.output.kind, request.output.schema, request.output.strict),
         "effort": None if request.reasoning is None else request.reasoning.effort,
@@ -193,7 +198,9 @@ def test_another_formats_request_survives_the_responses_format_and_back(body: di
 @given(bodies(), st.sampled_from(["m", "n"]), st.sampled_from([None, 100]))
 def test_a_relayed_request_differs_by_its_named_edits_only(body: dict[str, Any], served_as: str, ceiling: int | None) -> None:
     data = json.dumps(body).encode()
-    relayed, edits = openai_responses.relay_request(openai_responses.peek(data), Sent(model=served_as, max_tokens_ceiling=ceiling))
+    relayed, edits = openai_responses.relay_request(
+        openai_responses.peek(data), Sent(model=served_as, max_tokens_ceiling=ceiling)
+    )
     expected = dict(body, model=served_as)
     if ceiling is not None and body["max_output_tokens"] > ceiling:
         expected["max_output_tokens"] = ceiling
@@ -209,14 +216,9 @@ def test_a_relayed_request_differs_by_its_named_edits_only(body: dict[str, Any],
 def test_what_only_the_vendor_keeps_is_refused_elsewhere_with_a_remedy(field: str, codec: Codec) -> None:
     value: Any = {"background": True, "prompt": {"id": "pmpt_1"}}.get(field, "resp_1")
     request = read({"model": "m", "input": "hi", field: value})
-    try:
+    with pytest.raises(FaultError, match="here") as told:
         carry_request(request, codec.FORMAT)
-    except FaultError as error:
-        assert error.fault.kind is Kind.UNSUPPORTED
-        assert error.fault.param == field
-        assert "here" in error.fault.message
-    else:
-        raise AssertionError("it was passed over")
+    assert (told.value.fault.kind, told.value.fault.param) == (Kind.UNSUPPORTED, field)
     assert carry_request(request, "openai_responses") is request
 
 
@@ -329,9 +331,6 @@ def test_a_stream_cut_anywhere_before_its_last_event_is_broken(reply: Reply, mar
     part = stream[: mark % (last + 1)]
     for ends in (openai_responses.reader(), openai_responses.relay_pipe(ASKED)):
         ends.feed(part)
-        try:
+        with pytest.raises(FaultError) as told:
             ends.end()
-        except FaultError as error:
-            assert error.fault.kind is Kind.BROKEN_STREAM
-        else:
-            raise AssertionError("it counted as whole")
+        assert told.value.fault.kind is Kind.BROKEN_STREAM

@@ -15,6 +15,7 @@ from freehold.wire.anthropic_messages.spelling import FINISH_OF, UsageCount
 from freehold.wire.body import UNREADABLE
 from freehold.wire.codec import Asked, EditName, Envelope, Sent, Tap
 from freehold.wire.relay import EventRelay
+from freehold.wire.signatures import unmark
 from freehold.wire.sse import SseEvent
 
 _encode = msgspec.json.Encoder().encode
@@ -89,7 +90,7 @@ def has_unsigned_thinking(envelope: Envelope) -> bool:
     except UNREADABLE:
         return False
     return any(
-        block.type == "thinking" and not block.signature
+        block.type == "thinking" and unmark(block.signature, "anthropic_messages") is None
         for turn in turns
         if not isinstance(turn.content, str)
         for block in turn.content

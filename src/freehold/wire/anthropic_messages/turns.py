@@ -8,15 +8,16 @@ results for calls nobody made, are sent as they are.
 
 import re
 import zlib
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from freehold.chat import ImagePart, Message, Opaque, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 from freehold.wire.anthropic_messages.places import unsupported, wrong
 from freehold.wire.body import UNREADABLE
+from freehold.wire.signatures import unmark
 
-_FORMAT = "anthropic_messages"
+_FORMAT: Final = "anthropic_messages"
 _EPHEMERAL = {"type": "ephemeral"}
 _DATA_URL = re.compile(r"data:(?P<media_type>[^;,]*)(?:;[^;,]*)*;base64,(?P<data>.*)", re.DOTALL)
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
@@ -187,8 +188,9 @@ def _image(part: ImagePart, at: str) -> Content:
 def _reasoning(part: ReasoningPart) -> list[Content]:
     if part.redacted is not None:
         return [{"type": "redacted_thinking", "data": part.redacted}]
-    if part.signature:
-        return [{"type": "thinking", "thinking": part.text, "signature": part.signature}]
+    signature = unmark(part.signature, _FORMAT)
+    if signature is not None:
+        return [{"type": "thinking", "thinking": part.text, "signature": signature}]
     return []
 
 

@@ -146,9 +146,12 @@ class ResponsesReader:
         item_id = event.item_id or (event.item.id if event.item is not None else None)
         at = event.output_index
         if at is None:
-            at = self._ids.get(item_id, self._last) if item_id else self._last
-            if event.type == "response.output_item.added":
-                at = self._last + 1
+            at = self._ids.get(item_id) if item_id else None
+        if at is None:
+            newest = self._items.get(self._last)
+            begins = event.type == "response.output_item.added"
+            ends_unseen = event.type == "response.output_item.done" and (newest is None or newest.done)
+            at = self._last + 1 if begins or ends_unseen else max(self._last, 0)
         if item_id:
             self._ids.setdefault(item_id, at)
         return at
@@ -172,7 +175,7 @@ class ResponsesReader:
         if item is None:
             if not event.type.endswith(".delta") or not event.type.startswith(("response.output_text", "response.re")):
                 return
-            item = self._begin(max(at, 0), WireItem(), events)
+            item = self._begin(at, WireItem(), events)
         delta = event.delta or ""
         match event.type:
             case "response.output_text.delta":
