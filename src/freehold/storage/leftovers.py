@@ -24,7 +24,7 @@ def take_over(store: Path, into: Path, alive: Container[Path] = frozenset()) -> 
     """
     found = [path for path in sorted(store.parent.iterdir()) if path != into and _is_leftover(path, store, alive)]
     for path in found:
-        claimed = path.with_name(f"{path.name}{_CLAIMED}")
+        claimed = path.with_name(path.name.removesuffix(_CLAIMED) + _CLAIMED)
         path.rename(claimed)
         data = claimed.read_bytes()
         descriptor = os.open(into, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
