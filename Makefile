@@ -35,6 +35,10 @@ help:
 	@$(PIP) install --require-hashes -r requirements/engines.txt || echo "no llama-server wheel for this machine: its tests will be skipped, loudly"
 	@touch $@
 
+.venv/.fuzz: .venv/.dev requirements/fuzz.txt
+	@$(PIP) install --require-hashes -r requirements/fuzz.txt || echo "NOT RUN: no atheris wheel for this machine (Linux x86-64 only), so no parser is fuzzed here"
+	@touch $@
+
 run: .venv/.run
 	@.venv/bin/freehold pull --default
 	@exec .venv/bin/freehold serve
@@ -57,7 +61,7 @@ bench: .venv/.dev
 	$(MAKE) -C bench native
 	.venv/bin/python bench/run.py $(ARGS)
 
-proof: .venv/.engines
+proof: .venv/.engines .venv/.fuzz
 	@.venv/bin/freehold pull --default
 	.venv/bin/python -m pytest -m proof $(ARGS)
 	.venv/bin/python docs/generate.py
