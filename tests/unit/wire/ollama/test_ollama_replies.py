@@ -66,7 +66,7 @@ def test_a_stream_that_goes_wrong_is_told_by_its_fault(data: bytes, kind: Kind) 
 
 def test_a_call_without_a_name_cannot_be_translated() -> None:
     with pytest.raises(FaultError, match="without naming it") as caught:
-        ollama.reader().feed(said(tool_calls=[{"function": {"arguments": {}}}]))
+        ollama.reader().whole(line(message={"role": "assistant", "tool_calls": [{"function": {"arguments": {}}}]}, done=True))
     assert caught.value.fault.kind is Kind.INVALID_REPLY
 
 
