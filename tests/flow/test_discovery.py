@@ -27,6 +27,12 @@ REPLY = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "from the engine"}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 1, "completion_tokens": 3, "total_tokens": 4},
 }
+EMBEDDED = {
+    "object": "list",
+    "model": "nomic-embed-text:latest",
+    "data": [{"object": "embedding", "index": 0, "embedding": [0.1, 0.2]}],
+    "usage": {"prompt_tokens": 1, "total_tokens": 1},
+}
 VLLM = engines.VLLM | {"/v1/models": listed("vllm", "small", max_model_len=40960), "/v1/chat/completions": REPLY}
 
 
@@ -78,6 +84,22 @@ async def test_an_engine_comes_is_used_and_goes_and_no_request_fails(serve: Serv
     assert [attempt.deployment for attempt in served.last().attempts] == ["team/m"]
     assert "vllm" not in {one.name for one in served.app.readiness().runtimes}
     assert [row.outcome for row in served.rows()] == ["served"] * 5
+
+
+async def test_an_ollama_that_is_found_serves_chats_and_embeddings_and_never_its_cloud(serve: Serve) -> None:
+    said = {"model": "qwen3:4b", "message": {"role": "assistant", "content": "hi"}, "done": True, "done_reason": "stop",
+            "prompt_eval_count": 1, "eval_count": 1, "created_at": "2026-11-21T07:00:00Z"}  # fmt: skip
+    vectors = {"model": "nomic-embed-text:latest", "embeddings": [[0.1, 0.2]], "prompt_eval_count": 1}
+    async with running_engine(engines.OLLAMA | {"/api/chat": said, "/api/embed": vectors, "/v1/embeddings": EMBEDDED}) as ollama:
+        served = await serve(settings(ollama.port))
+        await look(served)
+        assert await ask(served) == await ask(served, "qwen3:4b") == "ollama/qwen3:4b"
+        found = await served.openai().embeddings.create(model="nomic-embed-text:latest", input="x", encoding_format="float")
+        assert found.data[0].embedding == [0.1, 0.2]
+        names = {model.id async for model in served.openai().models.list()}
+        assert not any("cloud" in name for name in names)
+        with pytest.raises(Exception, match="404"):
+            await ask(served, "kimi:cloud")
 
 
 async def test_a_survey_that_sees_the_same_changes_nothing(serve: Serve) -> None:

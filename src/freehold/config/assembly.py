@@ -55,6 +55,8 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     """Names of the built-in runtimes: what is found stands before them."""
     widens_auto: bool = False
     """`auto` is every chat deployment, because the file does not define it."""
+    waiting: tuple[str, ...] = ()
+    """Built-in aliases of `auto` that stand for nothing, because there is no deployment yet."""
     vendors: tuple[str, ...] = ()
     """Names of vendors that were found by their keys."""
     notes: tuple[str, ...] = ()
@@ -106,6 +108,9 @@ def assemble(
             models=user.models,
             built_in=tuple(runtime.name for runtime in default.runtimes),
             widens_auto=AUTO not in user.aliases,
+            waiting=tuple(
+                name for name, said in default.aliases.items() if user.defaults.aliases and said == AUTO and name not in aliases
+            ),
             vendors=tuple(runtime.name for runtime in vendors.runtimes),
             notes=vendors.notes,
         ),

@@ -58,7 +58,8 @@ def _policy(config: Config, found: Iterable[Placed]) -> Policy:
     aliases = dict(old.aliases)
     if config.base.widens_auto:
         everything = tuple(one.id for one in placed if one.deployment.abilities.chat)
-        aliases |= {AUTO: everything} if everything else {}
+        if everything:
+            aliases |= {AUTO: everything} | dict.fromkeys(config.base.waiting, (AUTO,))
     return Policy(placed, aliases, old.rules, old.server_ceiling)
 
 

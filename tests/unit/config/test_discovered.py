@@ -58,6 +58,14 @@ def test_a_found_engine_stands_before_found_vendors() -> None:
     )
 
 
+def test_without_the_built_in_runtimes_the_usual_names_mean_what_is_found() -> None:
+    base = read("[defaults]\nembedded = false\n")
+    assert not base.policy.knows("claude-sonnet-5")
+    config = over(base, OLLAMA)
+    assert ids(config, "auto") == ids(config, "claude-sonnet-5") == ids(config, "gpt-5.5") == ["ollama/qwen3:4b"]
+    assert not over(read("[defaults]\nembedded = false\naliases = false\n"), OLLAMA).policy.knows("claude-sonnet-5")
+
+
 def test_an_auto_of_the_file_stays_what_it_says() -> None:
     config = over(read(BOX + '[aliases]\nauto = "box/big"\n'), OLLAMA)
     assert ids(config, "auto") == ["box/big"]
