@@ -34,9 +34,9 @@ def admit(means: Means, flight: Flight, step: Step, later: Sequence[Step], *, ma
         for other in later:
             total_s = max(total_s, other.placed.runtime.total_timeout_s)
         flight.ends_s = now_s + total_s if flight.deadline_s is None else min(now_s + total_s, flight.deadline_s)
-    elif now_s >= flight.ends_s:
+    if now_s >= flight.ends_s:
         means.breakers.end_probe(placed.id)
-        return Fault(kind=Kind.TOTAL_TIMEOUT, message="the request's deadline passed before another deployment could be tried")
+        return Fault(kind=Kind.TOTAL_TIMEOUT, message="the request's deadline passed before this deployment could be tried")
     left_s = flight.ends_s - now_s
     if is_first:
         flight.called += (runtime.name,)

@@ -13,7 +13,7 @@ from freehold.fault import FaultError, Kind, faulty
 
 TIMEOUT_HEADER = "x-freehold-timeout-s"
 LONGEST_TIMEOUT_S = 86_400.0
-_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,20})?", re.ASCII)
 
 
 def timeout_of(headers: Mapping[str, str], *, streams: bool) -> float | None:

@@ -140,7 +140,7 @@ def _parameters(path: str, operation: Operation) -> list[Schema]:
             _asked("x-freehold-ceiling", "Lowers how far this request may travel.", {"enum": classes}),
             _asked(
                 "x-freehold-timeout-s",
-                "Seconds until the whole answer must be there. It can only shorten what the runtime allows.",
+                "Seconds until the whole answer must be there, as a plain decimal. It can only shorten what the runtime allows.",
                 {"type": "number", "exclusiveMinimum": 0, "maximum": 86400},
             ),
         ]
