@@ -14,7 +14,8 @@ import pytest
 from freehold.features import Caller
 from freehold.gateways.fake import FakeRuntime
 from freehold.gateways.fake.script import Act
-from freehold.server.batches import runner
+from freehold.identity.callers import KeyTable
+from freehold.server.batches import desk, runner
 from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
 from support.openai_schema import fits
 
@@ -236,6 +237,56 @@ async def test_a_batch_that_is_late_ends_with_what_it_has(serve: Serve, fake: Fa
     assert (batch.status, batch.output_file_id) == ("expired", None)
     assert [one["error"]["code"] for one in await results(client, batch.error_file_id)] == ["batch_expired"] * 2
     assert not fake.journal
+
+
+async def test_a_line_that_was_under_way_at_a_stop_is_asked_again(serve: Serve):
+    runtime = FakeRuntime([Act(stall="mid"), Act(), Act()])
+    await runtime.start()
+    try:
+        served = await serve(config(runtime))
+        client = served.openai()
+        batch = await begin(client, jsonl(line("a"), line("b")))
+        await runtime.received(2)
+        await served.app.batches.stop()
+        assert (await client.batches.retrieve(batch.id)).status == "in_progress"
+        served.app.batches.start()
+        batch = await ended(client, batch.id)
+        assert (batch.status, batch.request_counts.completed) == ("completed", 2)
+        assert sorted(one["custom_id"] for one in await results(client, batch.output_file_id)) == ["a", "b"]
+    finally:
+        await runtime.stop()
+
+
+async def test_a_batch_ends_with_the_key_it_was_made_with(serve: Serve, fake: FakeRuntime):
+    keyed = config(fake).replace(NO_ENGINE, f'[server]\napi_key = "env:KEY"\n{NO_ENGINE}')
+    served = await serve(keyed, environ={"KEY": "the-first-key-of-all"})
+    client = openai.AsyncOpenAI(base_url=f"{served.url}/v1", api_key="the-first-key-of-all", max_retries=0)
+    served.clients.append(client)
+    file = await client.files.create(file=("w.jsonl", jsonl(line("a"))), purpose="batch")
+    await served.app.batches.stop()
+    batch = await client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+    keys = served.app.intake.snapshot.keys
+    other = msgspec.structs.replace(keys.keys[0], caller=Caller(key="another"))
+    served.app.intake.snapshot = msgspec.structs.replace(served.app.intake.snapshot, keys=KeyTable((other,)))
+    served.app.batches.start()
+    async with asyncio.timeout(30):
+        while True:
+            row = await served.app.desk.ask(lambda store: store.batch(batch.id, Caller(key="server")))
+            if row.is_over:
+                break
+            await asyncio.sleep(0.02)
+    assert not fake.journal
+    assert {(row.outcome, row.fault) for row in served.rows()} == {("failed", "unauthenticated")}
+
+
+async def test_what_one_caller_may_keep_is_bounded(serve: Serve, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch):
+    client = (await serve(config(fake))).openai()
+    monkeypatch.setattr(desk, "MOST_FILES", 2)
+    for _ in range(2):
+        await client.files.create(file=("w.jsonl", b"{}"), purpose="batch")
+    with pytest.raises(openai.APIStatusError, match="delete some") as caught:
+        await client.files.create(file=("w.jsonl", b"{}"), purpose="batch")
+    assert caught.value.status_code == 413
 
 
 @pytest.mark.parametrize(

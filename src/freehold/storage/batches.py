@@ -59,6 +59,10 @@ class BatchStore:
         row = self._rows(wanted if caller is None else wanted.where(*_own(files, caller)))[0]
         return int(row["count"]), int(row["size"])
 
+    def file_ids(self) -> frozenset[str]:
+        """The ids of all files of all callers."""
+        return frozenset(row["file_id"] for row in self._rows(select(files.c.file_id)))
+
     def drop_file(self, file_id: str, caller: Caller) -> bool:
         """Forget the caller's file, unless a batch that is not over reads it. Raises ValueError then."""
 

@@ -32,6 +32,8 @@ MOST_BYTES = 16 * 1024**3
 MOST_OPEN_BATCHES = 50
 """Of one caller, not over yet."""
 MOST_LISTED = 100
+SWEPT_AFTER_MS = 3600 * 1000
+"""A file without a row may be about to get one."""
 
 _T = TypeVar("_T")
 _encode = msgspec.json.Encoder().encode
@@ -93,28 +95,31 @@ class Desk:
         if any(part.name.startswith("expires_after") for part in form.parts):
             message = "expires_after: files are kept until they are deleted"
             raise faulty(Kind.UNSUPPORTED, message, param="expires_after")
-        data = form.body[part.start : part.end]
+        data = memoryview(form.body)[part.start : part.end]
         await self._require_room(caller, len(data))
         name = (part.filename or "").rpartition("/")[2][:200] or "batch.jsonl"
-        return await self.keep_file(caller, "batch", name, data=data)
-
-    async def keep_file(
-        self, caller: Caller, purpose: str, filename: str, *, data: bytes, file_id: str | None = None
-    ) -> dict[str, object]:
-        """Keep bytes as a file of the caller's; first the bytes, then the row, so that no row is without them."""
-        file_id = file_id or self.new_id("file-")
-        await asyncio.to_thread(self.shelf.put, file_id, data)
+        file_id = self.new_id("file-")
+        await asyncio.to_thread(self.shelf.put, file_id, data)  # the bytes first, so that no row is without them
         row = FileRow(
             file_id=file_id,
             caller_key=caller.key,
             caller_user=caller.user,
-            purpose=purpose,
-            filename=filename,
+            purpose="batch",
+            filename=name,
             size_bytes=len(data),
             created_ms=self.now_ms(),
         )
         await self.ask(lambda store: store.add_file(row))
         return told_file(row)
+
+    async def sweep(self) -> int:
+        """Remove what a crash left on disk without a row; how many files that were."""
+        rows = await self.ask(lambda store: store.unfinished())
+        states = [_state(row.state) for row in rows]
+        under_way = {name for state in states for name in (state.output_file_id, state.error_file_id)}
+        known = await self.ask(lambda store: store.file_ids())
+        young_ms = self.now_ms() - SWEPT_AFTER_MS
+        return await asyncio.to_thread(self.shelf.sweep, lambda name: name in known or name in under_way, young_ms / 1000)
 
     async def _require_room(self, caller: Caller, more_bytes: int) -> None:
         if not self.shelf.is_used:

@@ -5,7 +5,9 @@ Promised: a result is appended whole and durable before its line counts as done.
 result. Blocking; call it from a thread, one call at a time.
 """
 
+import errno
 import os
+import threading
 from pathlib import Path
 
 from freehold.wire.batches import read_done
@@ -20,6 +22,8 @@ class ResultFile:
         """The `custom_id` of each line in it."""
         self.size_bytes = 0
         self._descriptor = -1
+        self._hold = threading.Lock()
+        """A thread may still write while its batch is let go of: a descriptor is never closed under it."""
 
     def open(self) -> None:
         """Read what an earlier run left and mend its end. Raises OSError."""
@@ -40,20 +44,27 @@ class ResultFile:
 
     def append(self, custom_id: str, line: bytes) -> None:
         """Add a result and make it durable. Raises OSError, and then the file is as it was."""
-        view = memoryview(line)
-        try:
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-            os.fsync(self._descriptor)
-        except OSError:
-            os.ftruncate(self._descriptor, self.size_bytes)
-            os.lseek(self._descriptor, 0, os.SEEK_END)
-            raise
-        self.size_bytes += len(line)
-        self.done.add(custom_id)
+        with self._hold:
+            if self._descriptor < 0:
+                raise OSError(errno.EBADF, "the file of results is closed")
+            try:
+                self._write(line)
+            except OSError:
+                os.ftruncate(self._descriptor, self.size_bytes)
+                os.lseek(self._descriptor, 0, os.SEEK_END)
+                raise
+            self.size_bytes += len(line)
+            self.done.add(custom_id)
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        with self._hold:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+    def _write(self, line: bytes) -> None:
+        view = memoryview(line)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        os.fsync(self._descriptor)

@@ -71,13 +71,17 @@ class Runner:
         self._active: set[str] = set()
         self._lock = -1
         self._task: asyncio.Task[None] | None = None
+        self._ends = False
+        self._has_swept = False
 
     def start(self) -> None:
-        """Begin in the background. Call once, inside a running loop."""
+        """Begin in the background, inside a running loop."""
+        self._ends = False
         self._task = asyncio.get_running_loop().create_task(self._run(), name="batches")
 
     async def stop(self) -> None:
         """End; a line under way is given up and asked again after the next start."""
+        self._ends = True  # a line's endpoint takes a cancellation for its own end, so the loops around it must be told
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -101,12 +105,20 @@ class Runner:
     async def _look(self, group: asyncio.TaskGroup) -> None:
         """Take up what nobody works on yet."""
         self._desk.work_came.clear()
-        if self._is_stopping() or not self._desk.shelf.is_used or not self._holds_lock():
+        if self._stands_still() or not self._desk.shelf.is_used or not self._holds_lock():
             return
+        if not self._has_swept:
+            self._has_swept = True
+            swept = await self._desk.sweep()
+            if swept:
+                self._log.event("batches.swept", files=swept)
         for row in await self._desk.ask(lambda store: store.unfinished()):
             if row.batch_id not in self._active:
                 self._active.add(row.batch_id)
                 group.create_task(self._care_for(row), name=f"batch {row.batch_id}")
+
+    def _stands_still(self) -> bool:
+        return self._ends or self._is_stopping()
 
     def _holds_lock(self) -> bool:
         """Whether this process is the one that works. The lock goes with the process, however it ends."""
@@ -146,7 +158,7 @@ class Runner:
             for _ in range(self._lines_at_once):
                 group.create_task(self._take_lines(work))
         await work.goes_on()
-        if self._is_stopping():
+        if self._stands_still():
             return
         status = self._ending(work, is_done=not await work.has_lines())
         if status is not None:
@@ -157,6 +169,8 @@ class Runner:
         """How the batch ends; None: it does not yet."""
         if work.state.status == "cancelling":
             return "cancelled"
+        if work.state.expired_ms is not None:  # it was being ended when the server went
+            return "expired"
         if is_done:
             return "completed"
         if work.is_over_limit:
@@ -165,7 +179,7 @@ class Runner:
         return "expired" if work.is_late else None
 
     async def _take_lines(self, work: Work) -> None:
-        while await work.goes_on() and not self._is_stopping():
+        while await work.goes_on() and not self._stands_still():
             line = await work.next_line()
             if line is None:
                 return
@@ -177,7 +191,7 @@ class Runner:
     async def _served(self, work: Work, line: BatchLine) -> Result | None:
         """The line's answer; None where the batch, or this server, ends first."""
         tries, wait_s = 0, FIRST_WAIT_S
-        while await work.goes_on() and not self._is_stopping():
+        while await work.goes_on() and not self._stands_still():
             if not await self._is_quiet(line):
                 continue
             async with self._turns:
@@ -187,7 +201,7 @@ class Runner:
                 headers = {**row.headers, "x-freehold-session": row.batch_id, "x-freehold-hint-batch": row.batch_id}
                 result = await self._lines.serve(row.endpoint, line.body, row.caller, headers)
             tries += 1
-            if self._is_stopping():
+            if self._stands_still():
                 return None
             if result.status not in NOT_NOW and not (result.status in WENT_WRONG and tries < MOST_TRIES):
                 return result

@@ -1,7 +1,7 @@
 """Files on disk: one per id, private (0600), in a folder of their own (0700). Blocking; call it from a thread."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 CHUNK_BYTES = 256 * 1024
@@ -24,7 +24,7 @@ class Shelf:
             raise ValueError("not an id of ours")
         return self.folder / file_id
 
-    def put(self, file_id: str, data: bytes) -> None:
+    def put(self, file_id: str, data: bytes | memoryview) -> None:
         """Keep a new file, whole and durable, or not at all. Raises OSError."""
         self.make_folder()
         path, half = self.path(file_id), self.path(file_id).with_suffix(".part")
@@ -58,6 +58,15 @@ class Shelf:
                 while len(line) > longest_bytes and not line.endswith(b"\n"):
                     line = file.readline(longest_bytes + 1)
                 yield whole.rstrip(b"\r\n") if whole.endswith(b"\n") else whole
+
+    def sweep(self, is_kept: Callable[[str], bool], before_s: float) -> int:
+        """Remove files that were written last before that Unix time, but for those that are kept; how many."""
+        swept = 0
+        for path in self.folder.glob("file-*"):
+            if not is_kept(path.name) and path.stat().st_mtime < before_s:
+                path.unlink(missing_ok=True)
+                swept += 1
+        return swept
 
     def make_folder(self) -> None:
         """Make the folder where it is missing."""

@@ -128,6 +128,7 @@ class Work:
             self.state = await self._change(lambda state: _ended(state, status, self._desk.now_ms()))
             return
         if status == "expired":
+            self.state = await self._change(lambda state: msgspec.structs.replace(state, expired_ms=self._desk.now_ms()))
             await self._write_expired()
         self.state = await self._change(self._finalizing)
         for file, name in ((self._output, "output"), (self._errors, "error")):

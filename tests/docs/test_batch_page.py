@@ -1,0 +1,25 @@
+"""The bounds that docs/batch.md names are those that hold."""
+
+from pathlib import Path
+
+from freehold.server.batches import desk, runner, work
+from freehold.wire import batches
+
+GIB = 1024**3
+
+
+def test_the_bounds_on_the_page_hold() -> None:
+    page = " ".join((Path(__file__).resolve().parents[2] / "docs" / "batch.md").read_text().split())
+    said = [
+        f"| a line | {batches.LONGEST_LINE_BYTES // 1024**2} MiB |",
+        f"| lines of a batch | {work.MOST_LINES:,} |",
+        f"| results of a batch | {work.MOST_RESULT_BYTES // GIB} GiB |",
+        f"| files of a caller | {desk.MOST_FILES}, {desk.MOST_CALLER_BYTES // GIB} GiB together |",
+        f"| all files | {desk.MOST_BYTES // GIB} GiB |",
+        f"| batches of a caller that are not over | {desk.MOST_OPEN_BATCHES} |",
+        f"up to {batches.MOST_ERRORS} errors",
+        f"waits of {runner.FIRST_WAIT_S:g} s up to {runner.LONGEST_WAIT_S:g} s",
+        *(f"`{endpoint}`" for endpoint in batches.ENDPOINTS),
+    ]
+    assert [words for words in said if words not in page] == []
+    assert (runner.LINES_AT_ONCE, runner.MOST_TRIES) == (2, 3), "the page says two lines at a time, and two more tries"
