@@ -1,7 +1,7 @@
 """OpenAI Chat Completions, spoken both ways. This package satisfies `wire.codec.Codec`.
 
 `envelope` splits a request, `request_in` and `request_out` read and write it, `reader` and `writer` do the same for replies,
-`relay` passes both through, `faults` reads and writes errors, `chunks` holds the shapes of replies.
+`relay` passes both through, `chunks` holds the shapes of replies.
 """
 
 from freehold.chat import WireFormat
