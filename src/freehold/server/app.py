@@ -82,15 +82,7 @@ class App:
         self.windows: dict[str, int] = {}
         self._connector = Connector(config.policy.server_ceiling)
         self.upstreams = Upstreams(self._connector)
-        self.engines = engines or Engines(
-            config.launches,
-            config.data_dir,
-            get=make_local_get(self.upstreams),
-            log=log.event,
-            now=now,
-            is_in_use=lambda base_url: self.upstreams.is_in_use(read_base_url(base_url)),
-            retire_s=config.settings.server.drain_s,
-        )
+        self.engines = engines or self._make_engines()
         self.engines.on_change(self._engine_changed)
         self.discovering = self._make_discovering(chance.random)
         self.sticky = Sticky(now)
@@ -110,23 +102,41 @@ class App:
             random_bytes=random_bytes,
             windows=self.windows,
         )
-        context = Context(
+        context = self._make_context()
+        self.batches = self._make_batches(context, means)
+        self.gateway = self._make_gateway(context, means, random_bytes)
+
+    def _make_engines(self) -> Engines:
+        return Engines(
+            self.config.launches,
+            self.config.data_dir,
+            get=make_local_get(self.upstreams),
+            log=self.log.event,
+            now=time.monotonic,
+            is_in_use=lambda base_url: self.upstreams.is_in_use(read_base_url(base_url)),
+            retire_s=self.config.settings.server.drain_s,
+        )
+
+    def _make_context(self) -> Context:
+        cache = self.config.settings.cache
+        return Context(
             intake=self.intake,
             ledger=self.ledger,
-            log=log,
-            now=now,
+            log=self.log,
+            now=time.monotonic,
             wall_ms=wall_ms,
             ledger_is_behind=lambda: self.writer.is_behind,
             answers=AnswerCache(
                 os.urandom(32),
-                now,
-                max_bytes=round(config.settings.cache.max_mib * 1024 * 1024),
-                max_entries=config.settings.cache.max_entries,
+                time.monotonic,
+                max_bytes=round(cache.max_mib * 1024 * 1024),
+                max_entries=cache.max_entries,
             ),
             desk=self.desk,
         )
-        self.batches = self._make_batches(context, means)
-        self.gateway = Gateway(
+
+    def _make_gateway(self, context: Context, means: Means, random_bytes: Callable[[int], bytes]) -> Gateway:
+        return Gateway(
             routes=make_routes(context, Dispatch(means, self.sticky), Singles(means), self.readiness),
             tails=make_tails(context),
             door=Door(frozenset(), frozenset()),
@@ -136,7 +146,7 @@ class App:
             stop=self.stop,
             now_ms=wall_ms,
             random_bytes=random_bytes,
-            log=log,
+            log=self.log,
         )
 
     def _make_batches(self, context: Context, means: Means) -> Runner:
