@@ -183,7 +183,8 @@ async def test_embeddings_by_both_endpoints(asked: tuple[Served, ollama.AsyncCli
         sent = json.loads(fake.journal[0].body)
         assert (sent["truncate"], sent["options"]) == (False, {"num_ctx": 512})
     assert served.last().request.wire_format == "ollama"
-    for wrong in ("", []):
+    empty: list[Any] = ["", []]
+    for wrong in empty:
         with pytest.raises(ollama.ResponseError, match="input"):
             await client.embed("vectors", wrong)
 
@@ -337,3 +338,39 @@ async def test_errors_below_api_are_in_ollamas_spelling(serve: Serve, fake: Fake
             assert answer.status_code == status
             assert set(answer.json()) == {"error"}
             assert isinstance(answer.json()["error"], str)
+
+
+async def test_a_waiting_stream_commits_its_head_and_says_nothing_until_there_is_something(
+    serve: Serve, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freehold.server.app.KEEP_ALIVE_S", 0.02)
+    served = await serve(config(fake, "ollama"))
+    async with httpx.AsyncClient(base_url=served.url) as plain:
+        body = {"model": "fake", "messages": [{"role": "user", "content": "[[fake: slow=100ms]] [[fake: say=a b]]"}]}
+        lines = (await plain.post("/api/chat", json=body)).text.split("\n")
+    assert lines.pop() == ""
+    assert all(json.loads(line) for line in lines), "clients read every line as JSON, an empty one too"
+
+
+async def test_a_held_generate_reaches_ollama_as_generate(serve: Serve, fake: FakeRuntime, other_fake: FakeRuntime) -> None:
+    text = (
+        NO_ENGINE
+        + runtime_toml("near", "local", base_url(fake), formats='["ollama"]')
+        + runtime_toml("far", "self_hosted", base_url(other_fake), formats='["ollama"]')
+        + deployment_toml("near", "small", "fake-empty", free="true")
+        + deployment_toml("far", "large", "fake-chat", free="true")
+        + '[aliases]\nboth = ["near/small", "far/large"]\n'
+        + '[[rules]]\nname = "better"\ntry = ["local"]\n'
+        + 'escalate = { on = ["empty"], to = ["self_hosted"], at_most = 1, hold = "whole" }\n'
+    )
+    served = await serve(text)
+    async with ollama.AsyncClient(host=served.url) as client:
+        stream = await client.generate("both", "say something", system="Be kind.", stream=True)
+        said = "".join([piece.response or "" async for piece in stream])
+    assert "say something" in said
+    for runtime in (fake, other_fake):
+        [received] = runtime.journal
+        sent = json.loads(received.body)
+        assert received.path == "/api/generate"
+        assert (sent["prompt"], sent["system"], sent["truncate"], sent["stream"]) == ("say something", "Be kind.", False, True)
+    assert [attempt.end for attempt in served.last().attempts] == ["escalated", "served"]

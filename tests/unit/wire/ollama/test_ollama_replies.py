@@ -6,7 +6,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from freehold.chat import Choice, Finished, FinishReason, Reply, TextDelta, TextPart, ToolCallDelta, ToolCallStarted, Usage, fold
+from freehold.chat import (
+    Choice,
+    Event,
+    Finished,
+    FinishReason,
+    Reply,
+    TextDelta,
+    TextPart,
+    ToolCallDelta,
+    ToolCallStarted,
+    Usage,
+    fold,
+)
 from freehold.fault import Fault, FaultError, Kind
 from freehold.wire import ollama
 from freehold.wire.codec import Asked
@@ -114,7 +126,12 @@ def test_faults_are_spelled_as_a_text_with_a_status() -> None:
 
 def test_calls_go_out_whole_and_arguments_must_be_an_object() -> None:
     writer = ollama.writer(ASKED)
-    events = [ToolCallStarted(0, "c", "see"), ToolCallStarted(1, "d", "hear"), ToolCallDelta(0, '{"a"'), ToolCallDelta(0, ":1}")]
+    events: list[Event] = [
+        ToolCallStarted(0, "c", "see"),
+        ToolCallStarted(1, "d", "hear"),
+        ToolCallDelta(0, '{"a"'),
+        ToolCallDelta(0, ":1}"),
+    ]
     assert b"".join(map(writer.write, events)) == b""
     out = json.loads(writer.write(Finished("tool_calls")))
     fits("ChatStreamEvent", out)

@@ -54,7 +54,7 @@ def test_it_streams_unless_told_not_to_and_numbers_may_be_floats() -> None:
 
 
 def test_results_find_their_calls_by_name_by_id_and_in_order() -> None:
-    calls = [{"function": {"name": name, "arguments": {}}} for name in ("a", "b", "a")]
+    calls: list[Any] = [{"function": {"name": name, "arguments": {}}} for name in ("a", "b", "a")]
     results = [
         {"role": "tool", "tool_name": "a", "content": "1"},
         {"role": "tool", "tool_name": "a", "content": "3"},
