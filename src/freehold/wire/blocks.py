@@ -1,7 +1,7 @@
 """Reads the parts of a prompt strictly, and says where a part at fault stands.
 
 A part is checked when it is described, which happens once for each: what was seen before is known by its bytes, so a
-long history costs only what is new. Measured in docs/performance.md.
+long history costs only what is new. docs/api.md says how much that is.
 """
 
 from collections.abc import Callable
