@@ -188,13 +188,13 @@ async def test_a_batch_stands_back_while_somebody_waits_for_its_runtime(serve: S
 
 async def test_a_line_that_cannot_be_served_now_is_tried_again(serve: Serve, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(runner, "FIRST_WAIT_S", 0.01)
-    runtime = FakeRuntime([Act(status=429), Act(status=503), Act()])
+    runtime = FakeRuntime([Act(status=503), Act()])
     await runtime.start()
     try:
         client = (await serve(config(runtime))).openai()
         batch = await ended(client, (await begin(client, jsonl(line("a")))).id)
         assert batch.request_counts.completed == 1
-        assert len(runtime.journal) >= 3
+        assert len(runtime.journal) == 2
     finally:
         await runtime.stop()
 
