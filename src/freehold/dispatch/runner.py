@@ -21,8 +21,8 @@ from freehold.sessions.sticky import Sticky
 from freehold.wire.codec import Pipe, Reader
 from freehold.wire.translate import TranslatePipe, note_events
 
-MAX_PLAIN_BYTES = 16 * 1024 * 1024
-"""A whole reply of one choice without log probabilities: a hundred times what the longest answers are."""
+MAX_PLAIN_BYTES = 8 * 1024 * 1024
+"""A whole reply of one choice without log probabilities: ten times the longest text, and room for a picture in it."""
 MOST_OBJECTS = 100_000
 """Braces in such a reply. Each empty object costs us thirty times its bytes."""
 
