@@ -374,3 +374,19 @@ async def test_a_held_generate_reaches_ollama_as_generate(serve: Serve, fake: Fa
         assert received.path == "/api/generate"
         assert (sent["prompt"], sent["system"], sent["truncate"], sent["stream"]) == ("say something", "Be kind.", False, True)
     assert [attempt.end for attempt in served.last().attempts] == ["escalated", "served"]
+
+
+async def test_the_same_body_at_two_endpoints_is_two_questions_for_the_cache(serve: Serve, fake: FakeRuntime) -> None:
+    served = await serve(config(fake, "openai_chat") + '[[rules]]\nname = "again"\ntry = ["local"]\ncache = { ttl_s = 60 }\n')
+    body = {
+        "model": "fake",
+        "prompt": "[[fake: say=a]]",
+        "messages": [{"role": "user", "content": "[[fake: say=b]]"}],
+        "stream": False,
+    }
+    async with httpx.AsyncClient(base_url=served.url) as plain:
+        chats = [await plain.post("/api/chat", json=body) for _ in range(2)]
+        texts = [await plain.post("/api/generate", json=body) for _ in range(2)]
+    assert [one.json()["message"]["content"] for one in chats] == ["b", "b"]
+    assert [one.json()["response"] for one in texts] == ["a", "a"]
+    assert [one.headers.get("x-freehold-cache") for one in (*chats, *texts)] == [None, "hit", None, "hit"]

@@ -126,7 +126,7 @@ class AnswerCache:
         features, plan = flight.features, flight.plan
         words = (
             caller.key, caller.user, caller.team or "", features.label, plan.ceiling, flight.policy_version, plan.rule or "",
-            flight.codec.FORMAT, features.operation, *(flight.headers.get(name, "") for name in _TELLING_HEADERS),
+            flight.codec.FORMAT, flight.codec.PATH, features.operation, *(flight.headers.get(name, "") for name in _TELLING_HEADERS),
         )  # fmt: skip
         hasher = blake3(msgspec.json.encode(words), key=self._key)
         for field, value in flight.envelope.top.items():
