@@ -77,7 +77,13 @@ def test_words_of_the_glossary_have_one_meaning() -> None:
 
 def test_every_setting_has_its_meaning_in_the_reference() -> None:
     page = (REPOSITORY / "docs" / "config.md").read_text()
-    for struct in (settings.ServerSettings, settings.StorageSettings, settings.LogSettings, settings.EgressSettings):
+    for struct in (
+        settings.ServerSettings,
+        settings.StorageSettings,
+        settings.LogSettings,
+        settings.EgressSettings,
+        settings.DiscoverySettings,
+    ):
         for field in msgspec.structs.fields(struct):
             assert f"| `{field.encode_name}` |" in page, field.encode_name
 

@@ -94,10 +94,10 @@ def explain(
     request_id: Annotated[str | None, typer.Argument(help="A request's id, or its beginning. Default: the newest one.")] = None,
     *,
     request: Annotated[
-        Path | None, typer.Option("--request", help="Decide this request body (JSON) now, without making any call.")
+        Path | None, typer.Option("--request", help="Decide this request body (JSON) now, without asking any model.")
     ] = None,
     wire_format: Annotated[
-        str, typer.Option("--format", help="Wire format of --request: openai_chat or anthropic_messages.")
+        str, typer.Option("--format", help="Wire format of --request: openai_chat, openai_responses, anthropic_messages ...")
     ] = "openai_chat",
     header: Annotated[list[str] | None, typer.Option("--header", "-H", help="A header of --request, `name: value`.")] = None,
     config: ConfigOption = None,

@@ -110,7 +110,7 @@ def _ms(value: float | None) -> str:
 
 
 def dry_run(config: Path | None, request: Path, wire_format: str, headers: list[str], *, as_json: bool) -> None:
-    """Decide a request body now. No call is made, nothing is written."""
+    """Decide a request body now. No model is asked, nothing is written; loopback is looked at, as a server would."""
     from freehold.cli.finding import with_found
     from freehold.cli.setup import load_config
     from freehold.server.rehearsal import rehearse
