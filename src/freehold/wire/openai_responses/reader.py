@@ -37,6 +37,7 @@ from freehold.wire.openai_responses.tools import flatten
 from freehold.wire.sse import SseEvent, SseSplitter
 
 _OPEN_INPUT = '{"input":"'
+_EMPTY_LIST = len("[]")
 _BETWEEN_PARTS = "\n\n"
 
 
@@ -61,7 +62,19 @@ class _Item:
 class ResponsesReader:
     """One reply being read. See `wire.codec.Reader`."""
 
-    __slots__ = ("_calls", "_ended", "_fault", "_ids", "_items", "_last", "_refused", "_reply_id", "_splitter", "_started")
+    __slots__ = (
+        "_calls",
+        "_ended",
+        "_fault",
+        "_ids",
+        "_items",
+        "_last",
+        "_refused",
+        "_reply_id",
+        "_speaking",
+        "_splitter",
+        "_started",
+    )
 
     def __init__(self) -> None:
         self._splitter = SseSplitter()
@@ -73,6 +86,8 @@ class ResponsesReader:
         self._started = False
         self._ended = False
         self._reply_id = ""
+        self._speaking: int | None = None
+        """The item whose text the last event went on with: most events go on with it."""
         self._fault: FaultError | None = None
 
     def feed(self, data: bytes) -> list[Event]:
@@ -118,12 +133,18 @@ class ResponsesReader:
         if not block.data or self._ended or block.data == b"[DONE]":
             return
         event = read_event(block.data, block.name)
-        if event.type in ENDS:
+        kind = event.type
+        goes_on = kind == "response.output_text.delta" and not event.content_index and event.delta
+        if goes_on and self._speaking is not None and event.output_index == self._speaking:
+            events.append(TextDelta(event.delta or "", 0, _tokens(event.logprobs) if len(event.logprobs) > _EMPTY_LIST else None))
+            return
+        self._speaking = event.output_index if goes_on else None
+        if kind in ENDS:
             assert event.response is not None
             self._start(event.response, events)
             self._end(event.response, events)
             return
-        match event.type:
+        match kind:
             case "response.created" | "response.in_progress" | "response.queued":
                 self._start(event.response or WireResponse(), events)
             case "response.output_item.added" if event.item is not None:

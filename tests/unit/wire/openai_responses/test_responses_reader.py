@@ -182,3 +182,15 @@ def test_events_without_any_index_are_of_the_newest_item() -> None:
         + event("response.completed", response={"id": "r"})
     )
     assert fold(read(stream)).choices[0].parts == (ToolCallPart("a", "f", "{} "), ToolCallPart("b", "g", "[]"))
+
+
+def test_text_of_several_parts_and_of_servers_without_indexes_is_said_once() -> None:
+    def part(text: str, **place: int) -> bytes:
+        return event("response.output_text.delta", delta=text, **place)
+
+    content = [{"type": "output_text", "text": "ab"}, {"type": "output_text", "text": "cd"}]
+    done = event("response.output_item.done", output_index=0, item={"type": "message", "content": content})
+    end = event("response.completed", response={"id": "r"})
+    parts = [part(text, output_index=0, content_index=at) for text, at in (("a", 0), ("b", 0), ("c", 1), ("d", 1))]
+    assert fold(read(b"".join(parts) + done + end)).choices[0].parts == (TextPart("abcd"),)
+    assert fold(read(part("a") + part("b") + end)).choices[0].parts == (TextPart("ab"),)
