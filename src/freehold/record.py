@@ -85,6 +85,10 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     cost_nano_usd: int | None = None
     cost_basis: CostBasis = "unknown"
+    images: int | None = None
+    """Images in the answer; None: it is no answer of images."""
+    audio_s: float | None = None
+    """Seconds of audio as the runtime reported them."""
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ async def test_images_are_made_and_the_client_sees_the_model_it_asked_for(served
     row = served.last()
     assert (row.request.operation, row.request.task, row.request.outcome) == ("image_generation", "image-generation", "served")
     assert (row.request.usage.input_tokens, row.request.usage.output_tokens, row.request.usage.basis) == (4, 64, "reported")
-    assert row.attempts[0].edits == ("model",)
+    assert (row.attempts[0].edits, row.attempts[0].images) == (("model",), 2)
 
 
 async def test_an_edit_goes_out_as_it_came_but_for_the_model(served: Served, fake: FakeRuntime):
@@ -70,7 +70,7 @@ async def test_streamed_images_come_as_events(served: Served):
     assert [event.type for event in events] == ["image_generation.partial_image", "image_generation.completed"]
     fits("ImageGenStreamEvent", msgspec.json.decode(events[-1].model_dump_json(exclude_unset=True)))
     row = served.last()
-    assert (row.request.stream, row.request.usage.output_tokens) == (True, 64)
+    assert (row.request.stream, row.request.usage.output_tokens, row.attempts[0].images) == (True, 64, 1)
 
 
 async def test_speech_is_written_down_whole_as_text_and_streamed(served: Served, fake: FakeRuntime):
@@ -79,7 +79,8 @@ async def test_speech_is_written_down_whole_as_text_and_streamed(served: Served,
     whole = await client.audio.transcriptions.create(model="media", file=file)
     assert whole.text == f"{len(WAV)} bytes of talk.wav were heard"
     fits("CreateTranscriptionResponseJson", msgspec.json.decode(whole.model_dump_json(exclude_unset=True)))
-    assert served.last().request.usage is None, "a report in seconds is no count of tokens"
+    row = served.last()
+    assert (row.request.usage, row.attempts[0].audio_s) == (None, pytest.approx(1.0, rel=0.01)), "seconds are no tokens"
     text: Any = await client.audio.transcriptions.create(model="media", file=("t.wav", WAV), response_format="text")
     assert text == f"{len(WAV)} bytes of t.wav were heard\n"
     with pytest.warns(DeprecationWarning, match="deprecated"):
@@ -89,6 +90,7 @@ async def test_speech_is_written_down_whole_as_text_and_streamed(served: Served,
     events = [event async for event in stream]
     assert "".join(event.delta for event in events if event.type == "transcript.text.delta")
     assert events[-1].type == "transcript.text.done"
+    assert served.last().attempts[0].audio_s == pytest.approx(1.0, rel=0.01)
     assert [received.path.rpartition("/")[2] for received in fake.journal] == [
         *("transcriptions", "transcriptions", "translations", "transcriptions")
     ]

@@ -84,6 +84,10 @@ class Attempt:
         self.usage: Usage | None = None
         """Set when the attempt ends: as reported, or estimated."""
         self.verdicts: tuple[Verdict, ...] = ()
+        self.images: int | None = None
+        """Images in the answer, where it is one of images."""
+        self.audio_s: float | None = None
+        """Seconds of audio, where the runtime reported them."""
         self.status: int | None = None
         self.event_mark = b"data: "
         """Stands in the upstream's stream once for each event."""
@@ -275,6 +279,8 @@ class Attempt:
             usage=usage,
             cost_nano_usd=cost_nano_usd,
             cost_basis=basis,
+            images=self.images,
+            audio_s=self.audio_s,
         )
         self.flight.attempts.append(record)
         self.means.ledger.attempted(record)

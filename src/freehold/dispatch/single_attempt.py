@@ -57,7 +57,8 @@ class SingleAttempt(Attempt):
         super().__init__(means, flight, step, is_relay=True, streams=envelope.stream or envelope.reply == "audio")
         self._shot = shot
         self._envelope = envelope
-        self._tells_breaks = False
+        self._events: SingleEventRelay | None = None
+        """The stream on its way through, where it is one of events."""
 
     async def answer(self) -> SingleAnswer | SingleStream:
         """Send the request and read its answer, up to the first bytes that may go out. Raises FaultError."""
@@ -73,8 +74,8 @@ class SingleAttempt(Attempt):
                 Kind.INVALID_REPLY, "the runtime answered with an HTML page; is its base_url right, is a proxy in between?"
             )
         if said == "text/event-stream" and envelope.stream:
-            self._tells_breaks = True
-            return await self._begin(SingleEventRelay(self._shot, envelope.model), EVENTS_TYPE)
+            self._events = SingleEventRelay(self._shot, envelope.model)
+            return await self._begin(self._events, EVENTS_TYPE)
         if envelope.reply == "audio" and said != JSON_TYPE:
             return await self._begin(AudioPipe(), audio_type(said, envelope))
         return await self._whole(said)
@@ -88,6 +89,7 @@ class SingleAttempt(Attempt):
         self.tap.edits.update(shown.edits)
         self.tap.answered_model = shown.answered_model
         self.tap.usage = shown.usage
+        self.images, self.audio_s = shown.images, shown.audio_s
         self.content_began()
         return SingleAnswer(self, body, JSON_TYPE)
 
@@ -109,7 +111,11 @@ class SingleAttempt(Attempt):
 
     def spell(self, fault: Fault) -> bytes:
         """See `Attempt.spell`."""
-        return write_error_event(fault) if self._tells_breaks else b""
+        return write_error_event(fault) if self._events is not None else b""
 
     def _usage(self) -> Usage | None:
+        if self._events is not None:
+            self.audio_s = self._events.audio_s
+            if self._shot.operation == "image_generation":
+                self.images = self._events.done
         return self.tap.usage

@@ -64,7 +64,7 @@ def _plain(record: type[msgspec.Struct], *, but: tuple[str, ...]) -> tuple[str, 
 
 
 _REQUEST_RARE = ("caller_team", "session", "agent", "fault", "fault_message")
-_ATTEMPT_RARE = ("fingerprint", "fault", "fault_message")
+_ATTEMPT_RARE = ("fingerprint", "fault", "fault_message", "images", "audio_s")
 _REQUEST_PLAIN = _plain(RequestRecord, but=("usage", *_REQUEST_RARE))
 _ATTEMPT_PLAIN = _plain(AttemptRecord, but=("attempt_id", "edits", "verdicts", "usage", *_ATTEMPT_RARE))
 _DECISION_PLAIN = _plain(DecisionRecord, but=_Decided.__struct_fields__)

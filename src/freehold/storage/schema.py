@@ -148,6 +148,8 @@ attempts = Table(
     Column("fingerprint", Text, doc="The upstream's system fingerprint."),
     Column("fault", Text, doc="The kind of fault, where it failed."),
     Column("fault_message", Text, doc="What went wrong; no prompt, no secret."),
+    Column("images", Integer, doc="Images in the answer; NULL: it is no answer of images."),
+    Column("audio_s", Double, doc="Seconds of audio, as the runtime reported them."),
     Column("verdicts", Text, doc="JSON list: what the named checks said of the reply; NULL: there was none."),
     PrimaryKeyConstraint("request_id", "number"),
     _one_of("mode", ("relay", "translate")),

@@ -4,7 +4,7 @@ Promised: a relay keeps the client's bytes but for `model`, in JSON and in forms
 """
 
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -82,6 +82,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     answered_model: str | None = None
     edits: tuple[EditName, ...] = ()
+    images: int | None = None
+    audio_s: float | None = None
 
 
 class SingleShot(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +100,13 @@ class SingleShot(msgspec.Struct, frozen=True, kw_only=True):
     """And whether that field is a list, which must not be empty."""
     done: frozenset[str] = frozenset()
     """Types of the events that end a stream; `[DONE]` ends any."""
+
+
+class _Seconds(msgspec.Struct, frozen=True):
+    """A report in seconds of audio (`TranscriptTextUsageDuration`)."""
+
+    type: Literal["duration"]
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
 class _Usage(msgspec.Struct, frozen=True):
@@ -117,6 +126,8 @@ class _Reply(msgspec.Struct, frozen=True):
 
 _REPLY = msgspec.json.Decoder(_Reply)
 _USAGE = msgspec.json.Decoder(_Usage)
+_SECONDS = msgspec.json.Decoder(_Seconds)
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def read_json(body: bytes, decoder: "msgspec.json.Decoder[_S]") -> tuple[JsonBody, _S]:
@@ -192,7 +203,13 @@ def relay_json(body: bytes, shot: SingleShot, asked_model: str) -> tuple[bytes, 
     edits: tuple[EditName, ...] = ()
     if read.model is not None and read.model != asked_model:
         edits, body = ("reply_model",), _encode({**top, "model": msgspec.Raw(_encode(asked_model))})
-    return body, Shown(usage=read_usage(read.usage), answered_model=read.model or None, edits=edits)
+    return body, Shown(
+        usage=read_usage(read.usage),
+        answered_model=read.model or None,
+        edits=edits,
+        images=len(_LIST.decode(held)) if shot.operation == "image_generation" else None,
+        audio_s=read_audio_s(read.usage),
+    )
 
 
 def is_said(raw: msgspec.Raw) -> bool:
@@ -214,3 +231,11 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
     if counted is None or min(counted, said.output_tokens or 0) < 0:
         return None
     return Usage(input_tokens=counted, output_tokens=said.output_tokens or 0, basis="reported")
+
+
+def read_audio_s(raw: msgspec.Raw) -> float | None:
+    """Seconds of audio as reported; None where there is no such report."""
+    try:
+        return _SECONDS.decode(raw).seconds if is_said(raw) else None
+    except UNREADABLE:
+        return None

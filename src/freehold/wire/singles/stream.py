@@ -7,7 +7,7 @@ from freehold.wire.body import UNREADABLE
 from freehold.wire.codec import Tap
 from freehold.wire.openai_faults import read_fault, spell
 from freehold.wire.relay import EventRelay
-from freehold.wire.singles.shape import SingleShot, is_said, read_usage
+from freehold.wire.singles.shape import SingleShot, is_said, read_audio_s, read_usage
 from freehold.wire.sse import SseEvent
 
 _encode = msgspec.json.Encoder().encode
@@ -28,11 +28,15 @@ _TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
 class SingleEventRelay(EventRelay):
     """Events of one operation. See `wire.codec.Pipe`."""
 
-    __slots__ = ("_asked_model", "_shot")
+    __slots__ = ("_asked_model", "_shot", "audio_s", "done")
 
     def __init__(self, shot: SingleShot, asked_model: str) -> None:
         super().__init__()
         self._shot = shot
+        self.audio_s: float | None = None
+        """As reported."""
+        self.done = 0
+        """Events that end a stream: an image each, where it is one of images."""
         self._asked_model = asked_model
 
     def _pass(self, block: SseEvent) -> bytes:
@@ -50,8 +54,10 @@ class SingleEventRelay(EventRelay):
             raise FaultError(read_fault(200, {}, data))
         tap.content = True
         tap.usage = read_usage(read.usage) or tap.usage
+        self.audio_s = read_audio_s(read.usage) or self.audio_s
         if read.type in self._shot.done:
             tap.finish = "stop"
+            self.done += 1
         return block.raw if read.model is None else self._with_model(block, read.model)
 
     def _with_model(self, block: SseEvent, model: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Files and batches: work that clients leave to be done later."""
+"""Files and batches: work that clients leave to be done later. And what an attempt made beside tokens."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("attempts", sa.Column("images", sa.Integer(), nullable=True))
+    op.add_column("attempts", sa.Column("audio_s", sa.Double(), nullable=True))
     op.create_table(
         "files",
         sa.Column("file_id", sa.Text(), nullable=False),
