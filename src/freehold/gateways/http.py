@@ -216,12 +216,12 @@ class Upstreams:
         return any(
             berths.opening or berths.turns or len(berths.open) > len(berths.resting)
             for (at, _), berths in self._berths.items()
-            if at == address
+            if _is_same_server(at, address)
         )
 
     def let_go(self, address: Address) -> None:
         """Close what rests at an address that is called no more; calls under way go on."""
-        for key in [key for key in self._berths if key[0] == address]:
+        for key in [key for key in self._berths if _is_same_server(key[0], address)]:
             self._berths[key].drop_resting()
             if not self.is_in_use(address):
                 del self._berths[key]
@@ -290,3 +290,8 @@ class Upstreams:
 def _full(call: Call, since: str) -> Fault:
     message = f"all {call.max_connections} connections to {call.address.authority} were in use {since}"
     return Fault(kind=Kind.OVERLOADED, message=message, retry_after_s=RETRY_FULL_AFTER_S)
+
+
+def _is_same_server(one: Address, other: Address) -> bool:
+    """The path does not matter: formats of one runtime may lie below different ones."""
+    return (one.host, one.port, one.tls) == (other.host, other.port, other.tls)
