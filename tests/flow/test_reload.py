@@ -37,6 +37,7 @@ def toml(fake: FakeRuntime, *names: str, more: str = "", **runtime: str) -> str:
 
 
 def read(text: str, home: Path, **environ: str) -> Config:
+    text = text if "[discovery]" in text else "[discovery]\nlocal = false\n" + text
     return read_config(text, {"HOME": str(home), "FREEHOLD_HOME": str(home), **environ}, None)
 
 
@@ -255,7 +256,7 @@ def events(place: Place, name: str) -> list[Any]:
 def write(place: Place, more: str) -> None:
     """As editors do it: a new file takes the place of the old one."""
     new = place.folder / "new.toml"
-    new.write_text(f"[server]\nport = {place.port}\n[log]\nformat = 'json'\n{NO_ENGINE}{more}")
+    new.write_text(f"[server]\nport = {place.port}\n[log]\nformat = 'json'\n{NO_ENGINE}[discovery]\nlocal = false\n{more}")
     new.replace(place.config)
 
 

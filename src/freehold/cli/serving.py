@@ -60,12 +60,12 @@ async def _serve(config: Config, log: Log, host: str, port: int, *, demo: bool) 
         # The address before the engines, and the names it is reached by before the first request.
         bound = await listener.bind()
         app.open_door(host, bound)
-        await listener.start()
-        await app.discovering.has_looked_within(FIRST_LOOK_S)
-        print_banner(app, host, bound)
-        calm_collector()
         async with following(app, os.environ, log) as reloader:
             loop.add_signal_handler(SIGHUP, lambda: reloader.ask() if _has_terminal() or not had_terminal else listener.end())
+            await listener.start()
+            await app.discovering.has_looked_within(FIRST_LOOK_S)
+            print_banner(app, host, bound)
+            calm_collector()
             await listener.wait()
     finally:
         if fake is not None:

@@ -108,7 +108,7 @@ class Parent:
         self._take_signals()
         self._engines.start()
         try:
-            first = [await self._begin(slot) for slot in range(len(self._slots))]
+            first = [await self._fill(slot) for slot in range(len(self._slots))]
             await self._all_serve(first)
             self._log.event("server.started", workers=len(first), policy=self.app.config.policy.version)
             self.app.open_door(self._host, port)
@@ -162,10 +162,12 @@ class Parent:
 
     def _pass_on(self, number: int) -> None:
         for worker in self._workers:
-            worker.signal(number)
+            # One that has just begun does not know what SIGHUP means, and reads the file anyway.
+            if number != signal.SIGHUP or worker.serves.is_set():
+                worker.signal(number)
 
     async def _begin(self, slot: int) -> Worker:
-        """Start a worker in a slot; it serves when `Worker.serves` is set."""
+        """Start a worker for a slot, which is its own once it stands there; it serves when `Worker.serves` is set."""
         self._number += 1
         path = sqlite_path(self._store)
         assert path is not None
@@ -194,11 +196,19 @@ class Parent:
         worker.tell(line(begin))
         worker.tell(self._engines_line())
         self._workers.add(worker)
-        self._slots[slot] = worker
         task = asyncio.get_running_loop().create_task(self._watch(worker, slot), name=f"worker {worker.number}")
         self._watches.add(task)
         task.add_done_callback(self._watches.discard)
         if self._stopping.is_set():
+            worker.signal(signal.SIGTERM)
+        return worker
+
+    async def _fill(self, slot: int) -> Worker:
+        before = self._slots[slot]
+        worker = await self._begin(slot)
+        if self._slots[slot] is before:
+            self._slots[slot] = worker
+        else:  # a rolling restart filled it meanwhile
             worker.signal(signal.SIGTERM)
         return worker
 
@@ -218,9 +228,9 @@ class Parent:
         self._log.event("worker.died", level="error", number=worker.number, pid=worker.process.pid, exit=code, again_in_s=delay_s)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), delay_s)
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and self._slots[slot] is worker:
             try:
-                await self._begin(slot)
+                await self._fill(slot)
             except OSError as error:
                 self._log.event("worker.not_started", level="error", reason=str(error))
                 await asyncio.sleep(LONGEST_DELAY_S)
@@ -257,16 +267,15 @@ class Parent:
 
     async def _replace_all(self) -> None:
         self._log.event("workers.rolling")
-        for slot, old in enumerate(self._slots):
+        for slot in range(len(self._slots)):
             if self._stopping.is_set():
                 return
             new = await self._begin(slot)
             if not await self._serves(new):
                 new.signal(signal.SIGKILL)
-                if old is not None and not old.gone.is_set():
-                    self._slots[slot] = old
                 self._log.event("workers.not_rolled", level="error", says="a new worker did not begin; the old ones go on")
                 return
+            old, self._slots[slot] = self._slots[slot], new
             if old is not None:
                 old.signal(signal.SIGTERM)
                 await old.gone.wait()

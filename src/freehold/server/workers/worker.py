@@ -26,6 +26,9 @@ from freehold.storage.store import StoreError
 from freehold.telemetry.log import Log, open_log
 from freehold.telemetry.stdlib import route_stdlib
 
+FIRST_LOOK_S = 1.0
+"""At the engines on this machine, before the first answer."""
+
 
 class Parent:
     """The way to the parent and back. Made first of all, before any library can print."""
@@ -91,16 +94,26 @@ async def _serve(app: App, begin: Begin, lines: asyncio.StreamReader, engines: T
     )
     await listener.bind()
     app.open_door(begin.host, begin.port)
+    first = read_for_worker(await lines.readline())
+    assert isinstance(first, EnginesAre)
+    engines.hear(first.engines)
+
+    async def start() -> None:
+        """A worker that takes another's place knows what that one knew before it answers anybody."""
+        await app.start()
+        await app.discovering.has_looked_within(FIRST_LOOK_S)
+
+    app.gateway.start = start
     await listener.start()
     calm_collector()
     loop = asyncio.get_running_loop()
     hearing = loop.create_task(_hear(lines, engines, listener), name="parent")
-    parent.tell(Serving())
     # The parent says what changed; here only what went wrong is told.
     quiet = Log(sys.stderr.write, now_ms=wall_ms, level="error")
     try:
         async with following(app, os.environ, quiet) as reloader:
             loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+            parent.tell(Serving())
             await listener.wait()
     finally:
         hearing.cancel()
