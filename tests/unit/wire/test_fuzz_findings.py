@@ -26,8 +26,13 @@ def test_any_time_an_upstream_says_can_be_written(spoken: Any, created: int) -> 
 
 
 @pytest.mark.parametrize("spoken", sorted(CODECS))
-def test_logprobs_of_an_unknown_shape_are_no_defect(spoken: Any) -> None:
-    odd = chat_reply(choice={"logprobs": {"content": [{"odd": 1}]}})
+@pytest.mark.parametrize(
+    "tokens",
+    [[{"odd": 1}], [1], [[]], [None], [{"token": "t", "logprob": 0, "top_logprobs": 1}], [{"token": "t", "top_logprobs": [1]}]],
+    ids=str,
+)
+def test_logprobs_of_an_unknown_shape_are_no_defect(spoken: Any, tokens: Any) -> None:
+    odd = chat_reply(choice={"logprobs": {"content": tokens}})
     json.loads(CODECS[spoken].write_whole(fold(CODECS["openai_chat"].reader().whole(odd)), ASKED))
 
 

@@ -134,10 +134,14 @@ def read_tokens(raw: msgspec.Raw) -> msgspec.Raw | None:
 
 
 def write_tokens(raw: msgspec.Raw) -> list[dict[str, Any]]:
-    """The middle's token objects as Ollama has them: what is not known is left out."""
-    tokens = _TOKENS.decode(raw)
+    """The middle's token objects as Ollama has them: what is not known is left out, what is of no known shape too."""
+    try:
+        tokens = _TOKENS.decode(raw)
+    except UNREADABLE:  # another format's upstream wrote them
+        return []
     for token in tokens:
-        for one in (token, *(token.get("top_logprobs") or ())):
-            if one.get("bytes", 0) is None:
+        near = token.get("top_logprobs")
+        for one in (token, *(near if isinstance(near, list) else ())):
+            if isinstance(one, dict) and one.get("bytes", 0) is None:
                 del one["bytes"]
     return tokens
