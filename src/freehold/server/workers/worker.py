@@ -29,6 +29,9 @@ from freehold.telemetry.stdlib import route_stdlib
 FIRST_LOOK_S = 1.0
 """At the engines on this machine, before the first answer."""
 
+SETTLES_S = 0.5
+"""For requests on connections that were taken last."""
+
 
 class Parent:
     """The way to the parent and back. Made first of all, before any library can print."""
@@ -48,6 +51,20 @@ class Parent:
         reader = asyncio.StreamReader(limit=LONGEST_BYTES)
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         return reader
+
+
+class WorkerListener(Listener):
+    """Ends without turning anybody away: the other workers take what is new, and what this one took is answered.
+
+    A connection may have been taken a moment before its request arrives; closed then, it would look like a failure.
+    """
+
+    async def _end(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), SETTLES_S)
+        await super()._end()
 
 
 def main() -> None:
@@ -83,7 +100,7 @@ async def _work(parent: Parent) -> None:
 
 async def _serve(app: App, begin: Begin, lines: asyncio.StreamReader, engines: ToldEngines, parent: Parent) -> None:
     server = app.config.settings.server
-    listener = Listener(
+    listener = WorkerListener(
         app.gateway,
         host=begin.host,
         port=begin.port,
