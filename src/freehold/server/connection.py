@@ -84,6 +84,8 @@ class ClientConnection(asyncio.Protocol):
         self._deadline = 0.0
         """Loop time; 0: none."""
         self._retiring = False
+        self._is_fresh = True
+        """No request came yet."""
 
     # The transport's side.
 
@@ -174,7 +176,7 @@ class ClientConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
-        self._in_head = False
+        self._in_head = self._is_fresh = False
         self._framing = 0
         conversation = self._incoming = Conversation(self)
         conversation.headers = fields = self._fields
@@ -247,11 +249,11 @@ class ClientConnection(asyncio.Protocol):
         elif not conversation.body_is_whole or conversation.refusal is not None:
             self._linger()
         elif self._retiring or conversation.closes or not conversation.keeps_alive:
-            self._close()
+            self.close()
         elif self._queue:
             self._begin()
         elif self._deaf:
-            self._close()
+            self.close()
         else:
             self._arm(self._head_deadline_s if self._in_head else self._idle_s)
 
@@ -276,17 +278,18 @@ class ClientConnection(asyncio.Protocol):
             self._begin()
 
     def retire(self) -> None:
-        """Close as soon as nothing is being answered."""
+        """Close as soon as nothing is being answered; who has not asked yet may do so once."""
         self._retiring = True
-        if self._current is None and not self._queue:
-            self._close()
+        if not self._is_fresh and self._current is None and not self._queue:
+            self.close()
 
     def abort(self) -> None:
         """Close now."""
         if self._transport is not None:
             self._transport.abort()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close once what was written has gone out."""
         self._deaf = True
         if self._transport is not None:
             self._transport.close()
@@ -319,7 +322,7 @@ class ClientConnection(asyncio.Protocol):
         elif self._room is not None or self._deaf:
             self._transport.abort()
         else:
-            self._close()
+            self.close()
 
     # The conversation's side.
 

@@ -12,6 +12,9 @@ from freehold.server.gateway import Gateway
 
 LAST_WORDS_S = 5.0
 """For requests that were cut at the end of the drain to say so."""
+SETTLES_S = 0.5
+"""A connection may have been taken a moment before its first request arrives; closed then, it would look like a failure."""
+LOOKS_S = 0.05
 BACKLOG = 2048
 
 
@@ -116,13 +119,16 @@ class Listener:
                 self._ended.set()
 
     async def _drained(self) -> None:
-        tasks = self._running()
-        if tasks:
-            hurry = asyncio.ensure_future(self._hurry.wait())
-            drained = asyncio.ensure_future(asyncio.wait(tasks))
-            await asyncio.wait({hurry, drained}, timeout=self._drain_s, return_when=asyncio.FIRST_COMPLETED)
-            hurry.cancel()
-            drained.cancel()
+        """Until every running answer is out, and who had just come in has asked; no longer than the drain lasts."""
+        now = asyncio.get_running_loop().time
+        ends_s, settled_s = now() + self._drain_s, now() + min(SETTLES_S, self._drain_s)
+        hurry = asyncio.ensure_future(self._hurry.wait())
+        while now() < ends_s and not hurry.done():
+            tasks = self._running()
+            if not tasks and (not self._gateway.connections or now() >= settled_s):
+                break
+            await asyncio.wait({hurry, *tasks}, timeout=LOOKS_S, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
 
     async def _cut(self) -> None:
         tasks = self._running()
@@ -131,7 +137,7 @@ class Listener:
         if tasks:
             await asyncio.wait(tasks, timeout=LAST_WORDS_S)
         for connection in list(self._gateway.connections):
-            connection.retire()
+            connection.close()
 
     def _running(self) -> set[asyncio.Task[None]]:
         return {connection.task for connection in self._gateway.connections if connection.task is not None}

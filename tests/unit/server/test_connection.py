@@ -392,3 +392,18 @@ async def test_a_client_that_does_not_read_holds_the_stream_back_and_is_ended(
     await call(HELLO, serve)
     await asyncio.wait_for(ended.wait(), 10)
     assert sent < 20_000_000, "what the kernel takes, and a little"
+
+
+async def test_who_had_just_come_in_when_the_server_ends_is_answered_once(call: Call) -> None:
+    fresh, served = await call(b""), await call(HELLO)
+    await served.until(b"GET /a x=1 0 ")
+    while not fresh.house.connections:
+        await passing(0.001)
+    for client in (fresh, served):
+        for connection in list(client.house.connections):
+            connection.retire()
+    assert await served.all() == b"", "an idle connection is closed at once"
+    fresh.writer.write(HELLO)
+    got = await fresh.all()
+    assert b"connection: close\r\n" in got
+    assert got.endswith(b"GET /a x=1 0 ")

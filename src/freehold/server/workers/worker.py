@@ -14,6 +14,7 @@ from pathlib import Path
 import uvloop
 
 from freehold.config import ConfigError, read_config
+from freehold.gateways.audit_hook import watch_egress
 from freehold.gateways.connector import adopt, read_base_url
 from freehold.server.app import App, wall_ms
 from freehold.server.calm import calm_collector
@@ -28,9 +29,6 @@ from freehold.telemetry.stdlib import route_stdlib
 
 FIRST_LOOK_S = 1.0
 """At the engines on this machine, before the first answer."""
-
-SETTLES_S = 0.5
-"""For requests on connections that were taken last."""
 
 
 class Parent:
@@ -51,20 +49,6 @@ class Parent:
         reader = asyncio.StreamReader(limit=LONGEST_BYTES)
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         return reader
-
-
-class WorkerListener(Listener):
-    """Ends without turning anybody away: the other workers take what is new, and what this one took is answered.
-
-    A connection may have been taken a moment before its request arrives; closed then, it would look like a failure.
-    """
-
-    async def _end(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), SETTLES_S)
-        await super()._end()
 
 
 def main() -> None:
@@ -91,6 +75,7 @@ async def _work(parent: Parent) -> None:
     route_stdlib(log)
     engines = ToldEngines(config.launches, lambda base_url: parent.tell(LetGo(base_url)))
     app = App(config, log, engines=engines, spill=Path(begin.spill))
+    watch_egress(app.is_local_only, log.event)
     engines.is_in_use = lambda base_url: app.upstreams.is_in_use(read_base_url(base_url))
     if begin.demo_url is not None:
         demo_url = begin.demo_url
@@ -100,7 +85,7 @@ async def _work(parent: Parent) -> None:
 
 async def _serve(app: App, begin: Begin, lines: asyncio.StreamReader, engines: ToldEngines, parent: Parent) -> None:
     server = app.config.settings.server
-    listener = WorkerListener(
+    listener = Listener(
         app.gateway,
         host=begin.host,
         port=begin.port,
