@@ -1,7 +1,8 @@
-"""Request bodies of the bench: 1 KB of chat and 100 KB shaped like a coding agent's request, in two wire formats.
+"""Request bodies of the bench: 1 KB of chat and 100 KB shaped like a coding agent's request, in every wire format.
 
 The same arguments always give the same bytes. The large one is a long system prompt, 16 tools with JSON schemas, and
-about 50 messages of which most are tool calls and their results. `cold=True` puts a marker in the last message that the
+about 50 messages of which most are tool calls and their results; for Completions, which has neither messages nor tools, it
+is as much code in one prompt. `cold=True` puts a marker in the last message that the
 load client replaces by another number each time, so that no two requests are equal. Nothing in a body may hold the
 mock's model prefix, and `model` stands first, as official clients send it.
 """
@@ -10,6 +11,7 @@ import argparse
 import json
 import random
 import sys
+from collections.abc import Callable
 
 KB = 1000
 NONCE = "@@NONCE-000000000000000@@"
@@ -145,32 +147,78 @@ def anthropic_agent(rng: random.Random, history_chars: int, last: str) -> Json:
     return {"max_tokens": 4096, "system": system, "messages": messages, "tools": tools}
 
 
+def responses_agent(rng: random.Random, history_chars: int, last: str) -> Json:
+    """Fields of an OpenAI Responses request, without the model."""
+    instructions = prose(rng, 12 * KB)
+    items: list[Json] = [{"type": "message", "role": "user", "content": prose(rng, 900)}]
+    tools = [{"type": "function", "name": n, "description": d, "parameters": s, "strict": False} for n, d, s in tool_schemas(rng)]
+    for i, (said, arguments, result, name) in enumerate(turns(rng, history_chars)):
+        call_id = f"call_{i:04}"
+        items.append({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": said}]})
+        items.append({"type": "function_call", "call_id": call_id, "name": name, "arguments": json.dumps(arguments)})
+        items.append({"type": "function_call_output", "call_id": call_id, "output": result})
+    items.append({"type": "message", "role": "user", "content": last})
+    return {"store": False, "max_output_tokens": 4096, "instructions": instructions, "input": items, "tools": tools}
+
+
+def ollama_agent(rng: random.Random, history_chars: int, last: str) -> Json:
+    """Fields of a request to Ollama's `/api/chat`, without the model."""
+    messages: list[Json] = [{"role": "system", "content": prose(rng, 12 * KB)}, {"role": "user", "content": prose(rng, 900)}]
+    tools = [{"type": "function", "function": {"name": n, "description": d, "parameters": s}} for n, d, s in tool_schemas(rng)]
+    for said, arguments, result, name in turns(rng, history_chars):
+        call: Json = {"function": {"name": name, "arguments": arguments}}
+        messages.append({"role": "assistant", "content": said, "tool_calls": [call]})
+        messages.append({"role": "tool", "tool_name": name, "content": result})
+    messages.append({"role": "user", "content": last})
+    return {"options": {"num_predict": 4096}, "messages": messages, "tools": tools}
+
+
+def long_prompt(rng: random.Random, history_chars: int, last: str) -> Json:
+    """Fields of an OpenAI Completions request, without the model: files, and a place to go on from."""
+    files = [code(rng, history_chars // 8) for _ in range(13)]
+    return {"max_tokens": 4096, "prompt": "\n\n".join([*files, last])}
+
+
 def small(format_name: str, rng: random.Random, last: str) -> Json:
     """About 1 KB of chat."""
     system, asked = prose(rng, 240), prose(rng, 610) + last
     if format_name == "anthropic_messages":
         return {"max_tokens": 256, "system": system, "messages": [{"role": "user", "content": asked}]}
-    return {"max_tokens": 256, "messages": [{"role": "system", "content": system}, {"role": "user", "content": asked}]}
+    if format_name == "openai_responses":
+        return {"store": False, "max_output_tokens": 256, "instructions": system, "input": asked}
+    if format_name == "openai_completions":
+        return {"max_tokens": 256, "prompt": f"{system}\n\n{asked}"}
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": asked}]
+    if format_name == "ollama":
+        return {"options": {"num_predict": 256}, "messages": messages}
+    return {"max_tokens": 256, "messages": messages}
+
+
+LARGE: dict[str, Callable[[random.Random, int, str], Json]] = {
+    "openai_chat": openai_agent,
+    "openai_responses": responses_agent,
+    "openai_completions": long_prompt,
+    "anthropic_messages": anthropic_agent,
+    "ollama": ollama_agent,
+}
+FORMATS = tuple(LARGE)
+METERED_BY_OPTION = ("openai_chat", "openai_completions")
+"""Formats whose streams report usage only to those who ask for it."""
 
 
 def body(size: str, format_name: str, model: str, *, stream: bool = False, cold: bool = False) -> bytes:
     """A request body.
 
-    Args: `size` "1k" or "100k"; `format_name` "openai_chat" or "anthropic_messages"; `cold` marks the last message.
+    Args: `size` "1k" or "100k"; `format_name` one of FORMATS; `cold` marks the last message.
     """
     rng = random.Random(7)
     last = prose(rng, 40) + (" " + NONCE if cold else "")
-    if size == "1k":
-        fields = small(format_name, rng, last)
-    elif format_name == "anthropic_messages":
-        fields = anthropic_agent(rng, 62 * KB, last)
-    else:
-        fields = openai_agent(rng, 62 * KB, last)
+    fields = small(format_name, rng, last) if size == "1k" else LARGE[format_name](rng, 62 * KB, last)
     head: Json = {"model": model}
-    if stream:
-        head["stream"] = True
-        if format_name == "openai_chat":
-            head["stream_options"] = {"include_usage": True}
+    if stream or format_name == "ollama":
+        head["stream"] = stream  # Ollama streams unless told not to
+    if stream and format_name in METERED_BY_OPTION:
+        head["stream_options"] = {"include_usage": True}
     return json.dumps(head | fields, separators=(",", ":")).encode()
 
 
@@ -178,7 +226,7 @@ def main() -> None:
     """Write one body to stdout."""
     args = argparse.ArgumentParser(description=__doc__)
     args.add_argument("size", choices=["1k", "100k"])
-    args.add_argument("format", choices=["openai_chat", "anthropic_messages"])
+    args.add_argument("format", choices=FORMATS)
     args.add_argument("--model", default="mock-whole")
     args.add_argument("--stream", action="store_true")
     args.add_argument("--cold", action="store_true")

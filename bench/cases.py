@@ -100,7 +100,8 @@ def measure(
         body.write_bytes(
             bodies.body(case.size, lane.format, lane.model.format(case.reply), stream=case.streams, cold=not case.repeats)
         )
-    command = ["taskset", "-c", str(core), str(LOAD), "--port", str(port), "--path", lane.path, "--body", str(body)]
+    command = ["taskset", "-c", str(core), str(LOAD), "--port", str(port), "--format", lane.format, "--path", lane.path]
+    command += ["--body", str(body)]
     command += ["--warmup", str(window_s[0]), "--seconds", str(window_s[1])]
     command += ["--connections", str(case.connections if rate is None else 256)]
     command += ["--stream"] if case.streams else []

@@ -1,7 +1,7 @@
 """What is measured: how each gateway is started on its own, where it answers, and in which format.
 
-A gateway has one or more lanes, each a row of the table: a way in (format, path, headers, how a model is named). Where a
-gateway is not installed, `missing` says what to do about it. Configurations stand in bench/configs.
+A gateway has one or more lanes, each a row of its table: a way in (format, path, headers, how a model is named). Freehold is
+there three times: beside the peers; alone, in every format; and on all cores with one worker and with two. Where a gateway is not installed, `missing` says what to do about it. Configurations stand in bench/configs.
 """
 
 import http.client
@@ -45,12 +45,13 @@ class Place:
     port: int
     upstream: int
     state: Path
-    core: int
+    cores: tuple[int, ...]
 
-    def fill(self, config: str) -> Path:
+    def fill(self, config: str, **more: object) -> Path:
         """A copy of a configuration with its places filled in."""
         text = (CONFIGS / config).read_text("utf-8").replace('"@PORT@"', str(self.port))
-        for name, value in (("PORT", self.port), ("UPSTREAM", self.upstream), ("STATE", self.state)):
+        places: dict[str, object] = {"PORT": self.port, "UPSTREAM": self.upstream, "STATE": self.state, **more}
+        for name, value in places.items():
             text = text.replace(f"@{name}@", str(value))
         target = self.state / config
         target.write_text(text, "utf-8")
@@ -60,7 +61,7 @@ class Place:
         """Run a command as the gateway."""
         return Process(
             [str(part) for part in command],
-            core=self.core,
+            cores=self.cores,
             home=self.state / "home",
             log=self.state / "log",
             environment=environment,
@@ -80,9 +81,20 @@ class Gateway:
     announced_port: str | None = None
     """Pattern of the port in what it says, when it takes none of our choice."""
     settle_s: float = 1.0
-    """Load it gets before anything is measured: compilers and caches get warm."""
+    """Load of small requests it gets before anything is measured, and half as long of large ones: compilers and caches get warm."""
     window_factor: float = 1.0
     """How much longer its windows are, for those that answer little in a short one."""
+    table: str = "peers"
+    """The table its rows stand in: peers, formats or workers."""
+    cases: tuple[str, ...] = ()
+    """The cases it is asked for; none named: all."""
+    has_all_cores: bool = False
+    """It may use every core, that of the mock and the client too."""
+
+    @property
+    def name_of_version(self) -> str:
+        """What a version is told of: only peers' tables have more than one product."""
+        return self.name if self.table == "peers" else "freehold"
 
 
 @dataclass(kw_only=True)
@@ -100,13 +112,13 @@ class Running:
             self.process.end()
 
 
-def bring_up(gateway: Gateway, upstream: int, state: Path, core: int) -> Running:
+def bring_up(gateway: Gateway, upstream: int, state: Path, cores: tuple[int, ...]) -> Running:
     """Start it and wait for the first good reply. Raises RuntimeError with what it said when there is none."""
     if gateway.start is None:
         return Running(gateway=gateway, process=None, port=upstream, start_s=None)
     shutil.rmtree(state, ignore_errors=True)
     state.mkdir(parents=True)
-    place = Place(port=free_port(), upstream=upstream, state=state, core=core)
+    place = Place(port=free_port(), upstream=upstream, state=state, cores=cores)
     began = time.monotonic()
     process = gateway.start(place)
     running = Running(gateway=gateway, process=process, port=place.port, start_s=None)
@@ -147,7 +159,9 @@ def start_mock(core: int, state: Path) -> tuple[Process, int]:
     """The upstream. Raises RuntimeError when it does not listen."""
     state.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    process = Process([str(HERE / "native" / "bin" / "mock"), str(port)], core=core, home=state / "home", log=state / "mock.log")
+    process = Process(
+        [str(HERE / "native" / "bin" / "mock"), str(port)], cores=(core,), home=state / "home", log=state / "mock.log"
+    )
     wait_for_port(port, process)
     return process, port
 
@@ -156,8 +170,9 @@ def run_nginx(place: Place) -> Process:
     return place.start("nginx", "-p", place.state, "-e", place.state / "error.log", "-c", place.fill("nginx.conf"))
 
 
-def run_freehold(place: Place) -> Process:
-    return place.start(FREEHOLD, "serve", "--config", place.fill("freehold.toml"), "--port", str(place.port))
+def run_freehold(place: Place, workers: int = 1) -> Process:
+    config = place.fill("freehold.toml", WORKERS=workers)
+    return place.start(FREEHOLD, "serve", "--config", config, "--port", str(place.port))
 
 
 def run_litellm(place: Place) -> Process:
@@ -208,6 +223,45 @@ def freehold_version() -> str:
 
 
 ANTHROPIC = {"format": "anthropic_messages", "path": "/v1/messages"}
+SPOKEN = (
+    ("openai_chat", "Chat Completions", "/v1/chat/completions", "mock-{}"),
+    ("openai_responses", "Responses", "/v1/responses", "responses-mock-{}"),
+    ("openai_completions", "Completions", "/v1/completions", "completions-mock-{}"),
+    ("anthropic_messages", "Messages", "/v1/messages", "messages-mock-{}"),
+    ("ollama", "Ollama", "/api/chat", "ollama-mock-{}"),
+)
+"""Each wire format: its name in the table, its path, and the model of the upstream that speaks it, in bench/configs/freehold.toml."""
+FEW_CASES = ("saturated_1k", "repeated_1k", "saturated_100k", "burst", "paced")
+
+
+def format_lanes() -> tuple[Lane, ...]:
+    """Each format relayed, and translated to Chat Completions, which most upstreams speak; that one is translated to Messages."""
+    model_of = {wire_format: model for wire_format, _, _, model in SPOKEN}
+    lanes: list[Lane] = []
+    for wire_format, name, path, model in SPOKEN:
+        other, other_name = (
+            ("openai_chat", "Chat Completions") if wire_format != "openai_chat" else ("anthropic_messages", "Messages")
+        )
+        lanes.append(Lane(name=f"{name}, relay", format=wire_format, path=path, model=model))
+        lanes.append(Lane(name=f"{name} to {other_name}", format=wire_format, path=path, model=model_of[other]))
+    return tuple(lanes)
+
+
+def on_all_cores(workers: int) -> Gateway:
+    """Freehold with every core there is."""
+    said = "1 worker" if workers == 1 else f"{workers} workers"
+    return Gateway(
+        name=f"freehold-{workers}-on-all",
+        lanes=(Lane(name=f"freehold, relay, {said}"),),
+        start=lambda place: run_freehold(place, workers),
+        missing=need_freehold,
+        version=freehold_version,
+        table="workers",
+        cases=FEW_CASES,
+        has_all_cores=True,
+    )
+
+
 GATEWAYS = (
     Gateway(name="direct", lanes=(Lane(name="direct"),), start=None, missing=lambda: None, version=lambda: ""),
     Gateway(
@@ -250,4 +304,17 @@ GATEWAYS = (
         settle_s=6.0,
         window_factor=2.0,
     ),
+    Gateway(
+        name="freehold-formats",
+        lanes=format_lanes(),
+        start=run_freehold,
+        missing=need_freehold,
+        version=freehold_version,
+        settle_s=0.6,
+        window_factor=0.6,
+        table="formats",
+        cases=FEW_CASES,
+    ),
+    on_all_cores(1),
+    on_all_cores(2),
 )

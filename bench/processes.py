@@ -1,4 +1,4 @@
-"""Start a process pinned to one core in a throwaway home, watch its memory, and end it and what it started.
+"""Start a process pinned to cores of its own in a throwaway home, watch its memory, and end it and what it started.
 
 Figures are of the whole process tree. Linux only: they are read from /proc.
 """
@@ -29,10 +29,10 @@ class Process:
     """A child with a session of its own, so that it can be ended whole. Its output goes to `log`."""
 
     def __init__(
-        self, command: list[str], *, core: int, home: Path, log: Path, environment: dict[str, str] | None = None
+        self, command: list[str], *, cores: tuple[int, ...], home: Path, log: Path, environment: dict[str, str] | None = None
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
-        pinned = ["taskset", "-c", str(core), *command] if shutil.which("taskset") else command
+        pinned = ["taskset", "-c", ",".join(map(str, cores)), *command] if shutil.which("taskset") else command
         base = {"PATH": os.environ["PATH"], "HOME": str(home), "NO_PROXY": "*", "LANG": "C.UTF-8"}
         self.log = log
         with log.open("wb") as out:
@@ -70,6 +70,11 @@ class Process:
             os.killpg(self.pid, signal.SIGKILL)
         self._child.wait(10)
 
+    def cpu_s(self) -> list[float]:
+        """User and system time of each process of the tree so far, the busiest first."""
+        spent = (read_cpu_s(Path(f"/proc/{pid}/stat")) for pid in tree(self.pid))
+        return sorted(spent, reverse=True)
+
     def memory(self) -> Memory:
         """Of the tree, now."""
         rss_kib = pss_kib = 0
@@ -100,6 +105,15 @@ def read_kib(path: Path, field: str) -> int:
     except OSError:
         pass
     return 0
+
+
+def read_cpu_s(stat: Path) -> float:
+    """User and system time of a process, in hundredths of a second; 0 when it is gone."""
+    try:
+        fields = stat.read_text("utf-8", "replace").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:

@@ -1,12 +1,13 @@
-"""The bench's Markdown table from a results file, and docs/performance.md brought up to date with it.
+"""The bench's Markdown tables from a results file, and docs/performance.md brought up to date with it.
 
-python bench/table.py RESULTS.json             print it
-python bench/table.py RESULTS.json --write     put it between the markers of docs/performance.md
+python bench/table.py RESULTS.json             print them
+python bench/table.py RESULTS.json --write     put them between the markers of docs/performance.md
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -16,6 +17,11 @@ HEADS = (
     "1 KB req/s", "CPU us", "the same 1 KB req/s", "CPU us", "100 KB req/s", "CPU us", "100/s p50 / p99 ms", "added", "500/s p50 / p99 ms", "100 KB 50/s p50 ms",
     "burst/s", "CPU us", "paced/s", "CPU us", "added first token ms", "idle MiB", "loaded MiB", "start s",
 )  # fmt: skip
+FEW_HEADS = (
+    "1 KB req/s", "CPU us", "the same 1 KB req/s", "CPU us", "100 KB req/s", "CPU us", "burst/s", "CPU us", "paced/s", "CPU us",
+)  # fmt: skip
+FORMATS_SAY = "Every wire format, relayed and translated, one worker on one core:"
+WORKERS_SAY = "One worker and two, both with all cores, of which the mock and the client take one's share:"
 
 
 class Figures:
@@ -25,11 +31,14 @@ class Figures:
         self._samples: dict[tuple[str, str], list[dict]] = {}
         self._turns: dict[str, list[dict]] = {}
         self.gateway_of: dict[str, str] = {}
+        self.table_of: dict[str, str] = {}
+        """By lane. A results file from before there were several names none."""
         for turn in results["turns"]:
             self._turns.setdefault(turn["gateway"], []).append(turn)
             for sample in turn["samples"]:
                 self._samples.setdefault((sample["lane"], sample["case"]), []).append(sample)
                 self.gateway_of[sample["lane"]] = turn["gateway"]
+                self.table_of[sample["lane"]] = turn.get("table", "peers")
 
     def of_case(self, lane: str, case: str, field: str) -> float | None:
         """A case's median."""
@@ -51,6 +60,11 @@ class Figures:
         values = [turn.get(field) for turn in self._turns[self.gateway_of[lane]]]
         flat = [value["rss_mib"] if isinstance(value, dict) else value for value in values if value is not None]
         return median(flat) if flat else None
+
+    def busiest_share(self, lane: str) -> float | None:
+        """Of the CPU time of a gateway's whole turn, the median share of its busiest process."""
+        spent = [turn["cpu_s"] for turn in self._turns[self.gateway_of[lane]] if sum(turn.get("cpu_s", ()))]
+        return median(max(each) / sum(each) for each in spent) if spent else None
 
     def get(self, lane: str, figure: str) -> float | None:
         """A figure by name: `case.field`, `added:case.field`, or a field of the turn."""
@@ -80,39 +94,71 @@ def number(value: float | None) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
+def plain(figures: Figures, lane: str, figure: str) -> str:
+    """A figure, with its case's troubles."""
+    case = figure.rpartition(":")[2].partition(".")[0]
+    mark = figures.trouble(lane, case) if not figure.endswith("cpu_us") else ""
+    return number(figures.get(lane, figure)) + mark
+
+
+def closed_loops(figures: Figures, lane: str, *cases: str) -> list[str]:
+    """Replies a second and their CPU time, of each case."""
+    return [plain(figures, lane, f"{case}.{field}") for case in cases for field in ("per_s", "cpu_us")]
+
+
 def row(figures: Figures, lane: str) -> list[str]:
-    """A lane's cells."""
+    """A lane's cells beside the peers."""
 
     def pair(case: str) -> str:
         p50 = figures.of_case(lane, case, "p50_ms")
         text = "-" if p50 is None else f"{number(p50)} / {number(figures.of_case(lane, case, 'p99_ms'))}"
         return text + figures.trouble(lane, case)
 
-    def plain(figure: str) -> str:
-        case = figure.rpartition(":")[2].partition(".")[0]
-        mark = figures.trouble(lane, case) if not figure.endswith("cpu_us") else ""
-        return number(figures.get(lane, figure)) + mark
-
     return [
-        *(
-            plain(figure)
-            for case in ("saturated_1k", "repeated_1k", "saturated_100k")
-            for figure in (f"{case}.per_s", f"{case}.cpu_us")
-        ),
+        *closed_loops(figures, lane, "saturated_1k", "repeated_1k", "saturated_100k"),
         pair("1k_at_100"),
         number(figures.get(lane, "added:1k_at_100.p50_ms")),
         pair("1k_at_500"),
-        plain("100k_at_50.p50_ms"),
-        *(
-            plain(figure)
-            for figure in ("burst.per_s", "burst.cpu_us", "paced.per_s", "paced.cpu_us", "added:first_token.first_p50_ms")
-        ),
+        plain(figures, lane, "100k_at_50.p50_ms"),
+        *closed_loops(figures, lane, "burst", "paced"),
+        plain(figures, lane, "added:first_token.first_p50_ms"),
         *(number(figures.get(lane, field)) for field in ("idle_mib", "loaded_mib", "start_s")),
     ]
 
 
+def few_row(figures: Figures, lane: str) -> list[str]:
+    """A lane's cells where nothing is compared with peers."""
+    return closed_loops(figures, lane, "saturated_1k", "repeated_1k", "saturated_100k", "burst", "paced")
+
+
+def workers_row(figures: Figures, lane: str) -> list[str]:
+    """A lane's cells where processes are compared."""
+    share = figures.busiest_share(lane)
+    memory = [number(figures.get(lane, field)) for field in ("idle_mib", "loaded_mib", "start_s")]
+    return [*few_row(figures, lane), "-" if share is None else f"{share:.0%}", *memory]
+
+
+TABLES: tuple[tuple[str, str, tuple[str, ...], Callable[[Figures, str], list[str]]], ...] = (
+    ("peers", "", HEADS, row),
+    ("formats", FORMATS_SAY, FEW_HEADS, few_row),
+    ("workers", WORKERS_SAY, (*FEW_HEADS, "busiest process", "idle MiB", "loaded MiB", "start s"), workers_row),
+)
+"""Each table: its name in the results, what stands above it, its heads, and what makes a lane's row."""
+
+
+def draw(figures: Figures) -> list[str]:
+    """The tables that have rows."""
+    lines: list[str] = []
+    for name, says, heads, cells in TABLES:
+        lanes = [lane for lane, table in figures.table_of.items() if table == name]
+        if lanes:
+            lines += ["", *([says, ""] if says else []), "| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+            lines += ["| " + " | ".join([lane, *cells(figures, lane)]) + " |" for lane in lanes]
+    return lines
+
+
 def render(results: dict) -> str:
-    """The conditions and the table."""
+    """The conditions and the tables."""
     figures, said = Figures(results), results["conditions"]
     versions = ", ".join(f"{name} {version}" for name, version in said["versions"].items())
     lines = [
@@ -121,11 +167,8 @@ def render(results: dict) -> str:
             f"Python {said['python']}; {said['rounds']} rounds of {said['seconds']:g} s windows; load average at the start {said['load_average']}."
         ),
         f"Versions: {versions}.",
-        "",
-        "| | " + " | ".join(HEADS) + " |",
-        "|---" * (len(HEADS) + 1) + "|",
+        *draw(figures),
     ]
-    lines += ["| " + " | ".join([lane, *row(figures, lane)]) + " |" for lane in figures.gateway_of]
     lines += [
         f"\n{turn['gateway']} was not measured in round {turn['round'] + 1}: it gave no good reply."
         for turn in results["turns"]

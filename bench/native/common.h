@@ -1,7 +1,7 @@
 /* What the mock upstream and the load client share: the clock, sockets on loopback, and the content words.
 
    Every reply of the mock carries WORD_COUNT content words "zyx00".."zyx49", so a client can tell, whatever the
-   format or the framing, when the first content arrived and whether all of it did: it counts WORD_NEEDLE. */
+   format or the framing, when the first content arrived and whether all of it did, in its order. */
 #ifndef BENCH_COMMON_H
 #define BENCH_COMMON_H
 
@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 
 #define WORD_NEEDLE "zyx"
 #define WORD_NEEDLE_LEN 3
+#define WORD_LEN 5
 #define WORD_COUNT 50
 
 static inline int64_t now_ns(void) {

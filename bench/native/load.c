@@ -1,18 +1,19 @@
 /* A load client, much faster than any gateway: one thread, epoll, HTTP/1.1 keep-alive, loopback only, always bounded.
 
-   usage: load --port P --body FILE [--path /v1/chat/completions] [--header 'Name: value']... [--stream]
+   usage: load --port P --body FILE [--format openai_chat] [--path its own] [--header 'Name: value']... [--stream]
                [--connections 64] [--seconds 3] [--warmup 0.5] [--rate R] [--requests N] [--timeout 10] [--watch PID]
 
    Without --rate a closed loop: each connection asks again as soon as it was answered. With --rate an open loop: a fixed
    schedule, and latency counts from the moment a request was due, so a slow server cannot hide its queue. A body holding
-   "@@NONCE-000000000000000@@" gets another number each time, in this run and in later ones. A reply counts only when it is right: status 200, complete framing,
-   all WORD_COUNT content words, and with --stream the format's closing event. --watch adds the CPU time of that process
+   "@@NONCE-000000000000000@@" gets another number each time, in this run and in later ones. A reply counts only when it is
+   right: status 200, complete framing, and what checks.h asks of the format. --watch adds the CPU time of that process
    and its descendants over the measured window. One JSON object on stdout; the exit status is 0 if any reply was right. */
 #define _GNU_SOURCE
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/timerfd.h>
 
+#include "checks.h"
 #include "samples.h"
 
 #define HEAD_LIMIT 16384
@@ -30,13 +31,13 @@ struct conn {
     char head[HEAD_LIMIT]; size_t head_len;
     int status, close_after;
     size_t left; int line_len; char line[32]; int last_chunk; /* of the body; line holds a chunk's size line */
-    int words; char tail[64]; size_t tail_len;
+    struct content content;
     int64_t asked_ns, first_ns;
     char *request;                          /* its own copy when the body holds a nonce */
 };
 
-static struct { int port, connections, stream; double seconds, warmup, rate, timeout; long requests, watch; const char *path; } opt =
-    {0, 64, 0, 3, 0.5, 0, 10, 5000000, 0, "/v1/chat/completions"};
+static struct { int port, connections, stream; double seconds, warmup, rate, timeout; long requests, watch; const char *path; const struct format *format; } opt =
+    {0, 64, 0, 3, 0.5, 0, 10, 5000000, 0, NULL, &formats[0]};
 static char headers[4096];
 static char *request; static size_t request_len, nonce_at;
 static int64_t nonce; /* starts at the clock in us and grows slower than it: no number comes twice */
@@ -58,10 +59,12 @@ static void note_error(struct conn *c, const char *what) {
     if (seen.first_error[0]) return;
     char text[160];
     size_t n = 0;
-    for (const char *p = c->tail_len ? c->tail : c->head; n < sizeof text - 1 && p < (c->tail_len ? c->tail + c->tail_len : c->head + c->head_len); p++)
+    const char *end = c->content.tail_len ? c->content.tail + c->content.tail_len : c->head + c->head_len;
+    size_t shown = c->content.tail_len ? c->content.tail_len : c->head_len;
+    for (const char *p = end - (shown < sizeof text ? shown : sizeof text - 1); p < end; p++)
         text[n++] = *p < 32 || *p == '"' || *p == '\\' || *p > 126 ? ' ' : *p;
     text[n] = 0;
-    snprintf(seen.first_error, sizeof seen.first_error, "%s: status %d, %d words, saw: %s", what, c->status, c->words, text);
+    snprintf(seen.first_error, sizeof seen.first_error, "%s: status %d, %d words, saw: %s", what, c->status, c->content.words, text);
 }
 
 static void watch(struct conn *c, int polls_out, int how) {
@@ -104,8 +107,9 @@ static void push_out(struct conn *c) {
 
 static void start_reply(struct conn *c) {
     c->framing = HEAD;
-    c->head_len = c->left = c->tail_len = 0;
-    c->status = c->words = c->line_len = c->last_chunk = c->close_after = 0;
+    c->head_len = c->left = 0;
+    c->status = c->line_len = c->last_chunk = c->close_after = 0;
+    restart(&c->content);
     c->first_ns = 0;
 }
 
@@ -133,11 +137,10 @@ static void rest(struct conn *c) {
 
 static void finish(struct conn *c, int complete) {
     int64_t now = now_ns();
-    int closing = !opt.stream || memmem(c->tail, c->tail_len, "[DONE]", 6) || memmem(c->tail, c->tail_len, "message_stop", 12);
-    int right = complete && c->status == 200 && c->words == WORD_COUNT && closing;
+    const char *lack = !complete ? "broken connection" : c->status != 200 ? "refused" : lacking(&c->content, opt.format, opt.stream);
     int counted = opt.rate ? in_window(c->asked_ns) : in_window(now);
-    if (!right) {
-        note_error(c, complete ? "wrong reply" : "broken connection");
+    if (lack) {
+        note_error(c, lack);
         if (c->status && c->status != 200) seen.status_other++;
         if (complete) seen.wrong++; else seen.broken++;
         if (seen.wrong + seen.broken + seen.timed_out > ERROR_LIMIT) done = 1;
@@ -151,26 +154,9 @@ static void finish(struct conn *c, int complete) {
     rest(c);
 }
 
-static int count_words(const char *at, size_t len) {
-    int n = 0;
-    for (const char *p = at; (p = memmem(p, len - (size_t)(p - at), WORD_NEEDLE, WORD_NEEDLE_LEN)); p += WORD_NEEDLE_LEN) n++;
-    return n;
-}
-
-/* Content counts words, those cut by a read as well, and keeps the last bytes for the closing event. */
 static void take_content(struct conn *c, const char *at, size_t len) {
-    char seam[2 * (WORD_NEEDLE_LEN - 1)];
-    size_t before = c->tail_len < WORD_NEEDLE_LEN - 1 ? c->tail_len : WORD_NEEDLE_LEN - 1, after = len < WORD_NEEDLE_LEN - 1 ? len : WORD_NEEDLE_LEN - 1;
-    memcpy(seam, c->tail + c->tail_len - before, before);
-    memcpy(seam + before, at, after);
-    c->words += count_words(seam, before + after) + count_words(at, len);
-    if (c->words && !c->first_ns) c->first_ns = now_ns();
-    size_t room = sizeof c->tail;
-    if (len >= room) { memcpy(c->tail, at + len - room, room); c->tail_len = room; return; }
-    size_t keep = c->tail_len + len > room ? room - len : c->tail_len;
-    memmove(c->tail, c->tail + c->tail_len - keep, keep);
-    memcpy(c->tail + keep, at, len);
-    c->tail_len = keep + len;
+    take_piece(&c->content, opt.format, opt.stream, at, len);
+    if (c->content.words && !c->first_ns) c->first_ns = now_ns();
 }
 
 /* 1 once the last chunk's final line was read. */
@@ -219,6 +205,9 @@ static ssize_t take_head(struct conn *c, const char *at, size_t len) {
     c->framing = v && !strncasecmp(v, "chunked", 7) ? BY_CHUNKS : length ? BY_LENGTH : BY_CLOSE;
     if (c->framing == BY_LENGTH) c->left = strtoul(length, NULL, 10);
     if (c->framing == BY_CLOSE) c->close_after = 1;
+    const char *type = opt.stream ? opt.format->stream_type : "application/json";
+    v = header_value(c->head, "\r\ncontent-type:");
+    c->content.type_fits = v && !strncasecmp(v, type, strlen(type));
     return (ssize_t)(c->head_len + 2 - before);
 }
 
@@ -334,6 +323,7 @@ static const char *read_options(int count, char **given) {
         if (!strcmp(k, "--stream")) { opt.stream = 1; continue; }
         const char *v = i + 1 < count ? given[++i] : "";
         if (!strcmp(k, "--port")) opt.port = atoi(v);
+        else if (!strcmp(k, "--format")) opt.format = format_named(v);
         else if (!strcmp(k, "--path")) opt.path = v;
         else if (!strcmp(k, "--body")) body = v;
         else if (!strcmp(k, "--header")) snprintf(headers + strlen(headers), sizeof headers - strlen(headers), "%s\r\n", v);
@@ -346,6 +336,8 @@ static const char *read_options(int count, char **given) {
         else if (!strcmp(k, "--watch")) opt.watch = atol(v);
         else { fprintf(stderr, "unknown option %s\n", k); exit(2); }
     }
+    if (!opt.format) { fprintf(stderr, "unknown format\n"); exit(2); }
+    if (!opt.path) opt.path = opt.format->path;
     if (!opt.port || !body || opt.connections < 1 || opt.connections > CONN_LIMIT || opt.seconds <= 0 || opt.seconds > 600 || opt.warmup < 0 || opt.rate > 200000) {
         fprintf(stderr, "--port and --body are needed; --connections 1..%d, --seconds up to 600, --rate up to 200000\n", CONN_LIMIT);
         exit(2);

@@ -2,11 +2,12 @@
 
    usage: mock PORT [PACE_US=2000] [FIRST_MS=25] [LIFETIME_S=3600]
 
-   POST /v1/chat/completions, POST /v1/messages (the path names the format), GET /v1/models, GET /__stats.
-   The model's name in the body chooses what happens:
+   POST /v1/chat/completions, /v1/responses, /v1/completions, /v1/messages and /api/chat (the path names the format), GET
+   /v1/models, GET /__stats. The model's name in the body chooses what happens:
      mock-whole  one JSON reply          mock-burst  50 content events in one write
      mock-paced  an event each PACE_US   mock-ttft   nothing for FIRST_MS, then paced
-   The stream models answer whole when the body does not say "stream": true. Usage in OpenAI streams when asked for.
+   The stream models answer whole when the body does not say "stream": true, in /api/chat when it says false. Usage in
+   OpenAI's chunked streams when asked for.
    It ends by itself after LIFETIME_S, on SIGTERM, or with its parent. On SIGUSR1 the journal goes to stderr. */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -119,10 +120,14 @@ static const char *find(const char *body, size_t len, const char *needle) {
     return p ? p : memmem(body, len, needle, n);
 }
 
-static enum behaviour chosen(const char *body, size_t len) {
+static int wants_stream(int format, const char *body, size_t len) {
+    if (format == OLLAMA) return !find(body, len, "\"stream\":false") && !find(body, len, "\"stream\": false");
+    return find(body, len, "\"stream\":true") || find(body, len, "\"stream\": true");
+}
+
+static enum behaviour chosen(int format, const char *body, size_t len) {
     const char *p = find(body, len, "mock-");
-    if (!p || p + 6 > body + len || p[5] == 'w') return WHOLE;
-    if (!find(body, len, "\"stream\":true") && !find(body, len, "\"stream\": true")) return WHOLE;
+    if (!p || p + 6 > body + len || p[5] == 'w' || !wants_stream(format, body, len)) return WHOLE;
     return p[5] == 'b' ? BURST : p[5] == 'p' ? PACED : p[5] == 't' ? TTFT : WHOLE;
 }
 
@@ -132,7 +137,7 @@ static void take_step(struct conn *c) {
 }
 
 static void answer_post(struct conn *c, int format, const char *body, size_t len) {
-    enum behaviour b = chosen(body, len);
+    enum behaviour b = chosen(format, body, len);
     journal.requests[b]++;
     if (b == WHOLE) { write_out(c, whole_reply[format].at, whole_reply[format].len); return; }
     c->stream = find(body, len, "\"include_usage\"") ? &metered_stream[format] : &plain_stream[format];
@@ -152,13 +157,19 @@ static void answer_stats(struct conn *c) {
     free(b.at);
 }
 
+static int asks_for(const char *target, const char *path) {
+    size_t n = strlen(path);
+    return !strncmp(target, path, n) && (target[n] == ' ' || target[n] == '?');
+}
+
 static void answer(struct conn *c, const char *body, size_t len) {
     static const char missing[] = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
     const char *path = memchr(c->in, ' ', c->head_len);
     if (!path) path = " ";
     path++;
-    if (!strncmp(path, "/v1/chat/completions", 20)) answer_post(c, OPENAI, body, len);
-    else if (!strncmp(path, "/v1/messages", 12)) answer_post(c, ANTHROPIC, body, len);
+    int format = 0;
+    while (format < FORMATS && !asks_for(path, spoken[format].path)) format++;
+    if (format < FORMATS) answer_post(c, format, body, len);
     else if (!strncmp(path, "/v1/models", 10)) { journal.models++; write_out(c, models_reply.at, models_reply.len); }
     else if (!strncmp(path, "/__stats", 8)) answer_stats(c);
     else { journal.refused++; write_out(c, missing, sizeof missing - 1); }

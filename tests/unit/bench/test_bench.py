@@ -1,57 +1,17 @@
 """The bench measures what it says: its tools count only whole replies, and its table computes from what was measured."""
 
-import importlib
-import json
 import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-BENCH = Path(__file__).resolve().parents[3] / "bench"
+from support.bench import FORMATS, bench_module, load, tally
+
 needs_compiler = pytest.mark.skipif(
     shutil.which("cc") is None or sys.platform != "linux", reason="the bench's tools need a C compiler and Linux"
 )
-
-
-def bench_module(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCH))
-    return importlib.import_module(name)
-
-
-@pytest.fixture(scope="module")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bench")
-    for name in ("mock", "load"):
-        subprocess.run(["cc", "-O1", "-std=gnu11", "-o", str(folder / name), str(BENCH / "native" / f"{name}.c")], check=True)
-    return folder
-
-
-@pytest.fixture
-def mock_port(tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    processes = bench_module("processes", monkeypatch)
-    port = processes.free_port()
-    mock = processes.Process(
-        [str(tools / "mock"), str(port), "200", "5", "60"], core=0, home=tmp_path / "home", log=tmp_path / "log"
-    )
-    try:
-        processes.wait_for_port(port, mock)
-        yield port
-    finally:
-        mock.end()
-
-
-def load(tools: Path, port: int, body: Path, *options: str) -> dict[str, object]:
-    command = [str(tools / "load"), "--port", str(port), "--body", str(body), "--warmup", "0", "--seconds", "5", *options]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
-    assert done.returncode in {0, 1}, done.stderr
-    said = json.loads(done.stdout)
-    assert isinstance(said, dict)
-    return said
 
 
 def body_file(folder: Path, monkeypatch: pytest.MonkeyPatch, format_name: str, reply: str) -> Path:
@@ -63,15 +23,13 @@ def body_file(folder: Path, monkeypatch: pytest.MonkeyPatch, format_name: str, r
 
 @needs_compiler
 @pytest.mark.parametrize("reply", ["whole", "burst", "paced", "ttft"])
-@pytest.mark.parametrize(
-    ("format_name", "path"), [("openai_chat", "/v1/chat/completions"), ("anthropic_messages", "/v1/messages")]
-)
+@pytest.mark.parametrize("format_name", FORMATS)
 def test_every_reply_of_the_mock_is_counted_as_right(
-    tools: Path, mock_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str, path: str, reply: str
+    tools: Path, mock_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_name: str, reply: str
 ) -> None:
-    options = ["--path", path, "--requests", "40", "--connections", "8", *(["--stream"] if reply != "whole" else [])]
+    options = ["--format", format_name, "--requests", "40", "--connections", "8", *(["--stream"] if reply != "whole" else [])]
     said = load(tools, mock_port, body_file(tmp_path, monkeypatch, format_name, reply), *options)
-    assert (said["right"], said["wrong"], said["broken"], said["timed_out"], said["unanswered"]) == (40, 0, 0, 0, 0)
+    assert tally(said) == (40, 0, 0, 0, 0), said["first_error"]
 
 
 @needs_compiler
@@ -101,7 +59,7 @@ def test_first_content_is_timed_from_when_a_request_was_due(
     assert 5.0 <= first["p50"] < latency["p50"]
 
 
-@pytest.mark.parametrize("format_name", ["openai_chat", "anthropic_messages"])
+@pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize(("size", "least", "most"), [("1k", 900, 1100), ("100k", 98_000, 112_000)])
 def test_bodies_have_their_size_and_are_the_same_each_time(
     monkeypatch: pytest.MonkeyPatch, format_name: str, size: str, least: int, most: int
@@ -168,6 +126,44 @@ def test_failed_replies_are_shown_in_the_table(monkeypatch: pytest.MonkeyPatch) 
     assert isinstance(turns, list)
     turns[1]["samples"] = [sample("us", 0, 90, 0.2, errors=3, unanswered=1)]
     assert "(4 failed)" in " ".join(table.row(table.Figures(given), "us"))
+
+
+def test_each_lane_stands_in_its_own_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = bench_module("table", monkeypatch)
+    given = results((0.1, 0.2))
+    turns = given["turns"]
+    assert isinstance(turns, list)
+    few = [sample("some format, relay", 0, 900, 0.2, case="burst", cpu_us=512.0)]
+    turns.append({"gateway": "us-formats", "table": "formats", "round": 0, "samples": few})
+    for number, cpu_s in enumerate(([3.0, 1.0], [2.0, 2.0], [1.2, 0.8])):
+        turn = {"gateway": "us-2", "table": "workers", "round": number, "cpu_s": cpu_s, "idle_mib": {"rss_mib": 140.0}}
+        turns.append(turn | {"samples": [sample("us, 2 workers", number, 1500, 0.2, case="burst", cpu_us=600.0)]})
+    lines = table.draw(table.Figures(given))
+    begins = [
+        next(i for i, line in enumerate(lines) if line.startswith(f"| {lane} |"))
+        for lane in ("us", "some format, relay", "us, 2 workers")
+    ]
+    assert lines.index("") < begins[0] < lines.index(table.FORMATS_SAY) < begins[1] < lines.index(table.WORKERS_SAY) < begins[2]
+    assert "| 900 | 512 |" in lines[begins[1]]
+    assert lines[begins[2]].endswith("| 1 500 | 600 | - | - | 60% | 140 | - | - |"), "the median share of the busiest process"
+    for head, row in ((lines[begin - 2], lines[begin]) for begin in begins if lines[begin - 2].startswith("| |")):
+        assert head.count("|") == row.count("|")
+
+
+def test_a_results_file_that_names_no_tables_is_the_peers_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = bench_module("table", monkeypatch)
+    lines = table.draw(table.Figures(results((0.1, 0.2))))
+    assert [line.split(" |")[0] for line in lines[3:]] == ["| direct", "| us"]
+    assert table.FORMATS_SAY not in lines
+
+
+def test_every_gateway_is_asked_for_cases_there_are_and_stands_in_a_table_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateways, cases, table = (bench_module(name, monkeypatch) for name in ("gateways", "cases", "table"))
+    names = [lane.name for gateway in gateways.GATEWAYS for lane in gateway.lanes]
+    assert len(set(names)) == len(names), "figures are kept by the lane's name"
+    for gateway in gateways.GATEWAYS:
+        assert set(gateway.cases) <= {case.key for case in cases.CASES}
+        assert gateway.table in {name for name, *_ in table.TABLES}
 
 
 def test_every_target_names_what_the_bench_measures(monkeypatch: pytest.MonkeyPatch) -> None:
