@@ -5,7 +5,6 @@ Counted are attempts, from their beginning to their end. Work that yields (a bat
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Collection
 
 
@@ -13,18 +12,17 @@ class InFlight:
     """The count, and who waits for it to be nothing."""
 
     def __init__(self) -> None:
-        self._calls: Counter[str] = Counter()
+        self._calls: dict[str, int] = {}
         self._waiting: list[asyncio.Future[None]] = []
 
     def begin(self, runtime: str) -> None:
         """An attempt begins there."""
-        self._calls[runtime] += 1
+        self._calls[runtime] = self._calls.get(runtime, 0) + 1
 
     def end(self, runtime: str) -> None:
         """An attempt ended there."""
-        self._calls[runtime] -= 1
-        if self._calls[runtime] <= 0:
-            del self._calls[runtime]
+        left = self._calls[runtime] = self._calls[runtime] - 1
+        if left <= 0 and self._waiting:
             waiting, self._waiting = self._waiting, []
             for future in waiting:
                 if not future.done():
@@ -32,11 +30,11 @@ class InFlight:
 
     def on(self, runtime: str) -> int:
         """How many are under way there."""
-        return self._calls[runtime]
+        return self._calls.get(runtime, 0)
 
     async def quiet(self, runtimes: Collection[str]) -> None:
         """Wait until none is under way on any of them."""
-        while any(self._calls[runtime] for runtime in runtimes):
+        while any(map(self.on, runtimes)):
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(future)
             await future

@@ -16,7 +16,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from freehold.fault import FaultError, Kind, faulty
 from freehold.server.delivery import Conversation, RawHeaders
-from freehold.server.statuses import STATUS_LINES
+from freehold.server.http_words import HEADER_NAMES, STATUS_LINES
 
 HEAD_BYTES = 64 * 1024
 """Of a head, and of what stands between two pieces of a body (chunk extensions, trailers)."""
@@ -158,7 +158,8 @@ class ClientConnection(asyncio.Protocol):
 
     def on_header(self, raw_name: bytes, raw_value: bytes) -> None:
         """One header."""
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        name = HEADER_NAMES.get(raw_name) or raw_name.decode("latin-1").lower()
+        value = raw_value.decode("latin-1")
         fields = self._fields
         self._count += 1
         self._head_bytes += len(raw_name) + len(raw_value)
