@@ -59,11 +59,14 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: server.host, 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on. Default: server.port, 8840. 0 picks a free one.")] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Add a scripted fake runtime, to try things out without a model.")] = False,
+    fence: Annotated[
+        bool, typer.Option("--fence", help="Serve where the kernel lets nothing out: only engines Freehold starts. Linux.")
+    ] = False,
 ) -> None:
     """Serve the gateway. Downloads nothing."""
     from freehold.cli import serving
 
-    serving.serve(config, host=host, port=port, demo=demo)
+    serving.serve(config, host=host, port=port, demo=demo, fence=fence)
 
 
 @app.command()

@@ -259,6 +259,21 @@ class Connector:
             self._threads = None
 
 
+def bind_listening(host: str, port: int) -> int:
+    """Take an address to listen on, without listening yet; the descriptor of its socket. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family is socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+        return sock.detach()
+    except BaseException:
+        sock.close()
+        raise
+
+
 def adopt(listening_fd: int) -> socket.socket:
     """A bound socket that this process was started with, to listen on; nothing is opened."""
     return socket.socket(fileno=listening_fd)

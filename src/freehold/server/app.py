@@ -170,6 +170,10 @@ class App:
             chance=chance,
         )
 
+    def is_local_only(self) -> bool:
+        """Whether nothing may leave this machine now."""
+        return self.config.policy.server_ceiling is Egress.LOCAL
+
     @property
     def reaches(self) -> Reaches:
         """Where the runtimes of the current configuration answer."""
@@ -289,7 +293,7 @@ class App:
             and any(one.runtime.name in up and one.deployment.abilities.chat for one in policy.placed.values()),
             version=__version__,
             policy_version=policy.version,
-            local_only=policy.server_ceiling is Egress.LOCAL,
+            local_only=self.is_local_only(),
             runtimes=runtimes,
             stopping=self.gateway.is_stopping,
             config_problems=self.config_problems,

@@ -11,6 +11,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from freehold.config import Config
 from freehold.gateways.connector import Connector
@@ -72,7 +73,9 @@ class _Announced(Engines):
 class Parent:
     """Runs until told to stop."""
 
-    def __init__(self, config: Config, log: Log, *, host: str, port: int, demo_url: str | None) -> None:
+    def __init__(self, config: Config, log: Log, *, host: str, port: int, demo_url: str | None, listening: Any = None) -> None:
+        """`listening`: a bound socket object that somebody else opened; host and port then only name it."""
+        self._listening = listening
         self._log, self._host, self._port, self._demo_url = log, host, port, demo_url
         self._store = store_url(config)
         self._connector = Connector(Egress.LOCAL)
@@ -124,7 +127,12 @@ class Parent:
         loop = asyncio.get_running_loop()
         host = "127.0.0.1" if self._host == "localhost" else self._host
         try:
-            self._server = await loop.create_server(asyncio.Protocol, host, self._port, backlog=BACKLOG, start_serving=False)
+            if self._listening is not None:
+                self._server = await loop.create_server(
+                    asyncio.Protocol, sock=self._listening, backlog=BACKLOG, start_serving=False
+                )
+            else:
+                self._server = await loop.create_server(asyncio.Protocol, host, self._port, backlog=BACKLOG, start_serving=False)
         except OSError as error:
             where = f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
             raise RuntimeError(f"{where} is in use or may not be bound; choose another with --port") from error
