@@ -1,5 +1,6 @@
 """The whole gateway on a real socket, in front of real or scripted runtimes."""
 
+import asyncio
 import os
 import shutil
 import sys
@@ -14,6 +15,7 @@ from freehold.gateways.fake import FakeRuntime
 from freehold.local import weights
 from freehold.local.places import data_dir
 from support.gateway import NO_ENGINE, Serve, Served, running
+from support.llama_server import running_llama_server
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -75,3 +77,10 @@ def llama_server_binary() -> str:
             pytest.fail("CI needs a llama-server: requirements/engines.txt")
         pytest.skip("llama-server: no binary here (requirements/engines.txt)")
     return found
+
+
+@pytest.fixture
+async def llama_server(llama_server_binary: str, engine_home: Path) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+    """A real llama-server with the embedded engine's weights; its base URL and its process."""
+    async with running_llama_server(llama_server_binary, weights.find("smollm2-135m-instruct", engine_home)) as found:
+        yield found

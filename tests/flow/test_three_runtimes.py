@@ -1,46 +1,16 @@
 """The runtime axis for real: the embedded engine (local), a stand-alone llama-server (self-hosted), a fake vendor."""
 
 import asyncio
-import os
-import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from freehold.gateways.fake import FakeRuntime
-from freehold.local import weights
 from support.gateway import Serve, Served, base_url, deployment_toml, runtime_toml
 
 pytestmark = [pytest.mark.engine, pytest.mark.llama_server]
 CAPITAL: Any = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]
-
-
-@pytest.fixture
-async def llama_server(llama_server_binary: str, engine_home: Path) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
-    """A real llama-server with the same weights; its base URL and its process."""
-    model = weights.find("smollm2-135m-instruct", engine_home)
-    process = await asyncio.create_subprocess_exec(
-        llama_server_binary, "-m", str(model), "--host", "127.0.0.1", "--port", "0", "-c", "4096", "-t", "1", "-ngl", "0",
-        env={"PATH": os.environ["PATH"], "OMP_WAIT_POLICY": "passive", "HOME": "/nonexistent"},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stderr is not None
-    url = ""
-    async with asyncio.timeout(60):
-        while not url:
-            line = (await process.stderr.readline()).decode(errors="replace")
-            assert line, "llama-server ended before it listened"
-            found = re.search(r"listening on (http://127\.0\.0\.1:\d+)", line)
-            url = found.group(1) if found else ""
-    drain = asyncio.ensure_future(process.stderr.read())
-    yield f"{url}/v1", process
-    if process.returncode is None:
-        process.terminate()
-        await process.wait()
-    drain.cancel()
 
 
 @pytest.fixture
