@@ -63,6 +63,20 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     label: Label | None = None
 
 
+class Finding(msgspec.Struct, frozen=True, array_like=True):
+    """What a detector found in a prompt: what kind of thing, and where. Never the text."""
+
+    kind: str
+    """Such as `aws-access-key`, `path:GLOB` or `pattern:NAME`."""
+    block: int
+    """Which piece of the prompt, from 0: system, each message, the tools; then the other fields of the body."""
+    part: int
+    """Which string of the piece's JSON, keys included, from 0; -1: it spans several texts."""
+    offset: int
+    """Characters before it in that string; in all texts as one, where it spans several."""
+    length: int
+
+
 class Features(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a rule may match and a plan may weigh."""
 
@@ -90,6 +104,10 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     task_reason: str
     """Why the classifier said so, in words."""
     label: Label
+    label_reason: str = "server"
+    """Which source set the label: server, key, header, dataset, path, pattern or detector, with its name."""
+    findings: tuple[Finding, ...] = ()
+    """What detectors found, the highest labels first; sixteen at most."""
     session: str | None
     """Opaque id of the client's session, scoped to the caller by whoever stores it."""
     agent: str | None = None

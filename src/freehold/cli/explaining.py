@@ -8,7 +8,7 @@ import msgspec
 from freehold.cli import show
 from freehold.cli.logs import cost_of
 from freehold.fault import FaultError
-from freehold.features import Features
+from freehold.features import Features, Finding
 from freehold.record import AttemptRecord, PlannedStep, Rejected
 
 
@@ -60,7 +60,8 @@ def _decision(
         "what was known",
         [
             ("task", f"{features.task.value} ({features.task_reason})"),
-            ("label", features.label.value),
+            ("label", f"{features.label.value} ({features.label_reason})"),
+            *([("found", _found(features.findings))] if features.findings else []),
             ("prompt", f"{tokens} tokens in {features.messages} messages, {features.tools} tools, {features.images} images"),
             ("caller", f"{features.caller.user} (key {features.caller.key})"),
             ("session", f"{features.session or '-'}{f' of {features.agent}' if features.agent else ''}"),
@@ -74,6 +75,14 @@ def _decision(
     )
     if rejected:
         show.pairs("rejected", [(one.deployment, one.reason) for one in rejected])
+
+
+def _found(findings: tuple[Finding, ...]) -> str:
+    """Kinds and places; the text itself is nowhere kept."""
+    return "; ".join(
+        f"{one.kind} in piece {one.block}, {f'string {one.part}' if one.part >= 0 else 'across its texts'}, at {one.offset}"
+        for one in findings
+    )
 
 
 def _attempts(attempts: tuple[AttemptRecord, ...]) -> None:

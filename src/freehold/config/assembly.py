@@ -20,11 +20,13 @@ from freehold.config.checking import (
     check_unique,
     with_implied,
 )
+from freehold.config.checking_labels import check_labels
 from freehold.config.decoding import Decoded, decode_file
 from freehold.config.facts import family_of, know_model, read_fim_families, read_model_facts, read_quirks
 from freehold.config.settings import File, Settings
 from freehold.config.vendors import VendorsFound, find_vendors
 from freehold.policy.globs import is_glob
+from freehold.policy.labels import LabelSettings
 from freehold.policy.problems import Problem
 from freehold.policy.references import problems_of
 from freehold.policy.rules import Rule
@@ -41,6 +43,7 @@ class Assembled(msgspec.Struct, frozen=True, kw_only=True):
     placed: tuple[Placed, ...]
     aliases: dict[str, tuple[str, ...]]
     rules: tuple[Rule, ...]
+    labels: LabelSettings
     problems: tuple[Problem, ...]
     warnings: tuple[str, ...]
     base: "Base"
@@ -72,7 +75,7 @@ def assemble(
     assert not default_decoded.problems, default_decoded.problems
     if not user.defaults.embedded:
         default = msgspec.structs.replace(default, runtimes=(), deployments=())
-    problems = [*check_server(user.server), *check_storage(user.storage)]
+    problems = [*check_server(user.server), *check_storage(user.storage), *check_labels(user.labels)]
     vendors = find_vendors(user, environ, local_only=local_only or user.egress.ceiling is not Egress.VENDOR)
     problems += _check_items(
         user, default, decoded, [*_named_in(table, "runtimes", "name"), *(one.name for one in vendors.runtimes)]
@@ -102,6 +105,7 @@ def assemble(
         placed=placed,
         aliases=aliases,
         rules=rules,
+        labels=user.labels,
         problems=(*decoded.problems, *(one for one in problems if not _told(one, decoded.problems))),
         warnings=_unused(user),
         base=Base(

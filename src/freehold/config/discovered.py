@@ -60,7 +60,7 @@ def _policy(config: Config, found: Iterable[Placed]) -> Policy:
         everything = tuple(one.id for one in placed if one.deployment.abilities.chat)
         if everything:
             aliases |= {AUTO: everything} | dict.fromkeys(config.base.waiting, (AUTO,))
-    return Policy(placed, aliases, old.rules, old.server_ceiling)
+    return Policy(placed, aliases, old.rules, old.server_ceiling, old.labels)
 
 
 def _names(config: Config) -> set[str]:

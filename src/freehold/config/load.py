@@ -104,7 +104,7 @@ def read_config(text: str, environ: Mapping[str, str], source: Path | None) -> C
     if problems:
         raise ConfigError(tuple(problems), source)
     secrets, without, warnings = _fetch_secrets(assembled, environ, folder)
-    policy = Policy(assembled.placed, assembled.aliases, assembled.rules, ceiling)
+    policy = Policy(assembled.placed, assembled.aliases, assembled.rules, ceiling, assembled.labels)
     return Config(
         settings=assembled.settings,
         policy=policy,

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from freehold.policy.labels import LabelSettings
 from freehold.policy.rules import Rule
 from freehold.runtime import Deployment, Egress, Model, Runtime
 
@@ -100,6 +101,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     defaults: DefaultsSettings = DefaultsSettings()
     cache: CacheSettings = CacheSettings()
     discovery: DiscoverySettings = DiscoverySettings()
+    labels: LabelSettings = LabelSettings()
     runtimes: tuple[Runtime, ...] = ()
     """Places that run models: `[[runtimes]]`."""
     deployments: tuple[Deployment, ...] = ()

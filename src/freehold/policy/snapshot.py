@@ -13,6 +13,7 @@ from types import MappingProxyType
 import msgspec
 
 from freehold.policy.compiled import Compiler, Resolution
+from freehold.policy.labels import LabelSettings
 from freehold.policy.names import Names
 from freehold.policy.problems import PolicyError, close_names
 from freehold.policy.references import problems_of
@@ -22,6 +23,7 @@ from freehold.runtime import EGRESS_ORDER, Egress, Placed
 RESOLUTIONS_KEPT = 1024
 """Asked names are chosen by clients, so what is worked out for them is kept for this many only."""
 VERSION_HEX_DIGITS = 16
+_NO_LABELS = LabelSettings()
 
 
 class Policy:
@@ -31,6 +33,7 @@ class Policy:
         "_names",
         "aliases",
         "gates",
+        "labels",
         "placed",
         "preferences",
         "resolution",
@@ -42,7 +45,12 @@ class Policy:
     )
 
     def __init__(
-        self, placed: Sequence[Placed], aliases: Mapping[str, Sequence[str]], rules: Sequence[Rule], server_ceiling: Egress
+        self,
+        placed: Sequence[Placed],
+        aliases: Mapping[str, Sequence[str]],
+        rules: Sequence[Rule],
+        server_ceiling: Egress,
+        labels: LabelSettings = _NO_LABELS,
     ) -> None:
         """Raises PolicyError when names dangle, clash or mean two things; `freehold.config` reports them with paths."""
         if problems := problems_of(placed, aliases, rules):
@@ -55,7 +63,9 @@ class Policy:
         self.preferences = tuple(rule for rule in rules if rule.try_)
         self.server_ceiling = server_ceiling
         self.server_rank = EGRESS_ORDER[server_ceiling]
-        self.source_json = _content_of(placed, self.aliases, rules, server_ceiling).decode()
+        self.labels = labels
+        """Where requests' labels come from."""
+        self.source_json = _content_of(placed, self.aliases, rules, server_ceiling, labels).decode()
         """All that can change a decision, as JSON: what the version is a hash of."""
         self.version = sha256(self.source_json.encode()).hexdigest()[:VERSION_HEX_DIGITS]
         self._names = Names(self.placed, self.aliases)
@@ -81,7 +91,11 @@ class Policy:
 
 
 def _content_of(
-    placed: Sequence[Placed], aliases: Mapping[str, tuple[str, ...]], rules: Sequence[Rule], ceiling: Egress
+    placed: Sequence[Placed],
+    aliases: Mapping[str, tuple[str, ...]],
+    rules: Sequence[Rule],
+    ceiling: Egress,
+    labels: LabelSettings,
 ) -> bytes:
     content = {
         "deployments": [{"deployment": one.deployment, "runtime": one.runtime, "model": one.model} for one in placed],
@@ -92,4 +106,6 @@ def _content_of(
     by_id_only = [one.id for one in placed if not one.asked_by_model]
     if by_id_only:
         content["by_id_only"] = by_id_only
+    if labels != _NO_LABELS:
+        content["labels"] = labels
     return msgspec.json.encode(content, order="deterministic")

@@ -1,7 +1,7 @@
 """Gathering features: everything a decision may look at, from one request.
 
 Promised: a block of the prompt is read and counted once per caller, so a long agent history costs only what is new;
-no prompt text is kept, neither in the cache nor in the features. Not done: detecting secrets or personal data.
+no prompt text is kept, neither in the cache nor in the features. What detectors find in a block is cached with it.
 """
 
 import sys
@@ -12,8 +12,10 @@ from blake3 import blake3
 
 from freehold.chat import WireFormat
 from freehold.fault import Kind, faulty
-from freehold.features import LABEL_ORDER, Caller, Features, Label, Task
+from freehold.features import Caller, Features, Finding, Task
 from freehold.routing import agents, tasks
+from freehold.routing.detectors.scanner import Detectors, Spot
+from freehold.routing.labels import Labelled, as_findings, label_request, other_fields
 from freehold.routing.task_rules import Signals
 from freehold.runtime import Egress, lower
 from freehold.wire.codec import Block, Envelope
@@ -29,11 +31,12 @@ TOOLS_TOKENS = 16
 IMAGE_TOKENS = 800
 """Flat estimate of one image: vendors charge 85 to about 1,600 by size, which is not looked at."""
 
-LABEL_HEADER = "x-freehold-label"
 CEILING_HEADER = "x-freehold-ceiling"
 HINT_PREFIX = "x-freehold-hint-"
 MOST_HINTS = 16
 LONGEST_HINT = 200
+_BESIDE = 0x5BD1E995_9E3779B9
+"""Keeps the facts of fields beside the prompt apart from those of blocks: any constant will do."""
 
 
 class BlockFacts(msgspec.Struct, frozen=True):
@@ -47,6 +50,8 @@ class BlockFacts(msgspec.Struct, frozen=True):
     tool_errors: int
     signals: Signals | None = None
     """What the block asks for; None until it was a user's last text: those before it are never asked."""
+    spots: tuple[Spot, ...] = ()
+    """What detectors found in it."""
 
 
 class FactsCache:
@@ -126,6 +131,7 @@ class _Prompt(msgspec.Struct):
     messages: int
     result_is_last: bool
     asking: _Asking | None
+    findings: list[Finding]
 
 
 def gather(
@@ -135,21 +141,22 @@ def gather(
     headers: Mapping[str, str],
     cache: FactsCache,
     count: Callable[[str], int],
+    detectors: Detectors,
     *,
     exact: bool,
-    label: Label = Label.INTERNAL,
     ceiling: Egress = Egress.VENDOR,
     operation: str | None = None,
 ) -> Features:
     """The features of a chat, completion or count_tokens request; `operation` None: the envelope's own.
 
     `headers` have lower-case names. `exact` says that `count` is the asked model's own tokenizer; the total is
-    exact only for text, since how a vendor renders tools and sees images is not published. `label` and `ceiling`
-    are the server's; the caller's and the headers' can only raise the one and lower the other.
+    exact only for text, since how a vendor renders tools and sees images is not published. `detectors` hold the server's
+    label, `ceiling` is its ceiling; everything else can only raise the one and lower the other.
 
-    Raises FaultError(INVALID_REQUEST) from `describe` and for an unknown label or ceiling header.
+    Raises FaultError(INVALID_REQUEST) from `describe` and for a label, dataset or ceiling header that is unknown.
     """
-    prompt = _read_prompt(envelope, describe, caller, cache, count)
+    prompt = _read_prompt(envelope, describe, caller, cache, count, detectors)
+    labelled = label_request(detectors, caller, headers, prompt.findings)
     client = agents.recognise(headers, envelope.session_hint)
     operation = operation or envelope.operation
     task, reason = _name_task(envelope, prompt, client, operation, describe, cache)
@@ -173,7 +180,9 @@ def gather(
         choices=envelope.choices,
         task=task,
         task_reason=reason,
-        label=effective_label(label, caller, headers),
+        label=labelled.label,
+        label_reason=labelled.reason,
+        findings=labelled.findings,
         session=client.session,
         agent=client.agent,
         request_class=client.request_class,
@@ -183,20 +192,29 @@ def gather(
 
 
 def _read_prompt(
-    envelope: Envelope, describe: Callable[[msgspec.Raw], Block], caller: Caller, cache: FactsCache, count: Callable[[str], int]
+    envelope: Envelope,
+    describe: Callable[[msgspec.Raw], Block],
+    caller: Caller,
+    cache: FactsCache,
+    count: Callable[[str], int],
+    detectors: Detectors,
 ) -> _Prompt:
-    digest, scope = cache.digest, cache.scope(caller, envelope.format)
+    digest, scope = cache.digest, cache.scope(caller, envelope.format) ^ detectors.salt
+    findings: list[Finding] = []
     tokens, images, messages = REPLY_TOKENS, 0, 0
     last: BlockFacts | None = None
     asking: _Asking | None = None
-    for raw in envelope.blocks:
+    for at, raw in enumerate(envelope.blocks):
         place = digest(bytes(raw)) ^ scope
         facts = cache.get(place)
         block: Block | None = None
         if facts is None:
             block = describe(raw)
-            facts = read_block(block, count)
+            joined = block.texts if block.role != "tools" else ()
+            facts = read_block(block, count, detectors.read_json(bytes(raw), joined))
             cache.put(place, facts)
+        if facts.spots:
+            findings += as_findings(facts.spots, at)
         tokens += facts.tokens
         images += facts.images
         role = facts.role
@@ -206,7 +224,20 @@ def _read_prompt(
                 last = facts
                 if role == "user" and not facts.tool_results:
                     asking = _Asking(raw, place, facts, block)
-    return _Prompt(tokens, images, messages, last is not None and last.tool_results > 0, asking)
+    _look_beside(envelope, cache, scope, detectors, findings)
+    return _Prompt(tokens, images, messages, last is not None and last.tool_results > 0, asking, findings)
+
+
+def _look_beside(envelope: Envelope, cache: FactsCache, scope: int, detectors: Detectors, findings: list[Finding]) -> None:
+    """What detectors find in the fields beside the prompt, cached apart from blocks of the same bytes."""
+    for at, raw in enumerate(other_fields(envelope), len(envelope.blocks)):
+        place = cache.digest(bytes(raw)) ^ scope ^ _BESIDE
+        facts = cache.get(place)
+        if facts is None:
+            facts = BlockFacts(0, "", 0, 0, 0, 0, None, detectors.read_json(bytes(raw)))
+            cache.put(place, facts)
+        if facts.spots:
+            findings += as_findings(facts.spots, at)
 
 
 def _longest(envelope: Envelope, describe: Callable[[msgspec.Raw], Block], count: Callable[[str], int]) -> int:
@@ -244,9 +275,9 @@ def gather_embeddings(
     caller: Caller,
     headers: Mapping[str, str],
     count: Callable[[str], int],
+    labelled: Labelled,
     *,
     exact: bool,
-    label: Label = Label.INTERNAL,
     ceiling: Egress = Egress.VENDOR,
     token_inputs: int = 0,
 ) -> Features:
@@ -273,7 +304,9 @@ def gather_embeddings(
         choices=1,
         task=Task.EMBEDDING,
         task_reason="embeddings-endpoint",
-        label=effective_label(label, caller, headers),
+        label=labelled.label,
+        label_reason=labelled.reason,
+        findings=labelled.findings,
         session=client.session,
         agent=client.agent,
         request_class=client.request_class,
@@ -282,12 +315,12 @@ def gather_embeddings(
     )
 
 
-def read_block(block: Block, count: Callable[[str], int]) -> BlockFacts:
-    """What a block contributes: its texts counted, with what templates put around them."""
+def read_block(block: Block, count: Callable[[str], int], spots: tuple[Spot, ...] = ()) -> BlockFacts:
+    """What a block contributes: its texts counted, with what templates put around them, and what was found in it."""
     overhead = TOOLS_TOKENS if block.role == "tools" else MESSAGE_TOKENS
     tokens = overhead + sum(map(count, block.texts)) + block.token_ids
     tokens += TOOL_CALL_TOKENS * (block.tool_calls + block.tool_results) + IMAGE_TOKENS * block.images
-    return BlockFacts(tokens, block.role, block.images, block.tool_calls, block.tool_results, block.tool_errors)
+    return BlockFacts(tokens, block.role, block.images, block.tool_calls, block.tool_results, block.tool_errors, None, spots)
 
 
 def _signals(asking: _Asking, describe: Callable[[msgspec.Raw], Block], cache: FactsCache) -> Signals:
@@ -298,20 +331,6 @@ def _signals(asking: _Asking, describe: Callable[[msgspec.Raw], Block], cache: F
         signals = tasks.read(block.texts)
         cache.put(asking.place, msgspec.structs.replace(asking.facts, signals=signals))
     return signals
-
-
-def effective_label(label: Label, caller: Caller, headers: Mapping[str, str]) -> Label:
-    """The highest of the server's, the caller's and the header's label. Raises FaultError(INVALID_REQUEST)."""
-    if caller.label is not None and LABEL_ORDER[caller.label] > LABEL_ORDER[label]:
-        label = caller.label
-    said = headers.get(LABEL_HEADER)
-    if said is not None:
-        asked = _LABELS.get(said.strip().lower())
-        if asked is None:
-            raise faulty(Kind.INVALID_REQUEST, f"header {LABEL_HEADER}: send one of {', '.join(Label)}", param=LABEL_HEADER)
-        if LABEL_ORDER[asked] > LABEL_ORDER[label]:
-            label = asked
-    return label
 
 
 def effective_ceiling(ceiling: Egress, caller: Caller, headers: Mapping[str, str]) -> Egress:
@@ -326,7 +345,6 @@ def effective_ceiling(ceiling: Egress, caller: Caller, headers: Mapping[str, str
     return ceiling
 
 
-_LABELS: dict[str, Label] = {label.value: label for label in Label}
 _CEILINGS: dict[str, Egress] = {egress.value: egress for egress in Egress}
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from freehold.features import Caller, Features, Label, Task
+from freehold.features import Caller, Features, Task
 from freehold.routing import agents
-from freehold.routing.features import effective_ceiling, effective_label, hints_of
+from freehold.routing.features import effective_ceiling, hints_of
+from freehold.routing.labels import Labelled
 from freehold.runtime import Egress
 from freehold.wire.singles.shape import SingleEnvelope, SingleOperation
 
@@ -23,12 +24,12 @@ def gather_single(
     caller: Caller,
     headers: Mapping[str, str],
     count: Callable[[str], int],
+    labelled: Labelled,
     *,
     exact: bool,
-    label: Label = Label.INTERNAL,
     ceiling: Egress = Egress.VENDOR,
 ) -> Features:
-    """The features of a request. Raises FaultError(INVALID_REQUEST) for an unknown label or ceiling header.
+    """The features of a request. Raises FaultError(INVALID_REQUEST) for an unknown ceiling header.
 
     `prompt_tokens` is that of the longest text, since each has the window to itself; `messages` is the number of inputs.
     Audio and images are not counted in tokens.
@@ -52,7 +53,9 @@ def gather_single(
         choices=envelope.choices,
         task=task,
         task_reason=reason,
-        label=effective_label(label, caller, headers),
+        label=labelled.label,
+        label_reason=labelled.reason,
+        findings=labelled.findings,
         session=client.session,
         agent=client.agent,
         request_class=client.request_class,

@@ -50,5 +50,5 @@ def with_demo(config: Config, base_url: str) -> Config:
         ),
     ]  # fmt: skip
     old = config.policy
-    policy = Policy([*old.placed.values(), *placed], old.aliases, old.rules, old.server_ceiling)
+    policy = Policy([*old.placed.values(), *placed], old.aliases, old.rules, old.server_ceiling, old.labels)
     return msgspec.structs.replace(config, policy=policy, runtimes={**config.runtimes, DEMO: runtime})

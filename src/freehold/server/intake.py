@@ -18,7 +18,9 @@ from freehold.ledger.ids import RANDOM_BYTES, new_id
 from freehold.limits.breaker import Breakers
 from freehold.policy.snapshot import Policy
 from freehold.record import DecisionRecord, PlannedStep
+from freehold.routing.detectors.scanner import Detectors, Spot
 from freehold.routing.features import gather, gather_embeddings
+from freehold.routing.labels import Labelled, as_findings, label_request
 from freehold.routing.plan import Plan, make_plan
 from freehold.routing.single_features import gather_single
 from freehold.routing.situation import Situation
@@ -29,7 +31,7 @@ from freehold.sessions.sticky import Sticky
 from freehold.wire.blocks import strictly, with_place
 from freehold.wire.codec import Asked, Codec, Envelope
 from freehold.wire.embeddings import EmbeddingsEnvelope
-from freehold.wire.singles.shape import SingleEnvelope, SingleOperation
+from freehold.wire.singles.shape import JsonBody, SingleEnvelope, SingleOperation
 
 _encode = msgspec.json.Encoder().encode
 
@@ -128,6 +130,7 @@ class Intake:
             caller,
             headers,
             tokens.count,
+            self._labelled(snapshot, caller, headers, snapshot.detectors.read_json(envelope.body, envelope.texts)),
             exact=tokenizer is not None,
             ceiling=snapshot.policy.server_ceiling,
             token_inputs=max(map(len, envelope.token_arrays), default=0),
@@ -157,6 +160,7 @@ class Intake:
             caller,
             headers,
             tokens.count,
+            self._labelled(snapshot, caller, headers, look_through(snapshot.detectors, envelope)),
             exact=tokenizer is not None,
             ceiling=snapshot.policy.server_ceiling,
         )
@@ -171,6 +175,10 @@ class Intake:
         )
         flight.deadline_s = due_s
         return flight
+
+    def _labelled(self, snapshot: Snapshot, caller: Caller, headers: Mapping[str, str], spots: tuple[Spot, ...]) -> Labelled:
+        """The label of a request whose body is one piece."""
+        return label_request(snapshot.detectors, caller, headers, as_findings(spots, 0))
 
     def _due(self, headers: Mapping[str, str], *, streams: bool) -> float | None:
         """When the client wants the whole answer, on the monotonic clock; None: it does not say."""
@@ -193,7 +201,8 @@ class Intake:
         snapshot: Snapshot | None = None,
     ) -> Features:
         """What is known of the request. The first one that needs a vocabulary waits for it."""
-        policy = (snapshot or self.snapshot).policy
+        snapshot = snapshot or self.snapshot
+        policy = snapshot.policy
         tokenizer = tokenizer_of(policy, envelope.model)
         # Who asks for a count alone gets the best there is; a client's context bar hangs on it.
         size_bytes = math.inf if operation == "count_tokens" else len(envelope.body)
@@ -207,6 +216,7 @@ class Intake:
                 headers,
                 tokens.cache,
                 tokens.count,
+                snapshot.detectors,
                 ceiling=policy.server_ceiling,
                 exact=tokenizer is not None,
                 operation=operation,
@@ -227,6 +237,13 @@ class Intake:
             sticky=self._sticky.get(features.caller, features.session),
         )
         return make_plan(features, snapshot.policy, situation), situation
+
+
+def look_through(detectors: Detectors, envelope: SingleEnvelope) -> tuple[Spot, ...]:
+    """What detectors find in a single-shot request: in all of its JSON, or in every text field of a form; no file is read."""
+    if isinstance(envelope.sent, JsonBody):
+        return detectors.read_json(envelope.sent.body, envelope.texts)
+    return detectors.read_texts(envelope.sent.texts())
 
 
 def tokenizer_of(policy: Policy, asked_model: str) -> str | None:

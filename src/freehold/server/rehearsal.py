@@ -13,6 +13,7 @@ from freehold.config import Config
 from freehold.features import Features
 from freehold.fit.tokens import load_counter
 from freehold.identity.callers import identify
+from freehold.routing.detectors.scanner import Detectors
 from freehold.routing.features import FactsCache, gather
 from freehold.routing.plan import Plan, make_plan
 from freehold.routing.situation import Situation
@@ -39,6 +40,7 @@ def rehearse(config: Config, codec: Codec, body: bytes, headers: Mapping[str, st
         headers,
         FactsCache(os.urandom(32)),
         load_counter(tokenizer).count,
+        Detectors(config.policy.labels),
         exact=tokenizer is not None,
         ceiling=config.policy.server_ceiling,
     )

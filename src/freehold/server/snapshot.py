@@ -11,6 +11,7 @@ from freehold.fault import Fault, Kind
 from freehold.features import Caller
 from freehold.identity.callers import KeyTable, make_key
 from freehold.policy.snapshot import Policy
+from freehold.routing.detectors.scanner import Detectors
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -22,6 +23,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     reaches: Reaches
     """The runtimes of this configuration; engines write into it while it is the current one."""
     max_body_bytes: int
+    detectors: Detectors
+    """What prompts are looked through for, made from the policy's labels."""
 
 
 def make_snapshot(config: Config, former: Snapshot | None = None, kept_engines: frozenset[str] = frozenset()) -> Snapshot:
@@ -34,7 +37,15 @@ def make_snapshot(config: Config, former: Snapshot | None = None, kept_engines: 
         keys=_key_table(config),
         reaches=_place_runtimes(config, former, kept_engines),
         max_body_bytes=config.settings.server.max_body_bytes,
+        detectors=_detectors(config.policy, former),
     )
+
+
+def _detectors(policy: Policy, former: Snapshot | None) -> Detectors:
+    """Made anew only where `[labels]` changed: the tables take tens of milliseconds to make."""
+    if former is not None and former.detectors.settings == policy.labels:
+        return former.detectors
+    return Detectors(policy.labels)
 
 
 def _place_runtimes(config: Config, former: Snapshot | None, kept_engines: frozenset[str]) -> Reaches:

@@ -8,8 +8,10 @@ import pytest
 
 from freehold.fault import Kind
 from freehold.features import Caller, Features, Task
+from freehold.policy.labels import LabelSettings
 from freehold.policy.snapshot import Policy
 from freehold.routing import features as subject
+from freehold.routing.detectors.scanner import Detectors
 from freehold.routing.features import FactsCache, gather
 from freehold.routing.plan import make_plan
 from freehold.routing.situation import Situation
@@ -27,7 +29,9 @@ def words(text: str) -> int:
 
 def gathered(**body: Any) -> Features:
     envelope = openai_completions.peek(json.dumps({"model": "auto", "prompt": "x", **body}).encode())
-    return gather(envelope, openai_completions.describe, Caller(), {}, FactsCache(bytes(32)), words, exact=True)
+    return gather(
+        envelope, openai_completions.describe, Caller(), {}, FactsCache(bytes(32)), words, Detectors(LabelSettings()), exact=True
+    )
 
 
 def place(

@@ -6,8 +6,11 @@ import pytest
 
 from freehold.fault import FaultError, Kind
 from freehold.features import Caller, Features, Label, Task
+from freehold.policy.labels import LabelSettings
 from freehold.routing import features as subject
+from freehold.routing.detectors.scanner import Detectors
 from freehold.routing.features import FactsCache, gather, gather_embeddings
+from freehold.routing.labels import Labelled
 from freehold.runtime import Egress
 from freehold.wire import openai_chat
 from freehold.wire.codec import Block
@@ -35,7 +38,8 @@ def gathered(body: dict[str, Any], *, headers: dict[str, str] | None = None, cal
     envelope = openai_chat.peek(json.dumps({"model": "auto", **body}).encode())
     describe = more.pop("describe", openai_chat.describe)
     cache = more.pop("cache") if "cache" in more else FactsCache(KEY)
-    return gather(envelope, describe, caller, headers or {}, cache, words, exact=more.pop("exact", True), **more)
+    detectors = more.pop("detectors", None) or Detectors(LabelSettings(default=more.pop("label", Label.INTERNAL)))
+    return gather(envelope, describe, caller, headers or {}, cache, words, detectors, exact=more.pop("exact", True), **more)
 
 
 def user(text: str) -> dict[str, Any]:
@@ -189,9 +193,10 @@ def test_hints_are_read_from_headers_within_bounds():
 
 
 def test_embeddings_are_as_long_as_their_longest_input():
-    found = gather_embeddings("minilm", ["a b c", "d"], ANN, {}, words, exact=True)
+    plain = Labelled(Label.INTERNAL, "server")
+    found = gather_embeddings("minilm", ["a b c", "d"], ANN, {}, words, plain, exact=True)
     assert (found.prompt_tokens, found.messages, found.operation, found.task) == (3, 2, "embeddings", Task.EMBEDDING)
-    assert gather_embeddings("minilm", [], ANN, {}, words, exact=True, token_inputs=9).prompt_tokens == 9
+    assert gather_embeddings("minilm", [], ANN, {}, words, plain, exact=True, token_inputs=9).prompt_tokens == 9
 
 
 def test_features_survive_a_round_trip_through_json():

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from freehold.fault import Fault, FaultError, Kind, faulty
-from freehold.features import Caller, Label
+from freehold.features import Caller
 from freehold.ledger.ids import RANDOM_BYTES, new_id
-from freehold.routing.features import CEILING_HEADER, HINT_PREFIX, LABEL_HEADER, effective_ceiling, effective_label
+from freehold.routing.features import CEILING_HEADER, HINT_PREFIX, effective_ceiling
+from freehold.routing.labels import DATASET_HEADER, LABEL_HEADER, label_said
 from freehold.server.batches.shelf import Shelf
 from freehold.storage.batch_rows import BatchRow, FileRow
 from freehold.storage.store import StoreError
@@ -163,9 +164,9 @@ class Desk:
         kept = {
             name: value
             for name, value in headers.items()
-            if name in {LABEL_HEADER, CEILING_HEADER} or name.startswith(HINT_PREFIX)
+            if name in {LABEL_HEADER, DATASET_HEADER, CEILING_HEADER} or name.startswith(HINT_PREFIX)
         }
-        effective_label(Label.PUBLIC, caller, kept)  # a header that no line could be decided with is told now
+        label_said(kept)  # a header that no line could be decided with is told now
         effective_ceiling(caller.ceiling, caller, kept)
         file = await self.file(asked.input_file_id, caller)
         if file.purpose != "batch":

@@ -54,6 +54,10 @@ class FormBody(msgspec.Struct, frozen=True):
         """The body naming another model."""
         return self.form.with_text("model", model)
 
+    def texts(self) -> tuple[str, ...]:
+        """Every field that is no file, and the names of those that are."""
+        return self.form.texts()
+
 
 class SingleEnvelope(msgspec.Struct, frozen=True, kw_only=True):
     """A request, as far as a decision and a relay need it."""

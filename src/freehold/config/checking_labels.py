@@ -1,0 +1,47 @@
+"""Checks of `[labels]`: every detector is one, every glob can be found, no pattern can hang. Not done: whether a label that
+can arise is ever served (`policy.concerns`).
+"""
+
+from collections.abc import Iterator
+
+from freehold.config.checking import check_name
+from freehold.policy.labels import LabelSettings
+from freehold.policy.problems import Problem, suggest
+from freehold.routing.detectors.kinds import DEFAULTS, KINDS
+from freehold.routing.detectors.paths import LEAST_LITERAL, literal_of
+from freehold.routing.detectors.patterns import problem_of
+
+LONGEST_GLOB = 200
+
+
+def check_labels(labels: LabelSettings) -> Iterator[Problem]:
+    """What is wrong with where labels come from."""
+    for name in labels.datasets:
+        yield from check_name(name, f'labels.datasets."{name}"')
+    for name in labels.detectors:
+        if name not in KINDS and name not in DEFAULTS:
+            yield Problem(f"labels.detectors.{name}", f"'{name}' is no detector and no group", suggest(name, [*DEFAULTS, *KINDS]))
+    for glob in labels.paths:
+        if len(glob) > LONGEST_GLOB:
+            yield Problem(f'labels.paths."{glob[:40]}"', f"is longer than {LONGEST_GLOB} characters")
+        elif not literal_of(glob):
+            message = f"says fewer than {LEAST_LITERAL} characters in a row without a wildcard, so it cannot be found in a text"
+            yield Problem(f'labels.paths."{glob}"', message, "[labels] default holds for everything")
+    for index, host in enumerate(labels.internal_hosts):
+        plain = host.removeprefix("*").strip(".")
+        if len(plain) < LEAST_LITERAL or not all(one.isalnum() or one in "-." for one in plain) or not plain.isascii():
+            yield Problem(f"labels.internal_hosts[{index}]", f"'{host}' is no domain", "such as corp.example.com")
+    yield from _check_patterns(labels)
+
+
+def _check_patterns(labels: LabelSettings) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, pattern in enumerate(labels.patterns):
+        path = f"labels.patterns[{index}]"
+        yield from check_name(pattern.name, f"{path}.name")
+        if pattern.name in seen:
+            yield Problem(f"{path}.name", f"'{pattern.name}' is already a pattern", "names are unique")
+        seen.add(pattern.name)
+        problem = problem_of(pattern.then)
+        if problem is not None:
+            yield Problem(f"{path}.then", problem)

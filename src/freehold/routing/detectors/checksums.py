@@ -1,0 +1,172 @@
+"""Check digits: pure arithmetic on strings of digits, each with where it is laid down. Lengths are the caller's business.
+
+What a check does not see is said where it matters: one in ten random numbers passes Luhn, one in a hundred ISO 7064 mod 97.
+"""
+
+from collections.abc import Sequence
+
+_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+_MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_DNI_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
+_HETU_MARKS = "0123456789ABCDEFHJKLMNPRSTUVWXY"
+_VERHOEFF_TURN = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
+
+
+def is_luhn(digits: str) -> bool:
+    """ISO/IEC 7812-1, annex B."""
+    total = sum(map(int, digits[-1::-2])) + sum(_DOUBLED[int(digit)] for digit in digits[-2::-2])
+    return total % 10 == 0
+
+
+def is_mod97(characters: str) -> bool:
+    """ISO 7064 mod 97-10 over digits and capital letters, as IBANs use it once their first four stand last."""
+    return int("".join(str(int(one, 36)) for one in characters)) % 97 == 1
+
+
+def is_card(digits: str) -> bool:
+    """A payment card: Luhn, and a length that the issuer of its first digits uses (ISO/IEC 7812, the networks' own lists)."""
+    size, two, four = len(digits), int(digits[:2]), int(digits[:4])
+    issued = (
+        (digits[0] == "4" and size in {13, 16, 19})  # Visa
+        or ((51 <= two <= 55 or 2221 <= four <= 2720) and size == 16)  # Mastercard
+        or (two in {34, 37} and size == 15)  # American Express
+        or ((four == 6011 or two == 65 or 644 <= int(digits[:3]) <= 649) and 16 <= size <= 19)  # Discover
+        or (two == 62 and 16 <= size <= 19)  # UnionPay
+        or (3528 <= four <= 3589 and 16 <= size <= 19)  # JCB
+        or ((two in {36, 38, 39} or 300 <= int(digits[:3]) <= 305) and size in {14, 16})  # Diners
+        or (four in {5018, 5020, 5038, 6304, 6759, 6761, 6762, 6763} and 13 <= size <= 19)  # Maestro
+    )
+    return issued and len(set(digits)) > 1 and is_luhn(digits)
+
+
+def is_us_ssn(digits: str) -> bool:
+    """United States, nine digits. There is no check digit; areas, groups and serials that were never given are refused."""
+    return digits[:3] not in {"000", "666"} and digits[0] != "9" and digits[3:5] != "00" and digits[5:] != "0000"
+
+
+def is_de_tax_id(digits: str) -> bool:
+    """Germany, Steuer-ID of eleven digits: ISO 7064 mod 11,10; among the first ten one digit stands twice or thrice."""
+    counts = sorted(map(digits[:10].count, set(digits[:10])))
+    if digits[0] == "0" or counts[-1] not in {2, 3} or (len(counts) > 1 and counts[-2] > 1):
+        return False
+    product = 10
+    for digit in digits[:10]:
+        product = (((int(digit) + product) % 10 or 10) * 2) % 11
+    return (11 - product) % 10 == int(digits[10])
+
+
+def is_fr_nir(digits: str) -> bool:
+    """France, NIR of fifteen digits: sex, year, month, place, number, and 97 less the remainder by 97."""
+    month = int(digits[3:5])
+    is_month = 1 <= month <= 12 or 20 <= month <= 42 or month >= 50
+    return digits[0] in "12" and is_month and 97 - int(digits[:13]) % 97 == int(digits[13:])
+
+
+def is_pl_pesel(digits: str) -> bool:
+    """Poland, PESEL of eleven digits: birth date with the century in the month, weights 1 3 7 9."""
+    month = int(digits[2:4]) % 20
+    is_date = 1 <= month <= 12 and 1 <= int(digits[4:6]) <= _MONTH_DAYS[month - 1]
+    return is_date and _weighed(digits, (1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1)) % 10 == 0
+
+
+def is_nl_bsn(digits: str) -> bool:
+    """Netherlands, BSN of nine digits: the test of eleven, its last weight -1."""
+    return len(set(digits)) > 2 and _weighed(digits, (9, 8, 7, 6, 5, 4, 3, 2, -1)) % 11 == 0
+
+
+def is_be_national(digits: str) -> bool:
+    """Belgium, rijksregisternummer of eleven digits: birth date, counter, 97 less the remainder (born since 2000: a 2 before)."""
+    month = int(digits[2:4])
+    if not (1 <= month <= 12 and 1 <= int(digits[4:6]) <= _MONTH_DAYS[month - 1] and 1 <= int(digits[6:9]) <= 998):
+        return False
+    return any(97 - int(century + digits[:9]) % 97 == int(digits[9:]) for century in ("", "2"))
+
+
+def is_no_fodselsnummer(digits: str) -> bool:
+    """Norway, eleven digits: birth date (D-numbers: day plus 40) and two checks by eleven."""
+    if not _is_day_month(digits[:4], 40):
+        return False
+    return (
+        _weighed(digits[:10], (3, 7, 6, 1, 8, 9, 4, 5, 2, 1)) % 11 == 0
+        and _weighed(digits, (5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1)) % 11 == 0
+    )
+
+
+def is_se_personnummer(digits: str) -> bool:
+    """Sweden, ten digits without the century: birth date (coordination numbers: day plus 60) and Luhn."""
+    return _is_day_month(digits[4:6] + digits[2:4], 60) and is_luhn(digits)
+
+
+def is_fi_hetu(digits: str, mark: str) -> bool:
+    """Finland, nine digits and a mark by the remainder of 31."""
+    return _is_day_month(digits[:4], 0) and int(digits[6:]) >= 2 and _HETU_MARKS[int(digits) % 31] == mark.upper()
+
+
+def is_es_dni(digits: str, letter: str) -> bool:
+    """Spain, DNI: eight digits and a letter by the remainder of 23. A NIE's X, Y or Z stands as 0, 1 or 2 before."""
+    return len(set(digits)) > 2 and _DNI_LETTERS[int(digits) % 23] == letter.upper()
+
+
+def is_uk_nhs(digits: str) -> bool:
+    """United Kingdom, NHS number of ten digits: check by eleven."""
+    return len(set(digits)) > 2 and _weighed(digits, (10, 9, 8, 7, 6, 5, 4, 3, 2, 1)) % 11 == 0
+
+
+def is_ch_ahv(digits: str) -> bool:
+    """Switzerland, AHV number of thirteen digits: prefix 756 and the check digit of EAN-13."""
+    return digits[:3] == "756" and _weighed(digits, (1, 3) * 6 + (1,)) % 10 == 0
+
+
+def is_br_cpf(digits: str) -> bool:
+    """Brazil, CPF of eleven digits: two checks by eleven."""
+    return len(set(digits)) > 2 and all(
+        (_weighed(digits[:size], tuple(range(size + 1, 1, -1))) * 10 % 11) % 10 == int(digits[size]) for size in (9, 10)
+    )
+
+
+def is_in_aadhaar(digits: str) -> bool:
+    """India, Aadhaar of twelve digits: first not 0 or 1, Verhoeff (dihedral group of order ten)."""
+    check = 0
+    for place, digit in enumerate(reversed(digits)):
+        turned = int(digit)
+        for _ in range(place % 8):
+            turned = _VERHOEFF_TURN[turned]
+        check = _dihedral(check, turned)
+    return digits[0] not in "01" and len(set(digits)) > 2 and check == 0
+
+
+def is_cn_resident(digits: str, last: str) -> bool:
+    """China, resident identity card: seventeen digits with a birth date, and ISO 7064 mod 11-2."""
+    month = int(digits[10:12])
+    if digits[6:8] not in {"19", "20"} or not (1 <= month <= 12 and 1 <= int(digits[12:14]) <= _MONTH_DAYS[month - 1]):
+        return False
+    return "10X98765432"[_weighed(digits, (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)) % 11] == last.upper()
+
+
+def is_ca_sin(digits: str) -> bool:
+    """Canada, SIN of nine digits: Luhn, first not 0 or 8."""
+    return digits[0] not in "08" and len(set(digits)) > 2 and is_luhn(digits)
+
+
+def is_au_tfn(digits: str) -> bool:
+    """Australia, tax file number of nine digits: weights 1 4 3 7 5 8 6 9 10, by eleven."""
+    return len(set(digits)) > 2 and _weighed(digits, (1, 4, 3, 7, 5, 8, 6, 9, 10)) % 11 == 0
+
+
+def _weighed(digits: str, weights: Sequence[int]) -> int:
+    return sum(int(digit) * weight for digit, weight in zip(digits, weights, strict=True))
+
+
+def _is_day_month(digits: str, moved: int) -> bool:
+    """Whether DDMM is a day; one moved by `moved` counts as well."""
+    day, month = int(digits[:2]), int(digits[2:4])
+    if not 1 <= month <= 12:
+        return False
+    return 1 <= day <= _MONTH_DAYS[month - 1] or (moved > 0 and 1 <= day - moved <= _MONTH_DAYS[month - 1])
+
+
+def _dihedral(one: int, other: int) -> int:
+    """Multiplication in the dihedral group of order ten."""
+    if one < 5:
+        return (one + other) % 5 + (5 if other >= 5 else 0)
+    return (one - other) % 5 + (5 if other < 5 else 0)

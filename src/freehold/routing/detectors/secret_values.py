@@ -1,0 +1,102 @@
+"""Whether a value is a secret: enough variety, no placeholder, no name; and what decodes as it should.
+
+Thresholds were set on the labelled set in tests/data/detectors.jsonl.
+"""
+
+import re
+from base64 import urlsafe_b64decode
+from binascii import Error
+from collections import Counter
+from math import log2
+
+LEAST_BITS = 3.0
+"""Entropy of the characters of a value, bits per character: sixteen random hexadecimal digits have about 3.2."""
+_PLACEHOLDERS = (
+    "example", "placeholder", "changeme", "change_me", "change-me", "your", "insert", "dummy", "sample", "redacted", "xxxx",
+    "****", "....", "____", "1234567", "abcdef", "todo", "<", ">", "${", "{{", "%(", "$(",
+)  # fmt: skip
+_NAMES = ("password", "passwd", "secret", "token", "apikey", "api_key", "access", "key", "hash", "field", "param", "header")
+_WORDS_ONLY = re.compile(r"[A-Za-z_.\-:/ ]*|[0-9.,:\-+/]*")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(?:[_.-][a-z0-9]+)*|[A-Za-z]+[0-9]{0,2}|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+
+
+def entropy(value: str) -> float:
+    """Bits per character of the value's own distribution."""
+    size = len(value)
+    return -sum(count / size * log2(count / size) for count in Counter(value).values()) if size else 0.0
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether it stands for a secret that is put in elsewhere."""
+    lowered = value.lower()
+    return any(sign in lowered for sign in _PLACEHOLDERS) or len(set(lowered)) < 5
+
+
+def is_random(value: str) -> bool:
+    """Whether a key of some vendor's shape was drawn by chance, and not made up for a manual."""
+    return entropy(value) >= LEAST_BITS and "xxxx" not in value.lower() and "****" not in value
+
+
+def is_assigned_secret(value: str) -> bool:
+    """Whether what a program assigns to `password` or `api_key` is a secret in clear: letters and digits, no name, no template."""
+    if is_placeholder(value) or entropy(value) < LEAST_BITS or _WORDS_ONLY.fullmatch(value):
+        return False
+    lowered = value.lower()
+    return not (_UUID.fullmatch(value) or any(name in lowered for name in _NAMES) or _is_identifier(value))
+
+
+def is_bare_secret(value: str) -> bool:
+    """The same for a value without quotes, where source code has names and calls: it must not be spelled like one."""
+    kinds = sum(any(map(test, value)) for test in (str.islower, str.isupper, str.isdigit, _is_symbol))
+    return is_assigned_secret(value) and (kinds >= 3 or (len(value) >= 20 and kinds >= 2))
+
+
+def is_password(value: str) -> bool:
+    """Whether the password in an address is one: short ones count too, templates and the usual stand-ins do not."""
+    lowered = value.lower()
+    stands_in = lowered in {
+        "password",
+        "pass",
+        "passwd",
+        "pwd",
+        "secret",
+        "token",
+        "user",
+        "changeme",
+        "postgres",
+        "root",
+        "guest",
+    }
+    is_template = any(sign in value for sign in ("$", "{", "}", "<", ">", "*", "[", "]", "%s")) or "your" in lowered
+    return len(value) >= 3 and not stands_in and not is_template and len(set(lowered)) > 1
+
+
+def is_jwt(value: str) -> bool:
+    """Whether the first part decodes to a JSON object that names an algorithm (RFC 7515)."""
+    head = value.partition(".")[0]
+    try:
+        decoded = urlsafe_b64decode(head + "=" * (-len(head) % 4))
+    except (Error, ValueError):
+        return False
+    return decoded[:1] == b"{" and b'"alg"' in decoded
+
+
+def is_basic(value: str) -> bool:
+    """Whether HTTP Basic credentials decode to a user and a password (RFC 7617)."""
+    try:
+        decoded = urlsafe_b64decode(value.replace("+", "-").replace("/", "_") + "=" * (-len(value) % 4))
+        user, colon, password = decoded.decode().partition(":")
+    except (Error, ValueError):
+        return False
+    return bool(colon) and user.isprintable() and is_password(password)
+
+
+def _is_symbol(character: str) -> bool:
+    return not character.isalnum()
+
+
+def _is_identifier(value: str) -> bool:
+    """A name in source code: words joined by marks, without the runs of digits that keys have."""
+    digits = sum(map(str.isdigit, value))
+    return digits <= 2 and len(value) <= 40 and _IDENTIFIER.fullmatch(value) is not None
