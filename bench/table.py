@@ -21,7 +21,7 @@ FEW_HEADS = (
     "1 KB req/s", "CPU us", "the same 1 KB req/s", "CPU us", "100 KB req/s", "CPU us", "burst/s", "CPU us", "paced/s", "CPU us",
 )  # fmt: skip
 FORMATS_SAY = "Every wire format, relayed and translated, one worker on one core:"
-WORKERS_SAY = "One worker and two, both with all cores, of which the mock and the client take one's share:"
+WORKERS_SAY = "One worker and two, each time on two cores, one of which the mock and the client use too:"
 
 
 class Figures:

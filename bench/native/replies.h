@@ -15,7 +15,7 @@ struct stream { struct bytes steps[WORD_COUNT]; struct bytes burst; };
 
 static struct bytes whole_reply[FORMATS], models_reply;
 static struct stream plain_stream[FORMATS], metered_stream[FORMATS];
-static char all_words[WORD_COUNT * 8];
+static char all_words[WORD_COUNT * 16];
 
 static void add(struct bytes *b, const char *text, size_t len) {
     b->at = must(realloc(b->at, b->len + len + 1));
@@ -170,7 +170,7 @@ static struct bytes with_words(const char *shape) {
 }
 
 static void build_replies(void) {
-    for (int i = 0; i < WORD_COUNT; i++) snprintf(all_words + strlen(all_words), 8, WORD, i);
+    for (int i = 0; i < WORD_COUNT; i++) snprintf(all_words + strlen(all_words), 16, WORD, i);
     models_reply = json_reply("{\"object\":\"list\",\"data\":[{\"id\":\"mock-whole\",\"object\":\"model\",\"created\":1,\"owned_by\":\"bench\"},"
                               "{\"id\":\"mock-burst\",\"object\":\"model\",\"created\":1,\"owned_by\":\"bench\"},"
                               "{\"id\":\"mock-paced\",\"object\":\"model\",\"created\":1,\"owned_by\":\"bench\"},"

@@ -4,17 +4,18 @@ import http.client
 import json
 import shutil
 import socketserver
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support import ollama_schema, openai_schema
-from support.bench import FORMATS, bench_module, load, tally
+from support.bench import BENCH, FORMATS, bench_module, load, tally
 
 pytestmark = pytest.mark.skipif(
     shutil.which("cc") is None or sys.platform != "linux", reason="the bench's tools need a C compiler and Linux"
@@ -63,6 +64,17 @@ def test_the_mocks_newer_replies_fit_the_published_schemas(mock_port: int, monke
     ollama_schema.fits("ChatResponse", json.loads(reply("ollama", "whole")))
     for line in reply("ollama", "burst").splitlines():
         ollama_schema.fits("ChatStreamEvent", json.loads(line))
+
+
+def test_streams_are_as_long_as_the_page_says(mock_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies = bench_module("bodies", monkeypatch)
+    page = (BENCH.parent / "docs" / "performance.md").read_text("utf-8")
+    said = "a stream of 50 words is about 9 KB in Chat Completions and Completions, 7 KB in Messages and in Ollama's lines, and 14 KB in Responses"
+    assert said in " ".join(page.split())
+    told_kb = {"openai_chat": 9, "openai_completions": 9, "anthropic_messages": 7, "ollama": 7, "openai_responses": 14}
+    for format_name, size_kb in told_kb.items():
+        body = ask(mock_port, format_name, bodies.body("1k", format_name, "mock-burst", stream=True))[1]
+        assert round(len(body) / 1000) == size_kb, format_name
 
 
 @contextmanager
@@ -169,6 +181,17 @@ def test_a_lane_is_measured_in_its_own_format(
         assert (sample.errors, sample.unanswered, sample.per_s > 0) == (0, 0, True), sample
 
 
+def modes(ledger: Path) -> dict[tuple[str, str], set[str]]:
+    """By client's format and model of whole replies: how attempts were made, as the ledger says."""
+    found: dict[tuple[str, str], set[str]] = {}
+    query = """SELECT r.wire_format, r.asked_model, a.mode FROM requests r JOIN attempts a ON a.request_id = r.request_id
+        WHERE r.asked_model LIKE '%whole' GROUP BY 1, 2, 3"""
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection:
+        for wire_format, model, mode in connection.execute(query):
+            found.setdefault((wire_format, model), set()).add(mode)
+    return found
+
+
 def test_every_lane_of_freehold_gives_whole_right_replies(
     tools: Path, mock_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,3 +213,7 @@ def test_every_lane_of_freehold_gives_whole_right_replies(
                 assert tally(said) == (4, 0, 0, 0, 0), (lane.name, size, reply, said)
     finally:
         running.end()
+    said = modes(tmp_path / "gateway" / "freehold.db")
+    assert len(said) == len(gateway.lanes)
+    for lane in gateway.lanes:
+        assert said[lane.format, lane.model.format("whole")] == {"relay" if lane.name.endswith(", relay") else "translate"}
