@@ -190,3 +190,32 @@ def ask(
     from freehold.cli import asking
 
     asking.ask(config, question, model=model, why=why, as_json=as_json)
+
+
+@app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+def launch(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="CLIENT [ARGUMENTS]...",
+            help="claude, codex, opencode, aider, qwen, continue or llm with its own arguments; or `-- any command`.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    model: Annotated[str, typer.Option("--model", "-m", help="Model or alias that the client asks for.")] = "auto",
+    only_print: Annotated[
+        bool, typer.Option("--print", help="Print the environment, files and command instead of launching.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Launch a coding agent through the running gateway, or through one that lives as long as it runs. Changes no file of yours.
+
+    Options of `launch` stand before the client; what stands behind it is the client's.
+    """
+    from freehold.cli import launching
+
+    given = words or []
+    is_any = bool(given) and sys.argv[: -len(given)][-1:] == ["--"]
+    launching.launch(config, given, model=model, is_any=is_any, only_print=only_print, as_json=as_json)

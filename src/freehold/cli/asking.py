@@ -15,6 +15,7 @@ from freehold.cli.setup import load_config
 from freehold.config import Config
 from freehold.fault import FaultError
 from freehold.storage.store import StoreError
+from freehold.telemetry.log import Log
 
 ENGINE_START_S = 120.0
 
@@ -79,8 +80,8 @@ async def _is_serving(client: GatewayClient) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def gateway(config: Config) -> AsyncIterator[GatewayClient]:
-    """The running server, or one of our own for the time of the question."""
+async def gateway(config: Config, log: Log | None = None) -> AsyncIterator[GatewayClient]:
+    """The running server, or one of our own for as long as it is needed; `log` is where that one writes."""
     server = config.settings.server
     client = GatewayClient(server.host, server.port, config.server_key)
     try:
@@ -93,7 +94,7 @@ async def gateway(config: Config) -> AsyncIterator[GatewayClient]:
     from freehold.server.listener import Listener
     from freehold.telemetry.log import open_log
 
-    app = App(config, open_log(now_ms=wall_ms, level="warning"))
+    app = App(config, log or open_log(now_ms=wall_ms, level="warning"))
     listener = Listener(app.gateway, host="127.0.0.1", port=0, drain_s=1.0, keepalive_s=server.keepalive_s, takes_signals=False)
     port = await listener.bind()
     app.open_door("127.0.0.1", port)

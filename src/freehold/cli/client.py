@@ -16,7 +16,8 @@ class GatewayClient:
 
     def __init__(self, host: str, port: int, key: Secret | None) -> None:
         named = "127.0.0.1" if host in {"0.0.0.0", "::", "localhost"} else host  # noqa: S104 - compared, not bound
-        self._address = read_base_url(f"http://{f'[{named}]' if ':' in named else named}:{port}")
+        self.url = f"http://{f'[{named}]' if ':' in named else named}:{port}"
+        self._address = read_base_url(self.url)
         self._key = key
         self._upstreams = Upstreams(Connector(Egress.LOCAL))
 
@@ -33,6 +34,19 @@ class GatewayClient:
             return msgspec.json.decode(await exchange.read(1 << 20), type=Readiness)
         except (FaultError, msgspec.DecodeError):
             return None
+
+    async def window_of(self, model: str) -> int | None:
+        """The tokens that a request for this name may have at most; None: nobody answers, or nobody knows."""
+        import msgspec
+
+        try:
+            exchange = await self._open("POST", "/api/show", msgspec.json.encode({"model": model}), head_timeout_s=5.0)
+            told = msgspec.json.decode(await exchange.read(1 << 20))
+        except (FaultError, msgspec.DecodeError):
+            return None
+        facts = told.get("model_info") if isinstance(told, dict) else None
+        window = facts.get("freehold.context_length") if isinstance(facts, dict) else None
+        return window if isinstance(window, int) and window > 0 else None
 
     async def chat(self, body: bytes) -> Exchange:
         """Post a chat completion. Raises FaultError when nobody answers."""
