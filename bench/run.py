@@ -112,7 +112,9 @@ class Turn:
         """One request and then load of each size, before anything is measured: some load a vocabulary when a large one comes."""
         settle_s = self.gateway.settle_s * (0.5 if self.given.quick else 1.0)
         first_of = {case.size: case for case in reversed(asked)}
-        for size, case in first_of.items():
+        for size, case in sorted(
+            first_of.items(), key=lambda each: each[0] == "1k"
+        ):  # what is left of large ones passes meanwhile
             gives_good_reply(running, lane, size, limit_s=30.0)
             self.measure_case(running, lane, case, None, (0.0, settle_s if size == "1k" else settle_s / 2))
 
