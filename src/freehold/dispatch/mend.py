@@ -4,6 +4,8 @@ A quirk that changes messages or tools makes the request leave through the neutr
 formats; what is only a field's spelling is the codec's affair (`Sent.quirks`).
 """
 
+from itertools import pairwise
+
 import msgspec
 
 from freehold.chat import ChatRequest, Message, TextPart, ToolCallPart, ToolResultPart
@@ -17,6 +19,13 @@ NEUTRAL_SYSTEM = "You are a helpful assistant."
 """Small instruction models answer far worse with no system prompt at all (docs/engines.md)."""
 
 
+class _Content(msgspec.Struct, frozen=True):
+    """The content of a Chat Completions message."""
+
+    content: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_CONTENT = msgspec.json.Decoder(_Content)
 _TOOL_PARTS = (ToolCallPart, ToolResultPart)
 
 
@@ -29,6 +38,10 @@ def needs_mending(flight: ChatFlight, quirks: frozenset[str]) -> bool:
     if "tools_by_schema" in quirks and (flight.features.tools or flight.features.schema or _has_tool_parts(flight)):
         return True
     if "system_first" in quirks and _has_late_system(flight):
+        return True
+    if "alternating_roles" in quirks and not _alternates(flight):
+        return True
+    if "string_content" in quirks and flight.codec.FORMAT == "openai_chat" and _has_listed_content(flight):
         return True
     return "neutral_system" in quirks and not _has_leading_system(flight)
 
@@ -73,3 +86,20 @@ def _has_leading_system(flight: ChatFlight) -> bool:
 def _has_late_system(flight: ChatFlight) -> bool:
     roles = [flight.codec.describe(block).role for block in flight.envelope.blocks]
     return "system" in roles[1:]
+
+
+def _alternates(flight: ChatFlight) -> bool:
+    """Whether no two neighbours have one role, and no user speaks behind tool results."""
+    roles = [flight.codec.describe(block).role for block in flight.envelope.blocks]
+    return not any(
+        (role == before and role in {"user", "assistant"}) or (before == "tool" and role == "user")
+        for before, role in pairwise(roles)
+    )
+
+
+def _has_listed_content(flight: ChatFlight) -> bool:
+    """Whether some message's content is a list of parts."""
+    for block in flight.envelope.blocks:
+        if bytes(block).lstrip().startswith(b"{") and bytes(_CONTENT.decode(block).content).startswith(b"["):
+            return True
+    return False

@@ -1,7 +1,7 @@
 """Writes a request of the neutral middle for an upstream that speaks Chat Completions.
 
 What is dropped, moved or refused is listed in docs/wire.md. Quirks read here: `system_first`, `max_completion_tokens`,
-`no_reasoning_effort`, `reasoning_content_in`, `top_k`, `string_content`, `cache_control`. Usage is always asked for.
+`no_reasoning_effort`, `reasoning_content_in`, `top_k`, `string_content`, `alternating_roles`, `cache_control`. Usage is always asked for.
 """
 
 import re
@@ -27,6 +27,7 @@ from freehold.chat import (
 )
 from freehold.fault import FaultError, Kind, faulty
 from freehold.wire.codec import Sent
+from freehold.wire.openai_chat.alternation import alternate
 
 _encode = msgspec.json.Encoder().encode
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -165,7 +166,7 @@ def _write_messages(messages: tuple[Message, ...], quirks: frozenset[str]) -> li
         written.append(_write_message(param, message, parts, quirks))
     if moved:
         written.append({"role": "user", "content": _write_content("messages", moved, quirks)})
-    return written
+    return alternate(written) if "alternating_roles" in quirks else written
 
 
 def _merge_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
