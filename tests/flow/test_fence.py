@@ -1,5 +1,6 @@
 """`freehold serve --fence` by real processes: it serves, and nothing outside can be reached from inside."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -30,6 +31,14 @@ if not IN_CI and not can_make_namespaces():
     pytestmark = pytest.mark.skip(reason="the fence: this machine lets nobody make network namespaces (unshare -Urn)")
 
 
+def namespace(pid: int | str, kind: str) -> str:
+    return str(Path(f"/proc/{pid}/ns/{kind}").readlink())
+
+
+def routes(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/net/route").read_text().splitlines()[1:]
+
+
 def ask(place: Place, model: str) -> tuple[int, Any]:
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": "hello"}]})
     with closing(http.client.HTTPConnection("127.0.0.1", place.port, timeout=30)) as asking:
@@ -51,19 +60,17 @@ async def test_a_request_is_served_through_the_fence_and_the_hosts_loopback_is_o
     server = place.start("serve", "--fence", "--demo")
     try:
         place.until_serving(server)
-        status, served = ask(place, "fake")
+        status, served = await asyncio.to_thread(ask, place, "fake")
         assert status == 200, served
         assert "hello" in served["choices"][0]["message"]["content"]
 
-        status, _ = ask(place, "beyond")
+        status, _ = await asyncio.to_thread(ask, place, "beyond")
         assert status >= 500
         assert fake.accepted == 0, "this process's own loopback is another one"
 
-        theirs, ours = (os.readlink(f"/proc/{pid}/ns/net") for pid in (server.pid, "self"))
-        assert theirs != ours
-        routes = Path(f"/proc/{server.pid}/net/route").read_text().splitlines()[1:]
-        assert not routes, "no route leads anywhere"
-        assert os.readlink(f"/proc/{server.pid}/ns/user") != os.readlink("/proc/self/ns/user"), "it has no rights outside"
+        assert namespace(server.pid, "net") != namespace("self", "net")
+        assert not routes(server.pid), "no route leads anywhere"
+        assert namespace(server.pid, "user") != namespace("self", "user"), "it has no rights outside"
     finally:
         code, out, err = end(server)
     assert code == 0, err

@@ -7,13 +7,14 @@ is imported, checks that it stands, and serves.
 
 import os
 import sys
+from typing import NoReturn
 
 from freehold.local.fence import FenceError, devices, enter
 
 LOCAL_ONLY = "FREEHOLD_LOCAL_ONLY"
 
 
-def start_over(listening_fd: int, arguments: list[str]) -> None:
+def start_over(listening_fd: int, arguments: list[str]) -> NoReturn:
     """Become a fresh Python that runs `main` below with this socket. Does not return."""
     os.set_inheritable(listening_fd, True)
     command = [sys.executable, "-P", "-m", "freehold.cli.fenced", str(listening_fd), *arguments]

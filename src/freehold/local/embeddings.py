@@ -6,12 +6,16 @@ the model (256 tokens) is the mean of its windows weighted by their tokens, and 
 """
 
 import base64
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
+
+# From 1.29 on its Linux and macOS builds report each session to their maker, unless this is set before they are loaded.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer

@@ -53,7 +53,7 @@ def enter(*, flags: int = CLONE_NEWUSER | CLONE_NEWNET, inside_uid: int | None =
 
 
 def unshare(flags: int) -> None:
-    """Leave namespaces for new ones, unshare(2). Raises FenceError in words."""
+    """Leave namespaces for new ones (see the manual page of the call). Raises FenceError in words."""
     if _libc().unshare(flags) != 0:
         raise _refused("namespaces cannot be made here")
 

@@ -43,6 +43,7 @@ def engine_environment(environ: Mapping[str, str], threads: int) -> dict[str, st
         "OMP_NUM_THREADS": str(threads),
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
         "PYTHONNOUSERSITE": "1",
     }
 
