@@ -91,7 +91,8 @@ def _attempts(attempts: tuple[AttemptRecord, ...]) -> None:
         show.pairs(
             f"attempt {attempt.number}: {attempt.deployment}, {attempt.end}",
             [
-                ("mode", f"{attempt.mode}{', edited: ' + ', '.join(attempt.edits) if attempt.edits else ''}"),
+                ("mode", _mode(attempt)),
+                *([("tool calls", ", ".join(repairs))] if (repairs := _repairs(attempt)) else []),
                 ("models", f"sent {attempt.sent_model}, answered {attempt.answered_model or 'unsaid'}"),
                 ("took", f"{attempt.duration_ms:.1f} ms, first content after {_ms(attempt.first_content_ms)}"),
                 *([("fault", f"{attempt.fault}: {attempt.fault_message}")] if attempt.fault else []),
@@ -112,6 +113,27 @@ def _attempts(attempts: tuple[AttemptRecord, ...]) -> None:
                 ("cost", cost_of(attempt)),
             ],
         )
+
+
+REPAIRS = {
+    "call_by_schema": "asked again, held to the tools' schemas",
+    "call_from_text": "read from text",
+    "call_json": "broken JSON mended",
+    "call_name": "a name in near spelling",
+    "call_arguments": "arguments fitted to the schema",
+    "call_defaults": "missing arguments from the schema's defaults",
+    "call_left": "one could not be repaired and was passed on as it was written",
+}
+"""What was done about an attempt's tool calls, by the name of the edit."""
+
+
+def _mode(attempt: AttemptRecord) -> str:
+    edits = [edit for edit in attempt.edits if edit not in REPAIRS]
+    return f"{attempt.mode}{', edited: ' + ', '.join(edits) if edits else ''}"
+
+
+def _repairs(attempt: AttemptRecord) -> list[str]:
+    return [said for edit, said in REPAIRS.items() if edit in attempt.edits]
 
 
 def _ms(value: float | None) -> str:

@@ -6,6 +6,7 @@ import msgspec
 
 from freehold.chat import Reply
 from freehold.dispatch.attempt import Attempt, Means
+from freehold.dispatch.call_reader import CallReader, reads_calls
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.mend import mend, must_be_read, needs_mending
 from freehold.dispatch.reach import Headers
@@ -19,7 +20,7 @@ from freehold.wire.codec import Codec, EditName, Sent, Tap
 from freehold.wire.formats import CODECS
 
 PASSED_ON_HEADERS = ("anthropic-beta", "anthropic-version", "openai-beta", "idempotency-key")
-"""Client headers that change what the upstream does, passed on in a relay only."""
+"""Client headers that change what the upstream does, passed on with its own body only."""
 PROGRESS: dict[str, msgspec.Raw] = {"return_progress": msgspec.Raw(b"true")}
 """llama.cpp's server writes while it reads a prompt only when asked to, and notices a client that left only when it writes."""
 
@@ -29,24 +30,36 @@ STREAM: dict[str, msgspec.Raw] = {"stream": msgspec.Raw(b"true"), "stream_option
 class ChatAttempt(Attempt):
     """One try at a chat deployment."""
 
-    def __init__(self, means: Means, flight: ChatFlight, step: Step, hold: Hold) -> None:
+    def __init__(self, means: Means, flight: ChatFlight, step: Step, hold: Hold, *, by_schema: bool = False) -> None:
+        """`by_schema`: the model is held to its tools by constrained decoding, whatever its quirks say."""
         runtime, deployment = step.placed.runtime, step.placed.deployment
         has_quirks = bool(deployment.quirks or runtime.quirks)
         self.quirks = frozenset((*deployment.quirks, *runtime.quirks)) if has_quirks else frozenset[str]()
+        if by_schema:
+            self.quirks |= {"tools_by_schema"}
         speaks_it = flight.codec.FORMAT in runtime.formats
-        is_relay = (
+        upstream_codec: Codec = flight.codec if speaks_it else _chat_codec(runtime)
+        self.reads_calls = bool(flight.features.tools) and reads_calls(flight, self.quirks, step.placed.egress, upstream_codec)
+        sends_as_is = (
             hold == "none"
             and speaks_it
-            and not (has_quirks and needs_mending(flight, self.quirks))
+            and not (self.quirks and needs_mending(flight, self.quirks))
             and not must_be_read(flight, step.placed.egress)
         )
+        self._sends_as_is = sends_as_is
+        is_relay = sends_as_is and not self.reads_calls
         super().__init__(means, flight, step, is_relay=is_relay, streams=flight.envelope.stream or "always_stream" in self.quirks)
         self.chat = flight
-        self.upstream_codec: Codec = flight.codec if speaks_it else _chat_codec(runtime)
+        self.upstream_codec = upstream_codec
         if self.upstream_codec.STREAM_TYPE == ndjson.STREAM_TYPE:
             self.event_mark = ndjson.LINE_END
-        self.keeps_body = is_relay or (speaks_it and flight.envelope.operation == "completion")
-        """The client's own body goes out, also where the reply is read: a prompt has no other spelling."""
+        self.keeps_body = sends_as_is or (speaks_it and flight.envelope.operation == "completion")
+        """The client's own body goes out, also where the reply is read: for its calls, or since a prompt has no other spelling."""
+        self.calls: CallReader | None = None
+        """Reads the reply's calls, where they have to be looked at."""
+        self.is_by_schema = by_schema
+        if by_schema:
+            self.tap.edits.add("call_by_schema")
         self.tell: Callable[[Fault], bytes] | None = None
         """How the stream under way tells a fault, once there is one."""
 
@@ -108,7 +121,7 @@ class ChatAttempt(Attempt):
     def _headers(self) -> Headers:
         credentials = self.flight.reaches.find(self.step.placed.runtime.name).credentials(self.upstream_codec.FORMAT)
         given = self.flight.headers
-        passed = tuple((name, given[name]) for name in PASSED_ON_HEADERS if name in given) if self.is_relay else ()
+        passed = tuple((name, given[name]) for name in PASSED_ON_HEADERS if name in given) if self._sends_as_is else ()
         if passed:
             # The client's own anthropic-version wins over ours; keys are never among what is passed on.
             credentials = tuple(pair for pair in credentials if pair[0] not in dict(passed))

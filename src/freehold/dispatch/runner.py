@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from freehold.chat import Choice, Reply, fold
 from freehold.dispatch.admission import admit, exhausted
 from freehold.dispatch.answers import Answer, StreamAnswer
+from freehold.dispatch.asked_again import may_ask_by_schema
 from freehold.dispatch.attempt import BYTES_PER_TOKEN, MAX_REPLY_BYTES, Attempt, Means
+from freehold.dispatch.call_reader import CallPipe, CallReader, read_calls
 from freehold.dispatch.chat_attempt import ChatAttempt, note_reply
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.held import Gathered, HeldPipe
@@ -101,8 +103,24 @@ class Dispatch:
         hold: Hold = "none" if escalate is None or not flight.envelope.stream else escalate.hold
         if hold == "tools" and not flight.features.tools:
             hold = "none"
+        answer = await self._answer(flight, step, hold, escalate)
+        if not may_ask_by_schema(answer) or admit(self._means, flight, step, (), may_spill=True) is not None:
+            return answer
         try:
-            attempt = ChatAttempt(self._means, flight, step, hold)
+            held = await self._answer(flight, step, hold, escalate, by_schema=True)
+        except FaultError:
+            return answer
+        except BaseException:
+            answer.leave()
+            raise
+        answer.leave()
+        return held
+
+    async def _answer(
+        self, flight: ChatFlight, step: Step, hold: Hold, escalate: Escalate | None, *, by_schema: bool = False
+    ) -> Answer:
+        try:
+            attempt = ChatAttempt(self._means, flight, step, hold, by_schema=by_schema)
         except BaseException:
             self._means.breakers.end_probe(step.placed.id)
             raise
@@ -162,7 +180,7 @@ class Dispatch:
             out = pipe.feed(data)
             if out:
                 ready.append(out)
-            if pipe.has_let_out if isinstance(pipe, HeldPipe) else pipe.tap.content:
+            if pipe.has_let_out if isinstance(pipe, HeldPipe | CallPipe) else pipe.tap.content:
                 attempt.content_began()
                 attempt.pieces += 1
                 live = JudgedPipe(attempt, pipe, escalate) if isinstance(pipe, HeldPipe) else pipe
@@ -192,17 +210,28 @@ class Dispatch:
             request = attempt.chat.request()
             if offers_by_schema(request):
                 return SchemaToolReader(reader, attempt.chat.request_id, reply_is_json=request.output is not None)
+        if attempt.reads_calls:
+            attempt.calls = read_calls(reader, attempt.chat.request(), attempt.chat.request_id, attempt.quirks)
+            if attempt.calls is not None:
+                attempt.calls.tap = attempt.tap
+                return attempt.calls
         return reader
 
     def _pipe(self, attempt: ChatAttempt, hold: Hold) -> Pipe | HeldPipe:
         flight = attempt.chat
         pipe: Pipe | HeldPipe
-        if hold != "none":
-            pipe = HeldPipe(self._reader(attempt), flight.codec.writer(flight.asked), hold)
-        elif attempt.is_relay:
+        if attempt.is_relay:
             pipe = flight.codec.relay_pipe(flight.asked)
         else:
-            pipe = TranslatePipe(self._reader(attempt), flight.codec.writer(flight.asked))
+            reader, writer = self._reader(attempt), flight.codec.writer(flight.asked)
+            if hold != "none":
+                pipe = HeldPipe(reader, writer, hold)
+            elif isinstance(reader, CallReader):
+                pipe = CallPipe(reader, writer)
+            else:
+                pipe = TranslatePipe(reader, writer)
+            if isinstance(reader, CallReader):
+                reader.tap = pipe.tap
         pipe.tap.edits |= attempt.tap.edits
         attempt.tap = pipe.tap
         attempt.tell = pipe.fault

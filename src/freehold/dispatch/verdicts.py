@@ -27,6 +27,7 @@ def judge_reply(attempt: ChatAttempt, reply: Reply, escalate: Escalate | None) -
             tools=() if request is None else request.tools,
             output=None if request is None else request.output,
             max_tokens=flight.features.max_tokens,
+            calls_left=0 if attempt.calls is None else attempt.calls.left,
         ),
         checks,
     )

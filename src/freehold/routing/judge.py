@@ -28,6 +28,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     output: OutputFormat | None = None
     max_tokens: int | None = None
     """The client's own limit, before any clamping."""
+    calls_left: int = 0
+    """Calls that nothing could be made of; those printed as text are part of the reply's words."""
 
 
 def judge(evidence: Evidence, checks: Sequence[str]) -> tuple[Verdict, ...]:
@@ -114,7 +116,7 @@ def _invalid_json(choice: Choice, evidence: Evidence) -> str:
 
 
 def _invalid_tool_arguments(choice: Choice, evidence: Evidence) -> str:
-    """A call of a tool that was not offered, or with arguments its schema does not allow."""
+    """A call of a tool that was not offered, with arguments its schema does not allow, or one that only its words are left of."""
     known = {tool.name: tool for tool in evidence.tools if isinstance(tool, Tool)}
     has_opaque = any(isinstance(tool, Opaque) for tool in evidence.tools)
     for number, call in enumerate(_calls(choice), 1):
@@ -131,7 +133,7 @@ def _invalid_tool_arguments(choice: Choice, evidence: Evidence) -> str:
         keyword = None if tool.parameters is None else violation(tool.parameters, value)
         if keyword is not None:
             return f"call {number}: arguments violate `{keyword}`"
-    return ""
+    return "a call printed as text is none of the tools offered, or cannot be read" if evidence.calls_left else ""
 
 
 def _repeats(choice: Choice, evidence: Evidence) -> str:

@@ -17,8 +17,9 @@ from freehold.fault import Fault
 from freehold.runtime import FillIn
 
 EditName = Literal[
-    "model", "usage_asked", "max_tokens_clamped", "engine_options", "reply_model", "usage_hidden", "fim_prompt", "end_mark"
-]
+    "model", "usage_asked", "max_tokens_clamped", "engine_options", "reply_model", "usage_hidden", "fim_prompt", "end_mark",
+    "call_from_text", "call_json", "call_name", "call_arguments", "call_defaults", "call_left", "call_by_schema"
+]  # fmt: skip
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):

@@ -72,7 +72,7 @@ class Fitting:
         return value
 
     def _allows(self, schema: _Schema, value: Any) -> bool:
-        definitions = {key: self._root[key] for key in ("$defs", "definitions") if key in self._root}
+        definitions: _Schema = {key: self._root[key] for key in ("$defs", "definitions") if key in self._root}
         return violation({**definitions, **schema}, value) is None
 
     def _alternatives(self, schema: _Schema) -> list[_Schema]:
