@@ -132,14 +132,18 @@ PHONE_STARTS = ("+",)
 
 def find_email(text: str, start: int, end: int) -> tuple[int, int] | None:
     """The address around an @."""
+    if not start or text[start - 1] not in _LOCAL or not text[end : end + 1].isalnum():
+        return None
     near = text[max(start - _LONGEST_LOCAL, 0) : start]
     begin = start - (len(near) - len(near.rstrip(_LOCAL)))
     found = _DOMAIN.match(text, end)
     if begin == start or found is None or found[1].lower() in _NO_TLDS:
         return None
     local = text[begin:start].lower().strip(".")
-    if not local or local in _ROBOTS or text[begin] == "." or text[max(begin - 3, 0) : begin].endswith(("://", "/")):
+    if not local or local in _ROBOTS or text[begin] == "." or text[begin - 1 : begin] == "/":
         return None
+    if text[begin - 1 : begin] == ":" and "://" in text[max(begin - _LONGEST_LOCAL, 0) : begin]:
+        return None  # a password in an address, which another detector finds
     return begin, found.end()
 
 

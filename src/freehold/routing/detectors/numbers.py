@@ -80,6 +80,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape(kind="se-id", groups=(6, 4), marks="-+", is_valid=checksums.is_se_personnummer),
     Shape(kind="se-id", groups=(8, 4), marks="-", is_valid=lambda digits: checksums.is_se_personnummer(digits[2:])),
     Shape(kind="fi-id", groups=(6, 3), marks="-+", is_valid_with=checksums.is_fi_hetu),
+    Shape(kind="fi-id", groups=(6, 4), marks="-+", is_valid=lambda digits: checksums.is_fi_hetu(digits[:9], digits[9])),
     Shape(kind="es-id", groups=(8,), is_valid_with=checksums.is_es_dni),
     Shape(kind="es-id", groups=(7,), before="XYZ", is_valid_with=checksums.is_es_dni),
     *(
@@ -147,15 +148,27 @@ class Numbers:
 def _is_apart(text: str, spans: list[tuple[int, int]], sizes: list[int], at: int, count: int) -> bool:
     """Whether the groups are a number of their own: not the middle of a longer one, a date, or a row of equal groups."""
     first, last = spans[at][0], spans[at + count - 1][1]
+    mark = text[spans[at][1]] if count > 1 else ""
     before, after = at - 1, at + count
     if before >= 0:
-        if text[first - 1] != " " or (count > 1 and sizes[before] == sizes[at]):
+        if text[first - 1] != " " or (mark == " " and (sizes[before] == sizes[at] or _is_of_iban(text, *spans[before]))):
             return False
     elif first and text[first - 1] in "./-+_$" and first > 1 and text[first - 2] in WORD:
         return False
     if after >= len(sizes):
         return True
-    return text[last] in " /" and not (count > 1 and sizes[after] == sizes[at])
+    return text[last] in " /" and not (text[last] == mark and sizes[after] == sizes[at])
+
+
+def _is_of_iban(text: str, start: int, end: int) -> bool:
+    """Whether a group ends four characters that begin with letters: the groups behind it go on with a bank account."""
+    return (
+        start > 0
+        and text[start - 1].isupper()
+        and end >= 4
+        and text[end - 4 : end].isalnum()
+        and text[end - 5 : end - 4] in ("", " ")
+    )
 
 
 def _fits(text: str, shape: Shape, spans: list[tuple[int, int]]) -> tuple[int, int] | None:

@@ -1,6 +1,7 @@
 """File paths that a prompt names, against globs: `secrets/**`, `**/*.pem`, `deploy/prod-*.yaml`.
 
-`**` stands for any number of folders, `*` and `?` stay within a name, case does not count. A path fits where the glob
+`**` stands for any number of folders, `*` and `?` stay within a name; case does not count, as long as the longest plain
+piece of the glob is written as it is, in small letters, in capitals or Like This. A path fits where the glob
 fits it from any of its folders on, so that `secrets/**` also means `/home/ann/shop/secrets/db.txt`; a glob that begins
 with `/` begins at the root. Backslashes count as slashes.
 
@@ -22,8 +23,10 @@ _LITERALS = re.compile(r"[^*?]+")
 def literal_of(glob: str) -> str:
     """The longest piece of a glob without wildcards: what it is found by. Empty: too short to be found by."""
     literal = max(_LITERALS.findall(glob.replace("\\", "/").lstrip("/")), key=len, default="")
-    # `secrets/**` also means the folder itself, which is written without the slash behind it.
-    literal = literal.strip("/") if glob.strip("/").startswith(literal) or glob.endswith(("/**", "/")) else literal
+    # `secrets/**` also means the folder itself, which may be written without the slash behind it.
+    folder = literal.strip("/")
+    if len(folder) >= LEAST_LITERAL:
+        return folder
     return literal if len(literal) >= LEAST_LITERAL else ""
 
 

@@ -19,7 +19,7 @@ _URL = "[A-Za-z0-9_-]"
 _HEX = "[0-9a-f]"
 _NO_MORE = "(?![A-Za-z0-9_])"
 _NO_MORE_URL = "(?![A-Za-z0-9_-])"
-_ASSIGN = r"""[A-Za-z0-9_-]{0,24}["']?[ \t]{0,4}(?:=>|:=|[:=])[ \t]{0,4}"""
+_ASSIGN = r"""[A-Za-z0-9_-]{0,24}\\?["']?\]?[ \t]{0,4}(?:=>|:=|[:=])[ \t]{0,4}"""
 """What stands between a name and the value that is given to it: `_TEST": `, ` = `, `: `."""
 _QUOTED = r"""\\?["'`]([^\s"'`\\]{8,200})\\?["'`]"""
 _BARE = r"""([A-Za-z0-9!@#%^*_+/=~?.-]{8,200}+)(?=[\s;,&"'\\]|$)"""
@@ -138,7 +138,11 @@ _MODELS = (
 
 _SERVICES = (
     _vendor(
-        "slack-token", "xoxb- xoxp- xoxa- xoxr- xoxs- xoxe- xoxc- xoxd- xapp-", "[A-Za-z0-9%-]{20,300}", "Slack: token types"
+        "slack-token",
+        "xoxb- xoxp- xoxa- xoxr- xoxs- xoxe- xoxc- xoxd- xapp-",
+        "[A-Za-z0-9%-]{20,300}",
+        "Slack: token types",
+        WORD | set("-%"),
     ),
     _vendor(
         "slack-webhook",
@@ -185,7 +189,7 @@ _GENERAL = (
         kind="private-key",
         starts=("-----BEGIN ",),
         # The marks alone stand in source code; a key has its data behind them, line ends spelled or escaped.
-        then=r"(?:[A-Z0-9]{2,10} ){0,2}PRIVATE KEY(?: BLOCK)?-----(?:\\[rn]|\s|[A-Za-z-]{4,20}: [^\n\\]{0,80}(?:\n|\\n)){0,12}[A-Za-z0-9+/=]{24}",
+        then=r"(?:[A-Z0-9]{2,10} ){0,2}PRIVATE KEY(?: BLOCK)?-----(?:\\{1,4}[rn]|\s|[A-Za-z-]{4,20}: [^\n\\]{0,80}(?:\n|\\{1,4}n)){0,12}[A-Za-z0-9+/=]{24}",
         not_behind=ANYTHING,
         source="RFC 7468, RFC 1421, RFC 4880, OpenSSH PROTOCOL.key",
     ),

@@ -89,7 +89,7 @@ def is_basic(value: str) -> bool:
         user, colon, password = decoded.decode().partition(":")
     except (Error, ValueError):
         return False
-    return bool(colon) and user.isprintable() and is_password(password)
+    return bool(colon) and user.isprintable() and len(password) >= 3 and password.isprintable()
 
 
 def _is_symbol(character: str) -> bool:
