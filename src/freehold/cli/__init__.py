@@ -178,6 +178,28 @@ def doctor(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def prove(
+    what: Annotated[str, typer.Argument(help="local-only: with FREEHOLD_LOCAL_ONLY=1 no packet leaves this machine. Linux.")],
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where the report goes. Default: proofs/ in the data directory.")
+    ] = None,
+    idle_s: Annotated[float, typer.Option("--idle-s", min=0, help="How long the gateway is watched doing nothing.")] = 5.0,
+    verify: Annotated[Path | None, typer.Option("--verify", help="Prove nothing; check the seal of this report.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove a promise on this machine, and write a dated report: a network namespace, a sinkhole, counters, attacks."""
+    from freehold.cli import proving, show
+
+    if what not in set(proving.What):
+        show.fail(f"{what!r} is none of {', '.join(proving.What)}", 2)
+    if verify is not None:
+        proving.verify(verify, as_json=as_json)
+    else:
+        proving.prove(proving.What(what), out=out, idle_s=idle_s, as_json=as_json)
+
+
+@app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="What to ask. `-` reads standard input.")],
     *,

