@@ -12,6 +12,9 @@ from freehold.routing.detectors.paths import LEAST_LITERAL, literal_of
 from freehold.routing.detectors.patterns import problem_of
 
 LONGEST_GLOB = 200
+MOST_ENTRIES = 256
+"""Of paths, hosts and patterns each: what each costs is small, and is paid for every new text."""
+SHORTEST_START, LONGEST_START = 3, 64
 
 
 def check_labels(labels: LabelSettings) -> Iterator[Problem]:
@@ -31,7 +34,15 @@ def check_labels(labels: LabelSettings) -> Iterator[Problem]:
         plain = host.removeprefix("*").strip(".")
         if len(plain) < LEAST_LITERAL or not all(one.isalnum() or one in "-." for one in plain) or not plain.isascii():
             yield Problem(f"labels.internal_hosts[{index}]", f"'{host}' is no domain", "such as corp.example.com")
+    yield from _check_counts(labels)
     yield from _check_patterns(labels)
+
+
+def _check_counts(labels: LabelSettings) -> Iterator[Problem]:
+    for field in ("paths", "internal_hosts", "patterns"):
+        count = len(getattr(labels, field))
+        if count > MOST_ENTRIES:
+            yield Problem(f"labels.{field}", f"has {count} entries, more than {MOST_ENTRIES}")
 
 
 def _check_patterns(labels: LabelSettings) -> Iterator[Problem]:
@@ -42,6 +53,12 @@ def _check_patterns(labels: LabelSettings) -> Iterator[Problem]:
         if pattern.name in seen:
             yield Problem(f"{path}.name", f"'{pattern.name}' is already a pattern", "names are unique")
         seen.add(pattern.name)
-        problem = problem_of(pattern.then)
+        if not 1 <= len(pattern.starts) <= MOST_ENTRIES:
+            yield Problem(f"{path}.starts", f"has {len(pattern.starts)} entries", f"say 1 to {MOST_ENTRIES} beginnings")
+        for at, start in enumerate(pattern.starts):
+            if not SHORTEST_START <= len(start) <= LONGEST_START:
+                said = f"is {len(start)} characters long; a match must begin with {SHORTEST_START} to {LONGEST_START} plain ones"
+                yield Problem(f"{path}.starts[{at}]", said)
+        problem = "is longer than 200 characters" if len(pattern.then) > 200 else problem_of(pattern.then)
         if problem is not None:
             yield Problem(f"{path}.then", problem)

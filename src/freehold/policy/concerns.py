@@ -13,6 +13,7 @@ from freehold.policy.compiled import why_blocked
 from freehold.policy.globs import is_glob, make_matcher
 from freehold.policy.rules import Match, Rule, hours_of
 from freehold.policy.snapshot import Policy
+from freehold.policy.unserved import unserved_labels
 from freehold.runtime import SINGLE_OPERATIONS, Placed, completes
 
 _LISTS = ("labels", "tasks", "operations", "wire_formats", "models", "aliases", "licences", "agents", "request_classes")
@@ -24,7 +25,13 @@ def concerns_of(policy: Policy) -> tuple[str, ...]:
     placed = tuple(policy.placed.values())
     if not placed:
         return ("no deployment is configured: every request will be refused",)
-    return (*_above_ceiling(policy, placed), *_gates(policy.gates, placed), *_dead(policy), *_idle_globs(policy, placed))
+    return (
+        *_above_ceiling(policy, placed),
+        *_gates(policy.gates, placed),
+        *unserved_labels(policy),
+        *_dead(policy),
+        *_idle_globs(policy, placed),
+    )
 
 
 def describe_when(when: Match) -> str:

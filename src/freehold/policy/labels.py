@@ -3,10 +3,9 @@
 Not done here: finding anything in a prompt (`routing.detectors`), joining the sources (`routing.labels`).
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
 
 from freehold.features import Label
 
@@ -19,9 +18,9 @@ class Pattern(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     name: str
     """Named in decisions as `pattern:NAME`."""
-    starts: Annotated[tuple[Annotated[str, Meta(min_length=3, max_length=64)], ...], Meta(min_length=1, max_length=64)]
+    starts: tuple[str, ...]
     """What every match begins with: plain texts of 3 to 64 characters, not behind a letter or digit."""
-    then: Annotated[str, Meta(max_length=200)] = ""
+    then: str = ""
     """What must follow, as a regular expression without references or nested repeats; 256 characters are looked at."""
     label: Label
     """What a match raises the request to."""
@@ -34,11 +33,11 @@ class LabelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Of every request; what else is found can only raise it."""
     datasets: dict[str, Label] = {}
     """By the name a client sends as `x-freehold-dataset`; several are separated by commas, an unknown one is refused."""
-    paths: Annotated[dict[str, Label], Meta(max_length=256)] = {}
+    paths: dict[str, Label] = {}
     """By globs over file paths that the prompt names: `secrets/**`, `**/*.pem`. `*` stays within a folder."""
     detectors: dict[str, RaisesTo] = {}
     """By detector, or a group of them, the label to raise to, or `off` (docs/privacy.md lists them)."""
-    internal_hosts: Annotated[tuple[str, ...], Meta(max_length=256)] = ()
+    internal_hosts: tuple[str, ...] = ()
     """Domains of your own, such as `corp.example.com`: names below them are internal hosts."""
-    patterns: Annotated[tuple[Pattern, ...], Meta(max_length=64)] = ()
+    patterns: tuple[Pattern, ...] = ()
     """What else to look for: `[[labels.patterns]]`."""

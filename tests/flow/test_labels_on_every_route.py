@@ -1,0 +1,153 @@
+"""No route to a model without labels: generated from the table of routes, so that a new one fails here until it is covered.
+
+The only deployments are a vendor's, and restricted requests may not go there. Each route is asked twice: with a plain text,
+which reaches the vendor, and with a secret in it, which must be refused with nothing sent.
+"""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from freehold.gateways.fake import FakeRuntime
+from freehold.gateways.fake.media import draw
+from freehold.server.openapi.operations import OPERATIONS
+from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
+
+SECRET = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6"
+RULES = '[[rules]]\nname = "stay"\nwhen = { label = "restricted" }\nallow = { egress = "local" }\n'
+MEDIA = "{ chat = false, image_generation = true, transcription = true, speech = true, moderation = true, rerank = true }"
+BODIES: dict[str, Any] = {
+    "/v1/chat/completions": lambda text: {"model": "m", "messages": [{"role": "user", "content": text}]},
+    "/v1/messages": lambda text: {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": text}]},
+    "/v1/responses": lambda text: {"model": "m", "input": text},
+    "/v1/completions": lambda text: {"model": "m", "prompt": text},
+    "/api/chat": lambda text: {"model": "m", "stream": False, "messages": [{"role": "user", "content": text}]},
+    "/api/generate": lambda text: {"model": "m", "stream": False, "prompt": text},
+    "/v1/embeddings": lambda text: {"model": "embed", "input": ["x", text]},
+    "/api/embed": lambda text: {
+        "model": "embed",
+        "input": [text, "a longer text than the other one, which is all that is counted " * 3],
+    },
+    "/api/embeddings": lambda text: {"model": "embed", "prompt": text},
+    "/v1/images/generations": lambda text: {"model": "media", "prompt": text},
+    "/v1/audio/speech": lambda text: {"model": "media", "input": "x", "voice": "alloy", "instructions": text},
+    "/v1/moderations": lambda text: {"model": "media", "input": [text]},
+    # The short document is not the one that counts as the prompt; it must be looked through all the same.
+    "/v1/rerank": lambda text: {"model": "media", "query": "x", "documents": [text, "a longer document " * 20]},
+    "/rerank": lambda text: {"model": "media", "query": "x", "documents": [{"text": text}, "a longer document " * 20]},
+}
+FORMS: dict[str, tuple[str, str]] = {
+    "/v1/images/edits": ("image", "prompt"),
+    "/v1/images/variations": ("image", "user"),
+    "/v1/audio/transcriptions": ("file", "prompt"),
+    "/v1/audio/translations": ("file", "prompt"),
+}
+"""The file's field, and one that holds a text."""
+DECIDED = sorted(path for (method, path), operation in OPERATIONS.items() if method == "POST" and operation.decides)
+
+
+def config(fake: FakeRuntime, more: str = RULES) -> str:
+    return "\n".join(
+        [
+            NO_ENGINE,
+            runtime_toml("cloud", "vendor", base_url(fake)),
+            deployment_toml("cloud", "m", "fake-chat"),
+            deployment_toml("cloud", "embed", "fake-embed", abilities="{ embeddings = true, chat = false }"),
+            deployment_toml("cloud", "media", "fake-media", abilities=MEDIA),
+            more,
+        ]
+    )
+
+
+async def ask(served: Served, path: str, text: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False, headers=headers or {}) as client:
+        if path in FORMS:
+            file, field = FORMS[path]
+            said = {"model": "media", field: text, **({"prompt": "x"} if path.endswith("edits") and field != "prompt" else {})}
+            return await client.post(path, data=said, files={file: ("a.png", draw(b"a picture"), "image/png")})
+        return await client.post(path, json=BODIES[path](text))
+
+
+def test_every_route_that_decides_is_asked_here():
+    assert sorted([*BODIES, *FORMS]) == DECIDED
+
+
+@pytest.mark.parametrize("path", DECIDED)
+async def test_a_secret_never_reaches_a_vendor_by_any_route(path: str, serve: Serve, fake: FakeRuntime):
+    served = await serve(config(fake))
+    plain = await ask(served, path, "a plain text")
+    assert plain.status_code == 200, plain.text
+    assert served.last().decision.features.label == "internal"
+    sent = len(fake.journal)
+    assert sent >= 1
+    refused = await ask(served, path, f"why is {SECRET} refused?")
+    assert refused.status_code == 403, refused.text
+    assert "stay" in refused.text
+    assert len(fake.journal) == sent
+    detail = served.last()
+    assert (detail.decision.features.label, detail.decision.features.label_reason) == ("restricted", "detector github-token")
+    assert detail.decision.features.findings[0].kind == "github-token"
+    assert SECRET not in repr(detail)
+    assert SECRET not in refused.text
+
+
+async def test_a_count_of_tokens_is_labelled_and_stays_here(serve: Serve, fake: FakeRuntime):
+    served = await serve(config(fake))
+    async with httpx.AsyncClient(base_url=served.url, trust_env=False) as client:
+        body = {"model": "m", "messages": [{"role": "user", "content": SECRET}]}
+        assert (await client.post("/v1/messages/count_tokens", json=body)).status_code == 200
+    assert not fake.journal
+
+
+async def test_a_line_of_a_batch_is_labelled_like_any_request_and_keeps_its_dataset(serve: Serve, fake: FakeRuntime):
+    served = await serve(config(fake, RULES + '[labels.datasets]\nvault = "restricted"\n'))
+    client = served.openai()
+    for text, headers, failed in (("hi", {}, 0), (f"use {SECRET}", {}, 1), ("hi", {"x-freehold-dataset": "vault"}, 1)):
+        line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": BODIES["/v1/chat/completions"](text)}
+        file = await client.files.create(file=("w.jsonl", json.dumps(line).encode()), purpose="batch")
+        batch = await client.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h", extra_headers=headers
+        )
+        ended = await batch_end(client, batch.id)
+        assert ended.request_counts.failed == failed, ended
+    assert len(fake.journal) == 1
+
+
+async def batch_end(client: Any, batch_id: str) -> Any:
+    async with asyncio.timeout(30):
+        while True:
+            batch = await client.batches.retrieve(batch_id)
+            if batch.status in {"completed", "failed", "expired", "cancelled"}:
+                return batch
+            await asyncio.sleep(0.02)
+
+
+async def test_paths_datasets_and_patterns_from_the_file_hold_and_are_explained(serve: Serve, fake: FakeRuntime):
+    labels = """
+[labels.datasets]
+vault = "restricted"
+[labels.paths]
+"secrets/**" = "restricted"
+[[labels.patterns]]
+name = "orion"
+starts = ["ORION-"]
+then = "[0-9]{4}"
+label = "restricted"
+"""
+    served = await serve(config(fake, RULES + labels))
+    path = "/v1/chat/completions"
+    for text, headers, reason in (
+        ("what is in /srv/app/secrets/db.txt?", {}, "path secrets/**"),
+        ("about ORION-1234", {}, "pattern orion"),
+        ("hi", {"x-freehold-dataset": "vault"}, "dataset vault"),
+    ):
+        answer = await ask(served, path, text, headers)
+        assert answer.status_code == 403
+        assert served.last().decision.features.label_reason == reason
+    unknown = await ask(served, path, "hi", {"x-freehold-dataset": "valut"})
+    assert unknown.status_code == 400
+    assert unknown.json()["error"]["param"] == "x-freehold-dataset"
+    assert not fake.journal
