@@ -7,15 +7,18 @@ nothing usable was called, and the engine is known to constrain its decoding (th
 from freehold.chat import WireFormat
 from freehold.dispatch.answers import Answer
 from freehold.dispatch.chat_attempt import ChatAttempt
+from freehold.routing.plan import Escalate
 from freehold.runtime import Egress
 
 CONSTRAINS: frozenset[WireFormat] = frozenset({"openai_chat", "ollama"})
 """Formats in which local engines take a schema for their answer."""
 
 
-def may_ask_by_schema(answer: Answer) -> bool:
-    """Whether to ask the same deployment once more."""
+def may_ask_by_schema(answer: Answer, escalate: Escalate | None) -> bool:
+    """Whether to ask the same deployment once more. A rule that escalates such answers goes first."""
     attempt = answer.attempt
+    if escalate is not None and "invalid_tool_arguments" in escalate.checks:
+        return False
     if not isinstance(attempt, ChatAttempt) or attempt.calls is None or attempt.is_by_schema:
         return False
     placed = attempt.step.placed

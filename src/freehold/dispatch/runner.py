@@ -104,7 +104,7 @@ class Dispatch:
         if hold == "tools" and not flight.features.tools:
             hold = "none"
         answer = await self._answer(flight, step, hold, escalate)
-        if not may_ask_by_schema(answer) or admit(self._means, flight, step, (), may_spill=True) is not None:
+        if not may_ask_by_schema(answer, escalate) or admit(self._means, flight, step, (), may_spill=True) is not None:
             return answer
         try:
             held = await self._answer(flight, step, hold, escalate, by_schema=True)

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable
 
-from freehold.routing.calls.lenient import Lenient, NoValueError, read_value
+from freehold.routing.calls.lenient import Cut, Lenient, NoValueError, read_value
 from freehold.routing.calls.marks import FENCES, ORPHANS, PYTHON_FENCES, Body
 from freehold.routing.calls.names import Names
 from freehold.routing.calls.shapes import MOST_CALLS, Written, calls_in
@@ -140,7 +140,7 @@ def _read_json(text: str, names: Names, *, is_marked: bool = False) -> _Calls:
         value, reading = read_value(text)
     except NoValueError:
         return _read_values(text, names, is_marked=is_marked)
-    return calls_in(value, names, is_marked=is_marked, mended=reading.mended, was_cut=reading.was_cut)
+    return calls_in(value, names, is_marked=is_marked, mended=reading.mended, cut=reading.cut)
 
 
 def _read_values(text: str, names: Names, *, is_marked: bool) -> _Calls:
@@ -150,7 +150,7 @@ def _read_values(text: str, names: Names, *, is_marked: bool) -> _Calls:
         if text[reading.at] not in "{[":
             return None
         value = reading.value()
-        found = calls_in(value, names, is_marked=is_marked, mended=True, was_cut=reading.was_cut)
+        found = calls_in(value, names, is_marked=is_marked, mended=True, cut=reading.cut)
         if found is None or len(calls) > MOST_CALLS:
             return None
         calls += found
@@ -198,7 +198,7 @@ def _function(name: str, inside: str, was_cut: bool) -> Written:
     opened = list(_OPENS_PARAMETER.finditer(inside))
     if not opened:
         bare = inside.strip()
-        return Written(name, {}, False, was_cut) if not bare else _with_arguments(name, bare)
+        return Written(name, {}, False, "marks" if was_cut else "") if not bare else _with_arguments(name, bare)
     if inside[: opened[0].start()].strip():
         raise NoValueError
     arguments: dict[str, str] = {}
@@ -211,7 +211,7 @@ def _function(name: str, inside: str, was_cut: bool) -> Written:
         if closed is not None and inside[closed.end() : end].strip():
             raise NoValueError
         arguments[tag["key"]] = _trim(value)
-    return Written(name, arguments, False, was_cut and is_open)
+    return Written(name, arguments, False, "" if not was_cut else "words" if is_open else "marks")
 
 
 def _trim(value: str) -> str:
@@ -233,10 +233,14 @@ def _read_keyed(text: str, names: Names) -> _Calls:
         left = _KEYED.sub("", "<arg_key>" + rest) if rest else ""
         if left.strip() or not re.fullmatch(_NAME, name.strip()):
             return None
-        calls.append(
-            Written(name.strip(), {key.strip(): _trim(value) for key, value in pairs}, False, not one.rstrip().endswith(">"))
-        )
+        calls.append(Written(name.strip(), {key.strip(): _trim(value) for key, value in pairs}, False, _cut_of_keyed(one)))
     return calls
+
+
+def _cut_of_keyed(text: str) -> Cut:
+    if text.rstrip().lower().endswith(("</arg_value>", "</tool_call>")):
+        return ""
+    return "words" if "<arg_value>" in text else "marks"
 
 
 def _read_named(text: str, names: Names) -> _Calls:
@@ -252,7 +256,7 @@ def _read_named(text: str, names: Names) -> _Calls:
         reading = Lenient(text, found.end())
         start = reading.at
         value = reading.value()
-        calls.append(Written(found[1], value, reading.mended or not _is_json(text[start : reading.at]), reading.was_cut))
+        calls.append(Written(found[1], value, reading.mended or not _is_json(text[start : reading.at]), reading.cut))
         at = reading.at
         rest = text[at:]
         at += len(rest) - len(rest.lstrip(_BETWEEN + "}"))
@@ -287,7 +291,7 @@ def _read_python(text: str, names: Names) -> _Calls:
             is_printed = False
         reading = Lenient(text, found.end())
         arguments = reading.arguments()
-        calls.append(Written(found[1].removesuffix(".call"), arguments, False, reading.was_cut))
+        calls.append(Written(found[1].removesuffix(".call"), arguments, False, reading.cut))
         at = reading.at
         if is_printed and text[at : at + 1] == ")":
             at += 1
@@ -331,7 +335,7 @@ def _read_gemma(text: str, names: Names) -> _Calls:
         return None
     inside = _ESCAPED.sub(lambda escaped: json.dumps(escaped[1]), text[found.end() :])
     call = _with_arguments(found[1], inside)
-    return [Written(call.name, call.arguments, False, call.was_cut)]
+    return [Written(call.name, call.arguments, False, call.cut)]
 
 
 def _read_harmony(text: str, names: Names) -> _Calls:
@@ -360,7 +364,7 @@ def _with_arguments(name: str, said: str) -> Written:
     if not said:
         return Written(name, {})
     value, reading = read_value(said)
-    return Written(name, value, reading.mended, reading.was_cut)
+    return Written(name, value, reading.mended, reading.cut)
 
 
 def _strip_marks(text: str) -> str:

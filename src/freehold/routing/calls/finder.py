@@ -293,7 +293,7 @@ class Finder:
         return True
 
     def _mend(self, written: list[Written], *, is_open: bool) -> list[Mended] | None:
-        calls = [self._offer.mend(call, was_limited=is_open and self._was_limited) for call in written]
+        calls = [self._offer.mend(call, is_open=is_open, was_limited=is_open and self._was_limited) for call in written]
         mended = [call for call in calls if call is not None]
         return mended if len(mended) == len(calls) else None
 

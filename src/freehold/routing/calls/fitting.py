@@ -19,7 +19,16 @@ MAX_DEPTH = 24
 MOST_ALTERNATIVES = 32
 _INTEGER = re.compile(r"[-+]?\d{1,18}(?:\.0*)?")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?")
-_TYPE_NAMES = {"dict": "object", "float": "number", "double": "number", "int": "integer", "str": "string", "bool": "boolean", "list": "array", "tuple": "array"}
+_TYPE_NAMES = {
+    "dict": "object",
+    "float": "number",
+    "double": "number",
+    "int": "integer",
+    "str": "string",
+    "bool": "boolean",
+    "list": "array",
+    "tuple": "array",
+}
 """How schemas that Python people write by hand spell types."""
 _TRUE = frozenset({"true", "yes", "on"})
 _FALSE = frozenset({"false", "no", "off"})
@@ -92,7 +101,11 @@ class Fitting:
             reference = schema.get("$ref")
             if not isinstance(reference, str):
                 parts = schema.get("allOf")
-                return self._resolved(parts[0]) if isinstance(parts, list) and len(parts) == 1 and "properties" not in schema else schema
+                return (
+                    self._resolved(parts[0])
+                    if isinstance(parts, list) and len(parts) == 1 and "properties" not in schema
+                    else schema
+                )
             found: Any = self._root
             for step in reference.removeprefix("#").split("/")[1:]:
                 found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
@@ -235,7 +248,9 @@ def _pick(choices: list[Any], value: Any) -> Any:
     """The one choice that says the same in another case or as another type."""
     if any(one == value and type(one) is type(value) for one in choices):
         return value
-    same = [one for one in choices if str(one).strip().lower() == str(value).strip().lower() and not isinstance(value, dict | list)]
+    same = [
+        one for one in choices if str(one).strip().lower() == str(value).strip().lower() and not isinstance(value, dict | list)
+    ]
     if value is None and None not in choices:
         return value
     return same[0] if len(same) == 1 else value

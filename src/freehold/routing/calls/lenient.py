@@ -7,13 +7,15 @@ keys and words. Not done: placeholders (`...`) and expressions, which are no val
 """
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from freehold.wire.body import UNREADABLE
 
 MAX_DEPTH = 64
+Cut = Literal["", "marks", "words"]
+"""What is missing at an end: nothing, closing marks, or perhaps words too."""
 _BLANK = re.compile(r"(?:\s+|//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z))+", re.DOTALL)
 _NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w./*(])")
 _WORD = re.compile(r"[A-Za-z_$][\w$.-]*")
@@ -37,7 +39,7 @@ class NoValueError(ValueError):
 class Lenient:
     """One text being read. `mended` and `was_cut` say what reading took."""
 
-    __slots__ = ("_depth", "_open", "_text", "at", "is_in_string", "mended", "was_cut")
+    __slots__ = ("_depth", "_open", "_text", "at", "ends_amid_words", "is_in_string", "mended", "was_cut")
 
     def __init__(self, text: str, at: int = 0) -> None:
         self._text = text
@@ -52,6 +54,13 @@ class Lenient:
         """The end was missing."""
         self.is_in_string = False
         """The text ends inside a string."""
+        self.ends_amid_words = False
+        """And nothing there says that more was not to come."""
+
+    @property
+    def cut(self) -> Cut:
+        """What is missing at the end."""
+        return "words" if self.ends_amid_words else "marks" if self.was_cut else ""
 
     def value(self) -> Any:
         """The next value. Raises NoValueError."""
@@ -240,9 +249,11 @@ class Lenient:
         self.at = len(self._text)
         rest = said.rstrip()
         left = list(self._open)
+        whole = len(rest)
         while left and rest and rest[-1] == left[0]:
             rest = rest[:-1].rstrip()
             left.pop(0)
+        self.ends_amid_words = len(rest) == whole
         return rest
 
     def _plain(self) -> Any:

@@ -62,7 +62,23 @@ FAMILIES: tuple[Family, ...] = (
 ORPHANS = tuple({mark for family in FAMILIES for mark in family.closing if mark not in TURN_ENDS} | set(TURN_ENDS))
 """Closing marks, which some models write behind a call that they never opened."""
 
-FENCES = frozenset({"", "json", "json5", "jsonc", "xml", "tool", "tools", "tool_call", "tool_calls", "tool_code", "function", "function_call", "tool_use"})
+FENCES = frozenset(
+    {
+        "",
+        "json",
+        "json5",
+        "jsonc",
+        "xml",
+        "tool",
+        "tools",
+        "tool_call",
+        "tool_calls",
+        "tool_code",
+        "function",
+        "function_call",
+        "tool_use",
+    }
+)
 """What may stand behind the backticks of a fence that holds nothing but calls."""
 PYTHON_FENCES = frozenset({"tool_code", "tool_call", "tool_calls", "tool", "tools"})
 """Of those, where calls may be written as Python has them (Gemma)."""

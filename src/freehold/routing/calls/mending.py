@@ -1,7 +1,7 @@
 """Makes a tool call as a model wrote it into one that may be made: of a tool on offer, with arguments that its schema allows.
 
 Promised: what comes out was offered and is valid against the tool's schema, checked last; nothing is invented; what is right comes
-out as the very text it was. A call whose end was cut off by the length limit is never completed: half a file must not be written.
+out as the very text it was. A call that may lack words at its end is never completed: half a file must not be written.
 """
 
 from collections.abc import Sequence
@@ -35,9 +35,12 @@ class Offer:
         self._tools = {tool.name: tool for tool in tools}
         self.names = Names(self._tools)
 
-    def mend(self, call: Written, *, was_limited: bool = False) -> Mended | None:
-        """The call that is meant; None where that cannot be told. `was_limited`: the answer ended at its length limit."""
-        if call.was_cut and was_limited:
+    def mend(self, call: Written, *, is_open: bool = False, was_limited: bool = False) -> Mended | None:
+        """The call that is meant; None where that cannot be told.
+
+        `is_open`: nothing but the answer's end closed it; `was_limited`: and that end came at the length limit.
+        """
+        if (call.cut and was_limited) or (call.cut == "words" and is_open):
             return None
         name = self.names.find(call.name)
         if name is None:
@@ -71,7 +74,7 @@ class Offer:
             value, reading = read_value(arguments)
         except NoValueError:
             return None
-        return self.mend(Written(name, value, True, reading.was_cut), was_limited=was_limited)
+        return self.mend(Written(name, value, True, reading.cut), is_open=True, was_limited=was_limited)
 
     def _fitted(self, name: str, arguments: Any, repairs: set[Repair]) -> Mended | None:
         tool = self._tools[name]

@@ -25,12 +25,11 @@ class Names:
         self._names = frozenset(names)
         self._found: dict[str, str | None] = {}
         self._by_words: dict[str, list[str]] = {}
-        self._by_last: dict[str, list[str]] = {}
+        self._by_ending: dict[str, list[str]] = {}
         for name in sorted(self._names):
             self._by_words.setdefault(_plain(name), []).append(name)
-            last = _SPACES.split(name)[-1]
-            if last != name:
-                self._by_last.setdefault(_plain(last), []).append(name)
+            for ending in _endings(name):
+                self._by_ending.setdefault(_plain(ending), []).append(name)
 
     def __contains__(self, name: str) -> bool:
         return name in self._names
@@ -58,14 +57,22 @@ class Names:
             return None
         if bare in self._names:
             return bare
-        last = _SPACES.split(bare)[-1]
-        if last in self._names and last != bare:
-            return last
-        for plain, table in ((_plain(bare), self._by_words), (_plain(last), self._by_words), (_plain(bare), self._by_last)):
-            same = table.get(plain, []) if plain else []
+        endings = _endings(bare)
+        for ending in endings:
+            if ending in self._names:
+                return ending
+        for said_so, table in (
+            (bare, self._by_words),
+            *((ending, self._by_words) for ending in endings),
+            (bare, self._by_ending),
+        ):
+            same = table.get(_plain(said_so))
             if same:
                 return same[0] if len(same) == 1 else None
-        return self._nearest(bare) or (self._nearest(last) if last != bare else None)
+        for one in (bare, *endings):
+            if near := self._nearest(one):
+                return near
+        return None
 
     def _nearest(self, said: str) -> str | None:
         words = _words(said)
@@ -81,6 +88,11 @@ class Names:
                 if distance <= most:
                     near.append(name)
         return near[0] if len(near) == 1 else None
+
+
+def _endings(name: str) -> list[str]:
+    """The name without its namespaces, one after the other."""
+    return [name[space.end() :] for space in _SPACES.finditer(name) if space.end() < len(name)]
 
 
 def _words(name: str) -> list[str]:

@@ -4,10 +4,22 @@ from typing import Any
 
 import msgspec
 
+from freehold.routing.calls.lenient import Cut
 from freehold.routing.calls.names import Names
 
 NAME_KEYS = ("name", "tool_name", "function_name", "recipient_name", "tool", "function", "action", "tool_call_name", "api")
-ARGUMENT_KEYS = ("arguments", "parameters", "args", "input", "params", "tool_input", "action_input", "kwargs", "tool_args", "argument")
+ARGUMENT_KEYS = (
+    "arguments",
+    "parameters",
+    "args",
+    "input",
+    "params",
+    "tool_input",
+    "action_input",
+    "kwargs",
+    "tool_args",
+    "argument",
+)
 INNER_KEYS = ("function", "function_call", "tool_call", "tool")
 LIST_KEYS = ("tool_calls", "tool_uses", "calls", "function_calls")
 BESIDE_KEYS = frozenset({"id", "type", "index", "call_id", "tool_call_id", "thought", "thoughts", "status", "role", "content"})
@@ -24,11 +36,11 @@ class Written(msgspec.Struct, frozen=True):
     arguments: Any
     mended: bool = False
     """Reading it took more than JSON."""
-    was_cut: bool = False
-    """Its end was missing."""
+    cut: Cut = ""
+    """What of its end was missing."""
 
 
-def calls_in(value: Any, names: Names, *, is_marked: bool, mended: bool = False, was_cut: bool = False) -> list[Written] | None:
+def calls_in(value: Any, names: Names, *, is_marked: bool, mended: bool = False, cut: Cut = "") -> list[Written] | None:
     """The calls that a value is made of; None where any of it is something else.
 
     `is_marked`: a family's own marks stand around it, so that less has to be said for it to be a call.
@@ -40,7 +52,7 @@ def calls_in(value: Any, names: Names, *, is_marked: bool, mended: bool = False,
             return None
         inside = _list_in(one)
         if inside is not None:
-            found = calls_in(inside, names, is_marked=True, mended=mended, was_cut=was_cut)
+            found = calls_in(inside, names, is_marked=True, mended=mended, cut=cut)
             if found is None:
                 return None
             calls += found
@@ -48,7 +60,7 @@ def calls_in(value: Any, names: Names, *, is_marked: bool, mended: bool = False,
         call = _call_in(one, names, is_marked=is_marked)
         if call is None:
             return None
-        calls.append(Written(call[0], call[1], mended, was_cut))
+        calls.append(Written(call[0], call[1], mended, cut))
     return calls if 0 < len(calls) <= MOST_CALLS else None
 
 
