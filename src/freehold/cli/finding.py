@@ -4,6 +4,7 @@ import asyncio
 import os
 
 from freehold.config import Config
+from freehold.config.demoted import declared_local, demotions
 from freehold.config.discovered import with_discovered
 from freehold.gateways.connector import Connector
 from freehold.gateways.discovery import Sighting, Surveyor, read_known
@@ -21,7 +22,8 @@ async def survey(config: Config) -> tuple[Sighting, ...]:
     connector = Connector(Egress.LOCAL)
     upstreams = Upstreams(connector)
     own = frozenset({config.settings.server.port})
-    ports = (*known.ports(os.environ, settings.ports), *ports_of_processes(known.engines))
+    declared = (port for _, port in declared_local(config))
+    ports = (*declared, *known.ports(os.environ, settings.ports), *ports_of_processes(known.engines))
     try:
         return await Surveyor(upstreams, known, skip=lambda: own).survey(ports)
     finally:
@@ -32,3 +34,9 @@ async def survey(config: Config) -> tuple[Sighting, ...]:
 def with_found(config: Config) -> Config:
     """The configuration with what answers now."""
     return with_discovered(config, asyncio.run(survey(config)), read_known())
+
+
+def with_found_and_why(config: Config) -> tuple[Config, dict[str, str]]:
+    """As `with_found`; and what the file calls local and is not, by runtime or deployment, with the reason."""
+    sightings = asyncio.run(survey(config))
+    return with_discovered(config, sightings, read_known()), demotions(config, sightings)

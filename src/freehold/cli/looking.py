@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from freehold.cli import show
-from freehold.cli.finding import with_found
+from freehold.cli.finding import with_found, with_found_and_why
 from freehold.cli.setup import load_config
 from freehold.config import Config, ConfigError, load
 from freehold.runtime import Deployment, Placed, Runtime, Vendor, egress_of
@@ -70,9 +70,9 @@ def _counted(count: int, noun: str) -> str:
 
 def runtimes(path: Path | None, *, as_json: bool) -> None:
     """Each runtime, with its live state where a server runs."""
-    config = with_found(load_config(path))
+    config, not_local = with_found_and_why(load_config(path))
     live = asyncio.run(_live(config))
-    rows = _runtime_rows(config, live)
+    rows = [_corrected(row, not_local) for row in _runtime_rows(config, live)]
     server = "not running" if live is None else "stopping" if live.stopping else "running"
     if as_json:
         problems, waits = (live.config_problems, live.waits_for_restart) if live is not None else ((), ())
@@ -90,6 +90,16 @@ def runtimes(path: Path | None, *, as_json: bool) -> None:
             for row in rows
         ],
     )
+
+
+def _corrected(row: RuntimeRow, not_local: dict[str, str]) -> RuntimeRow:
+    """Say of what the file calls local and is not, why."""
+    said = [
+        f"{name} counts as vendor, not local: {why}"
+        for name, why in not_local.items()
+        if name == row.name or name in row.deployments
+    ]
+    return msgspec.structs.replace(row, detail="; ".join(filter(None, [row.detail, *said]))) if said else row
 
 
 def _runtime_rows(config: Config, live: Readiness | None) -> list[RuntimeRow]:

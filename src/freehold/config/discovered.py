@@ -12,6 +12,7 @@ import msgspec
 
 from freehold.config.assembly import AUTO, make_place
 from freehold.config.checking import check_name, is_loopback
+from freehold.config.demoted import with_demotions
 from freehold.config.load import Config
 from freehold.gateways.connector import read_base_url
 from freehold.gateways.discovery.known import Known
@@ -26,6 +27,7 @@ def with_discovered(config: Config, sightings: Sequence[Sighting], known: Known)
     """The configuration with every engine seen that may be used and is not there already."""
     if not config.settings.discovery.local:
         return config
+    config = with_demotions(config, sightings)
     runtimes = dict(config.runtimes)
     found: list[Placed] = []
     place = make_place(config.base.models)

@@ -12,6 +12,7 @@ from random import Random
 
 from freehold import __version__
 from freehold.config import Config
+from freehold.config.demoted import declared_local
 from freehold.dispatch.answer_cache import AnswerCache
 from freehold.dispatch.attempt import Means
 from freehold.dispatch.reach import Reaches
@@ -49,6 +50,8 @@ from freehold.telemetry.log import Log
 
 Overlay = Callable[[Config], Config]
 """Adds to a configuration what no file says: runtimes that were discovered, the demo's."""
+LOOKS_WITHIN_S = 1.0
+"""Where the file calls something local, it is looked at before the first request, for no longer than this."""
 KEEP_ALIVE_S = 10.0
 """Between two SSE comments while a stream waits; proxies and clients give up on silence after 15 to 60 s."""
 
@@ -164,6 +167,7 @@ class App:
         return Discovering(
             self.upstreams,
             settings=lambda: self.base.settings.discovery,
+            base=lambda: self.base,
             own_ports=lambda: frozenset() if self._address is None else frozenset({self._address[1]}),
             lay_over=self.lay_over,
             tell=self.log.event,
@@ -268,6 +272,8 @@ class App:
         self.ledger.policy_used(policy.version, policy.source_json)
         self.engines.start()
         self.discovering.start()
+        if any(declared_local(self.base)):
+            await self.discovering.has_looked_within(LOOKS_WITHIN_S)
         self.batches.start()
         self.log.event("server.started", version=__version__, policy=policy.version, ceiling=policy.server_ceiling.value)
 

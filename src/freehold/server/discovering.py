@@ -12,6 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from freehold.config import Config
+from freehold.config.demoted import declared_local, demotions
 from freehold.config.discovered import with_discovered
 from freehold.config.settings import DiscoverySettings
 from freehold.gateways.discovery import Known, Sighting, Surveyor, read_known
@@ -41,12 +42,15 @@ class Discovering:
         *,
         settings: Callable[[], DiscoverySettings],
         own_ports: Callable[[], frozenset[int]],
+        base: Callable[[], Config],
         lay_over: Overlaid,
         tell: Callable[..., None],
         chance: Callable[[], float],
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        """`tell(event, **facts)` takes what happens; `chance` gives numbers from 0 to 1; `own_ports` are those this gateway listens on."""
+        """`tell(event, **facts)` takes what happens; `chance` gives numbers from 0 to 1; `own_ports` are those this gateway listens on;
+        `base` is what the file says: what it calls local is looked at too.
+        """
         self.sightings: tuple[Sighting, ...] = ()
         """What was seen last."""
         self.has_looked = asyncio.Event()
@@ -54,6 +58,7 @@ class Discovering:
         self._known: Known | None = None
         self._upstreams = upstreams
         self._settings, self._own_ports, self._lay_over = settings, own_ports, lay_over
+        self._base = base
         self._tell, self._chance, self._environ = tell, chance, environ
         self._surveyor: Surveyor | None = None
         self._process_ports: tuple[int, ...] = ()
@@ -93,6 +98,9 @@ class Discovering:
         self._lay_over(OVERLAY, partial(with_discovered, sightings=seen, known=known) if seen else None)
         before, self.sightings = self.sightings, seen
         self._say(before, seen)
+        for name, why in demotions(self._base(), seen).items():
+            if name not in demotions(self._base(), before):
+                self._tell("discovery.not_local", level="warning", named=name, counts_as="vendor", why=why)
         return True
 
     async def _survey(self, settings: DiscoverySettings) -> tuple[Sighting, ...]:
@@ -102,7 +110,8 @@ class Discovering:
         if self._surveys % PROCESSES_EACH == 0:
             self._process_ports = await asyncio.to_thread(ports_of_processes, known.engines)
         self._surveys += 1
-        return await self._surveyor.survey((*known.ports(self._environ, settings.ports), *self._process_ports))
+        declared = (port for _, port in declared_local(self._base()))
+        return await self._surveyor.survey((*declared, *known.ports(self._environ, settings.ports), *self._process_ports))
 
     async def _go_on(self) -> None:
         while True:

@@ -196,7 +196,7 @@ async def _llama_swap(ask: Asker) -> EngineSeen | None:
     if listed is None:
         return None
     left_out = [
-        LeftOut(one.id, "llama-swap hands it to another server, its peer")
+        LeftOut(one.id, "llama-swap hands it to another server, its peer", is_remote=True)
         for one in listed
         if one.meta is not None and (one.meta.llamaswap or {}).get("peerID")
     ]
@@ -238,7 +238,7 @@ async def _localai(ask: Asker) -> EngineSeen | None:
         if not backend:
             left_out.append(LeftOut(one.id, "LocalAI can pass models on and says where one runs only once it is loaded"))
         elif any(word in backend.casefold() for word in RELAYING_BACKENDS):
-            left_out.append(LeftOut(one.id, "LocalAI passes it on to another server"))
+            left_out.append(LeftOut(one.id, "LocalAI passes it on to another server", is_remote=True))
         else:
             seen.append(ModelSeen(served_as=one.id, model=model_of(one.id), abilities=Abilities()))
     return bounded(seen, left_out, version=known.version)

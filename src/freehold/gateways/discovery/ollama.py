@@ -105,7 +105,7 @@ async def look_for_ollama(ask: Asker, memory: OllamaMemory) -> EngineSeen | None
         if why is None and is_plain(tag.name):
             here.append(tag)
         else:
-            left_out.append(LeftOut(tag.name, why or "its name is too long or not plain text"))
+            left_out.append(LeftOut(tag.name, why or "its name is too long or not plain text", is_remote=why is not None))
     for first in range(0, min(len(here), MAX_MODELS), AT_ONCE):
         group = here[first : min(first + AT_ONCE, MAX_MODELS)]
         for tag, shown in zip(group, await asyncio.gather(*(_show(ask, tag, memory) for tag in group)), strict=True):
@@ -137,7 +137,7 @@ def _model(tag: _Tag, shown: Shown | None, loaded: int | None) -> ModelSeen | Le
     if shown is None:
         return LeftOut(tag.name, "Ollama did not say what it is, and what is not known is not local")
     if shown.remote_host or shown.remote_model:
-        return LeftOut(tag.name, RELAYED)
+        return LeftOut(tag.name, RELAYED, is_remote=True)
     can = set(shown.capabilities or ())
     if not can & {"completion", "embedding"}:
         return LeftOut(tag.name, "it does neither chat nor embeddings")

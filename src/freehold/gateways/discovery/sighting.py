@@ -26,6 +26,8 @@ class LeftOut(msgspec.Struct, frozen=True):
 
     name: str
     why: str
+    is_remote: bool = False
+    """The engine says that it runs elsewhere; False: it is merely not known to run here, or no model for us."""
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +71,7 @@ def bounded(
     dropped = [LeftOut("?", "its name is too long or not plain text")] if len(kept) < len(models) else []
     if len(kept) > MAX_MODELS:
         dropped.append(LeftOut(f"{len(kept) - MAX_MODELS} more models", f"only the first {MAX_MODELS} are listed"))
-    plain = [one if is_plain(one.name) else LeftOut("?", one.why) for one in left_out]
+    plain = [one if is_plain(one.name) else LeftOut("?", one.why, one.is_remote) for one in left_out]
     return EngineSeen(
         version=version if version.isprintable() and len(version) <= MAX_VERSION_CHARS else "",
         egress=egress,
