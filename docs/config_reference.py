@@ -11,7 +11,7 @@ import msgspec
 from freehold.config import settings
 from freehold.config.decoding import describe_type
 from freehold.config.facts import default_config_source, read_quirks
-from freehold.policy import rules
+from freehold.policy import labels, rules
 from freehold.runtime import Abilities, Deployment, Launch, Local, Model, Price, SelfHosted, Vendor
 
 SECTIONS: dict[str, list[tuple[str, type[msgspec.Struct]]]] = {
@@ -21,6 +21,8 @@ SECTIONS: dict[str, list[tuple[str, type[msgspec.Struct]]]] = {
         ("[log]", settings.LogSettings),
         ("[egress]", settings.EgressSettings),
         ("[cache]", settings.CacheSettings),
+        ("[labels]", labels.LabelSettings),
+        ("[[labels.patterns]]", labels.Pattern),
         ("[defaults]", settings.DefaultsSettings),
         ("[discovery]", settings.DiscoverySettings),
     ],

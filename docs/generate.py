@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config_reference import built_in, quirks, section
+from detectors_reference import detectors, measured
 from discovery_reference import engines, vendors
 from ledger_reference import tables
 from typer.main import get_command
@@ -65,6 +66,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "runtimes": lambda: section("runtimes"),
     "rules": lambda: section("rules"),
     "quirks": quirks,
+    "detectors": detectors,
+    "measured-detectors": measured,
     "engines": engines,
     "vendors": vendors,
     "built-in": built_in,

@@ -27,18 +27,20 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     starts: tuple[str, ...]
     """Literal beginnings. Case counts."""
     then: str
-    """What must follow, matched from the end of the beginning. Group 1, if there is one, is the value."""
+    """What must follow, matched from the end of the beginning. Group 1 or 2, if there is one, is the value."""
     not_behind: frozenset[str] = WORD_OR_DASH
     """What must not stand before the beginning."""
     check: Check | None = None
+    check_second: Check | None = None
+    """For the value of group 2, where there is one."""
     source: str = ""
     """Where the format is documented."""
 
 
 def make_find(rule: Rule) -> Find:
     """The rule as a function."""
-    match, not_behind, check = re.compile(rule.then).match, rule.not_behind, rule.check
-    group = 1 if re.compile(rule.then).groups else 0
+    match, not_behind = re.compile(rule.then).match, rule.not_behind
+    checks = (rule.check, rule.check, rule.check_second)
 
     def find(text: str, start: int, end: int) -> tuple[int, int] | None:
         if start and text[start - 1] in not_behind:
@@ -46,8 +48,9 @@ def make_find(rule: Rule) -> Find:
         found = match(text, end)
         if found is None:
             return None
-        if group:
-            return found.span(1) if check is None or check(found[1]) else None
-        return (start, found.end()) if check is None or check(text[start : found.end()]) else None
+        group = found.lastindex or 0
+        begin, stop = found.span(group) if group else (start, found.end())
+        check = checks[group]
+        return (begin, stop) if check is None or check(text[begin:stop]) else None
 
     return find

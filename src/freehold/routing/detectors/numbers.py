@@ -17,7 +17,8 @@ from freehold.routing.detectors.anchored import WORD
 LEAST_DIGITS = 7
 NEAR_CHARS = 64
 """How far before a number the word that names it may stand."""
-_RUN = re.compile(rf"[0-9](?:[ ./+-]?[0-9]){{{LEAST_DIGITS - 1},}}")
+# Digits that go on from a letter are no number of their own (a NIE's X, Y or Z apart): hashes are full of them.
+_RUN = re.compile(rf"[0-9](?<![0-9A-Wa-z_][0-9])(?:[ ./+-]?[0-9]){{{LEAST_DIGITS - 1},}}")
 _GROUP = re.compile(r"[0-9]+")
 _AS_ZERO = bytes(48 if 48 <= code < 58 else 97 for code in range(256))
 _MARKS = b" ./+-"
@@ -125,13 +126,12 @@ class Numbers:
     def __bool__(self) -> bool:
         return bool(self._by_first)
 
-    def find(self, text: str) -> Iterator[tuple[str, int, int]]:
+    def find(self, text: str) -> list[tuple[str, int, int]]:
         """Kind, beginning and end of each number."""
         # A translation and one search tell most texts apart in a sixth of the time the expression takes.
         if _ENOUGH not in text.encode("utf-8", "replace").translate(_AS_ZERO, _MARKS):
-            return
-        for run in _RUN.finditer(text):
-            yield from self._in_run(text, run.start(), run.end())
+            return []
+        return [found for run in _RUN.finditer(text) for found in self._in_run(text, run.start(), run.end())]
 
     def _in_run(self, text: str, start: int, end: int) -> Iterator[tuple[str, int, int]]:
         spans = [one.span() for one in _GROUP.finditer(text, start, end)]

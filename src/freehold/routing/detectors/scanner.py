@@ -47,6 +47,7 @@ class Detectors:
         "_labels",
         "_nationals",
         "_numbers",
+        "_on_path",
         "_paths",
         "_starts",
         "_tries",
@@ -74,6 +75,7 @@ class Detectors:
         self._numbers = Numbers(frozenset(kinds))
         self._nationals = "phone" in kinds
         self._paths = Paths(paths)
+        self._on_path = frozenset(self._paths.starts)
         finds: dict[str, list[tuple[str, Find]]] = {start: [] for start in self._paths.starts}
         for kind, starts, find in _anchored(frozenset(kinds), settings):
             for start in starts:
@@ -116,23 +118,25 @@ class Detectors:
         except Exception:  # noqa: BLE001 - as above
             return (Spot(ERROR, 0, 0, 0),)
 
-    def find(self, text: str) -> Iterator[tuple[str, int, int]]:
+    def find(self, text: str) -> list[tuple[str, int, int]]:
         """Kind, beginning and end of everything found in one text, in no order; the same place may be told twice."""
+        found: list[tuple[str, int, int]] = []
         if self._automaton is not None:
-            yield from self._find_anchored(text)
+            hits = self._automaton.find_matches_as_indexes(text, overlapping=True)
+            if hits:
+                found += self._look_at(text, hits)
         if self._numbers:
-            yield from self._numbers.find(text)
+            found += self._numbers.find(text)
         if self._nationals:
-            for start, end in contacts.find_national_phones(text):
-                yield "phone", start, end
+            found += [("phone", start, end) for start, end in contacts.find_national_phones(text)]
+        return found
 
-    def _find_anchored(self, text: str) -> Iterator[tuple[str, int, int]]:
-        assert self._automaton is not None
-        finds, starts, on_path = self._finds, self._starts, set(self._paths.starts)
+    def _look_at(self, text: str, hits: Sequence[tuple[int, int, int]]) -> Iterator[tuple[str, int, int]]:
+        finds, starts, on_path = self._finds, self._starts, self._on_path
         counts: dict[str, int] = {}
         path_hits: list[tuple[str, int, int]] = []
-        for index, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
-            if on_path and starts[index] in on_path:
+        for index, start, end in hits:
+            if starts[index] in on_path:
                 path_hits.append((starts[index], start, end))
             for kind, find in finds[index]:
                 if counts.get(kind, 0) >= MOST_OF_A_KIND:
@@ -143,8 +147,9 @@ class Detectors:
                     yield (kind, *found)
                 elif kind in self._tries and self._is_tired(kind, counts):
                     yield kind, start, end
-        for glob, start, end in self._paths.find(text, path_hits):
-            yield PATH + glob, start, end
+        if path_hits:
+            for glob, start, end in self._paths.find(text, path_hits):
+                yield PATH + glob, start, end
 
     def _is_tired(self, kind: str, counts: dict[str, int]) -> bool:
         """Whether a pattern was tried in vain as often as it may be; it is then taken for found, once."""
@@ -157,9 +162,11 @@ class Detectors:
 
     def _read(self, strings: Strings) -> list[Spot]:
         found = {Spot(kind, *strings.place(start), end - start) for kind, start, end in self.find(strings.text)}
-        return sorted(found, key=lambda spot: (spot.part, spot.offset, spot.kind))
+        return [] if not found else sorted(found, key=lambda spot: (spot.part, spot.offset, spot.kind))
 
     def _highest(self, spots: list[Spot]) -> tuple[Spot, ...]:
+        if not spots:
+            return ()
         kept: list[Spot] = []
         counts: dict[str, int] = {}
         for spot in sorted(spots, key=lambda one: -self.rank_of(one.kind)):

@@ -238,18 +238,11 @@ _ASSIGNED = (
     Rule(
         kind="assigned-secret",
         starts=_NAMES,
-        then=_ASSIGN + _QUOTED,
+        then=f"{_ASSIGN}(?:{_QUOTED}|{_BARE})",
         not_behind=ANYTHING,
         check=is_assigned_secret,
-        source="a name for a secret, and a value in quotes",
-    ),
-    Rule(
-        kind="assigned-secret",
-        starts=_NAMES,
-        then=_ASSIGN + _BARE,
-        not_behind=ANYTHING,
-        check=is_bare_secret,
-        source="the same without quotes, as in .env, INI and YAML files",
+        check_second=is_bare_secret,
+        source="a name for a secret and a value: in quotes, or bare as in .env, INI and YAML files",
     ),
 )
 
