@@ -162,6 +162,14 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Written to the prompt cache, a share of `input_tokens`."""
     reasoning_tokens: int = 0
     """A share of `output_tokens`."""
+    cache_write_1h_tokens: int = 0
+    """Written to be kept for an hour, a share of `cache_write_tokens`."""
+    audio_input_tokens: int = 0
+    """A share of `input_tokens`; which of them were cached is not told."""
+    audio_output_tokens: int = 0
+    """A share of `output_tokens`."""
+    image_input_tokens: int = 0
+    """A share of `input_tokens`."""
     basis: UsageBasis = "reported"
 
 

@@ -89,6 +89,8 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Images in the answer; None: it is no answer of images."""
     audio_s: float | None = None
     """Seconds of audio as the runtime reported them."""
+    price_version: str | None = None
+    """The price it was costed by: source, date, hash."""
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@
 known*, and policy takes unknown as the worst case. Nothing here does I/O.
 """
 
+import datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -75,6 +76,10 @@ class Local(_Reach, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
     watts_busy: float | None = None
     watts_idle: float | None = None
     usd_per_kwh: float | None = None
+    price_usd: float | None = None
+    """What the machine cost. Spread over `lifetime_hours` of work."""
+    lifetime_hours: float | None = None
+    """Hours of work it is expected to do: 3 years at 4 hours a day are 4380."""
 
 
 class SelfHosted(_Reach, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="self_hosted"):
@@ -83,7 +88,9 @@ class SelfHosted(_Reach, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     region: str | None = None
     device: str | None = None
     usd_per_hour: float | None = None
+    """Of one replica."""
     replicas: int | None = None
+    """None counts as one."""
     sla: str | None = None
 
 
@@ -167,12 +174,51 @@ SINGLE_OPERATIONS = ("embeddings", "image_generation", "transcription", "speech"
 """Operations that need an ability of their own and nothing else; each ability has the operation's name."""
 
 
-class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Metered price, USD per million tokens. On a deployment, None means unknown, which is never zero."""
+class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What units cost. A share of the tokens without a rate of its own costs what the whole costs, but for what is always
+    dearer: audio, and cache writes kept for an hour. Those without a rate make the cost unknown."""
 
     input_usd_per_mtok: float
     output_usd_per_mtok: float
     cached_input_usd_per_mtok: float | None = None
+    """Read from the prompt cache."""
+    cache_write_usd_per_mtok: float | None = None
+    """Written to the prompt cache for 5 minutes, or however long the vendor keeps it."""
+    cache_write_1h_usd_per_mtok: float | None = None
+    audio_input_usd_per_mtok: float | None = None
+    audio_output_usd_per_mtok: float | None = None
+    image_input_usd_per_mtok: float | None = None
+    image_usd: float | None = None
+    """Each image in an answer, on top of tokens."""
+    audio_usd_per_hour: float | None = None
+    """Audio by its length, on top of tokens."""
+    request_usd: float | None = None
+    """Each answered request, on top of all else."""
+
+
+class LongPromptRates(Rates, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rates for the whole request once its prompt is long."""
+
+    above_input_tokens: int
+    """They hold for prompts of more tokens than this, cached ones included."""
+
+
+class Tariff(Rates, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rates, and those of long prompts."""
+
+    long_prompts: tuple[LongPromptRates, ...] = ()
+    """By rising length."""
+
+
+class Price(Tariff, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Metered price in USD. On a deployment, None means unknown, which is never zero."""
+
+    batch: Tariff | None = None
+    """What the vendor's own batch API charges. Freehold's batches ask line by line and pay the price above."""
+    since: datetime.date | None = None
+    """The first day (UTC) it holds; None: it always did."""
+    until: datetime.date | None = None
+    """The first day (UTC) it no longer holds; None: it still does."""
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -184,7 +230,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     runtime: str
     served_as: str
     abilities: Abilities = Abilities()
-    price: Price | None = None
+    price: Price | tuple[Price, ...] | None = None
+    """One price, or several with dates: of those that hold on the day of an attempt, the last one counts."""
     free: bool | None = None
     """Free by declaration. None: true for a local runtime, unknown elsewhere."""
     quirks: tuple[str, ...] = ()
@@ -200,6 +247,8 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     egress: Egress
     fill_in: FillIn | None = None
     """How a prompt and a suffix become one prompt for this model; None: it is not known to fill in."""
+    price_version: str | None = None
+    """Where its price comes from and which one it is: source, date, hash. None: it has none."""
     asked_by_model: bool = True
     """Whether the model's own name, asked for, means this deployment too. Not where a vendor was merely found."""
 

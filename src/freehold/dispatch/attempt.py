@@ -15,6 +15,7 @@ from freehold.costs.price import price
 from freehold.dispatch.flight import Flight
 from freehold.dispatch.in_flight import InFlight
 from freehold.dispatch.reach import Headers
+from freehold.dispatch.shares import MachineShares
 from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.gateways.http import Call, Exchange, Upstreams
 from freehold.ledger import Ledger
@@ -54,6 +55,7 @@ class Means(msgspec.Struct, frozen=True):
     windows: dict[str, int] = {}
     """Tokens really served, by deployment id, where an engine told."""
     in_flight: InFlight = msgspec.field(default_factory=InFlight)
+    shares: MachineShares = msgspec.field(default_factory=MachineShares)
 
 
 class FaultReader(Protocol):
@@ -96,6 +98,7 @@ class Attempt:
         self._silent_bytes = 0
         self._last_words_s: float | None = None
         self._ended = False
+        self._share_mark = means.shares.begin(step.placed.runtime, self.started_s)
         if not flight.yields:
             means.in_flight.begin(step.placed.runtime.name)
 
@@ -252,9 +255,10 @@ class Attempt:
         if not self.flight.yields:
             self.means.in_flight.end(self.step.placed.runtime.name)
         self.abort()  # does nothing where the answer was read to its end
-        seconds = self.means.now() - self.started_s
+        now_s, placed = self.means.now(), self.step.placed
+        seconds, share_s = now_s - self.started_s, self.means.shares.end(placed.runtime, self._share_mark, now_s)
         self.usage = usage = _believed(self._usage())
-        cost_nano_usd, basis = price(usage, self.step.placed, seconds)
+        cost_nano_usd, basis = price(usage, placed, share_s, self.started_ms, images=self.images, audio_s=self.audio_s)
         tap = self.tap
         record = AttemptRecord(
             attempt_id=f"{self.flight.request_id}.{self.number}",
@@ -281,6 +285,7 @@ class Attempt:
             cost_basis=basis,
             images=self.images,
             audio_s=self.audio_s,
+            price_version=placed.price_version,
         )
         self.flight.attempts.append(record)
         self.means.ledger.attempted(record)

@@ -63,21 +63,23 @@ def _plain(record: type[msgspec.Struct], *, but: tuple[str, ...]) -> tuple[str, 
     return tuple(name for name in record.__struct_fields__ if name not in but)
 
 
+RARE_USAGE_COLUMNS = ("cache_write_1h_tokens", "audio_input_tokens", "audio_output_tokens", "image_input_tokens")
+"""Shares that few runtimes report: NULL where they are 0."""
 _REQUEST_RARE = ("caller_team", "session", "agent", "fault", "fault_message")
-_ATTEMPT_RARE = ("fingerprint", "fault", "fault_message", "images", "audio_s")
+_ATTEMPT_RARE = ("fingerprint", "fault", "fault_message", "images", "audio_s", "price_version")
 _REQUEST_PLAIN = _plain(RequestRecord, but=("usage", *_REQUEST_RARE))
 _ATTEMPT_PLAIN = _plain(AttemptRecord, but=("attempt_id", "edits", "verdicts", "usage", *_ATTEMPT_RARE))
 _DECISION_PLAIN = _plain(DecisionRecord, but=_Decided.__struct_fields__)
 
 COLUMNS: dict[RowKind, tuple[str, ...]] = {
-    "requests": (*_REQUEST_PLAIN, *USAGE_COLUMNS, *_REQUEST_RARE),
-    "attempts": (*_ATTEMPT_PLAIN, "edits", *USAGE_COLUMNS, *_ATTEMPT_RARE, "verdicts"),
+    "requests": (*_REQUEST_PLAIN, *USAGE_COLUMNS, *_REQUEST_RARE, *RARE_USAGE_COLUMNS),
+    "attempts": (*_ATTEMPT_PLAIN, "edits", *USAGE_COLUMNS, *_ATTEMPT_RARE, "verdicts", *RARE_USAGE_COLUMNS),
     "decisions": (*_DECISION_PLAIN, "decided"),
     "policies": PolicyRecord.__struct_fields__,
 }
 WIDTHS: dict[RowKind, tuple[int, ...]] = {
-    "requests": (len(COLUMNS["requests"]), len(COLUMNS["requests"]) - len(_REQUEST_RARE)),
-    "attempts": (len(COLUMNS["attempts"]), len(COLUMNS["attempts"]) - len(_ATTEMPT_RARE) - 1),
+    "requests": (len(COLUMNS["requests"]), len(COLUMNS["requests"]) - len(_REQUEST_RARE) - len(RARE_USAGE_COLUMNS)),
+    "attempts": (len(COLUMNS["attempts"]), len(COLUMNS["attempts"]) - len(_ATTEMPT_RARE) - 1 - len(RARE_USAGE_COLUMNS)),
     "decisions": (len(COLUMNS["decisions"]),),
     "policies": (len(COLUMNS["policies"]),),
 }
@@ -90,6 +92,8 @@ _attempt_rare = attrgetter(*_ATTEMPT_RARE)
 _decision_plain = attrgetter(*_DECISION_PLAIN)
 _policy_plain = attrgetter(*PolicyRecord.__struct_fields__)
 _usage_cells = attrgetter("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "basis")
+_rare_usage = attrgetter(*RARE_USAGE_COLUMNS)
+_NO_RARE_USAGE: Row = (None,) * len(RARE_USAGE_COLUMNS)
 _NO_USAGE: Row = (None,) * len(USAGE_COLUMNS)
 _NO_REQUEST_RARE: Row = (None,) * len(_REQUEST_RARE)
 _NO_ATTEMPT_RARE: Row = (None,) * len(_ATTEMPT_RARE)
@@ -100,18 +104,26 @@ def _json(values: object) -> str:
     return _encode(values).decode() if values else "[]"
 
 
+def _rare_usage_cells(usage: Usage | None) -> Row:
+    return _NO_RARE_USAGE if usage is None else tuple(count or None for count in _rare_usage(usage))
+
+
 def _request_row(record: RequestRecord) -> Row:
     usage = record.usage
     row: Row = (*_request_plain(record), *(_NO_USAGE if usage is None else _usage_cells(usage)))
     rare: Row = _request_rare(record)
-    return row if rare == _NO_REQUEST_RARE else row + rare
+    shares = _rare_usage_cells(usage)
+    return row if rare == _NO_REQUEST_RARE and shares == _NO_RARE_USAGE else (*row, *rare, *shares)
 
 
 def _attempt_row(record: AttemptRecord) -> Row:
     usage, verdicts = record.usage, record.verdicts
     row: Row = (*_attempt_plain(record), _json(record.edits), *(_NO_USAGE if usage is None else _usage_cells(usage)))
     rare: Row = _attempt_rare(record)
-    return row if rare == _NO_ATTEMPT_RARE and not verdicts else (*row, *rare, _json(verdicts) if verdicts else None)
+    shares = _rare_usage_cells(usage)
+    if rare == _NO_ATTEMPT_RARE and not verdicts and shares == _NO_RARE_USAGE:
+        return row
+    return (*row, *rare, _json(verdicts) if verdicts else None, *shares)
 
 
 def _decision_row(record: DecisionRecord) -> Row:
@@ -155,7 +167,8 @@ def _usage(cells: Mapping[str, object]) -> Usage | None:
     if cells["usage_basis"] is None:
         return None
     named = {name: cells[name] for name in USAGE_COLUMNS[:-1]}
-    return msgspec.convert({**named, "basis": cells["usage_basis"]}, Usage)
+    shares = {name: cells[name] or 0 for name in RARE_USAGE_COLUMNS}
+    return msgspec.convert({**named, **shares, "basis": cells["usage_basis"]}, Usage)
 
 
 def _whole(record: type[_Stored], cells: Mapping[str, object], plain: tuple[str, ...], **rest: object) -> _Stored:

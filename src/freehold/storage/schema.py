@@ -63,6 +63,15 @@ def _usage_columns() -> list[Column[int] | Column[str]]:
     ]
 
 
+def _rare_usage_columns() -> list[Column[int]]:
+    return [
+        Column("cache_write_1h_tokens", BigInteger, doc="Written to be kept for an hour, a share of `cache_write_tokens`."),
+        Column("audio_input_tokens", BigInteger, doc="A share of `input_tokens`."),
+        Column("audio_output_tokens", BigInteger, doc="A share of `output_tokens`."),
+        Column("image_input_tokens", BigInteger, doc="A share of `input_tokens`."),
+    ]
+
+
 def _place() -> Column[int]:
     """The row's place in the table: SQLite's own rowid, which costs nothing to keep."""
     return Column(
@@ -107,6 +116,7 @@ requests = Table(
     Column("agent", Text, doc="The client program as recognised: `claude-code`, `codex` ..."),
     Column("fault", Text, doc="The kind of fault, where it failed."),
     Column("fault_message", Text, doc="What the client was told; no prompt, no secret."),
+    *_rare_usage_columns(),
     _place(),
     PrimaryKeyConstraint("place"),
     UniqueConstraint("request_id"),
@@ -150,7 +160,9 @@ attempts = Table(
     Column("fault_message", Text, doc="What went wrong; no prompt, no secret."),
     Column("images", Integer, doc="Images in the answer; NULL: it is no answer of images."),
     Column("audio_s", Double, doc="Seconds of audio, as the runtime reported them."),
+    Column("price_version", Text, doc="The price it was costed by: source, date, hash; NULL: there was none."),
     Column("verdicts", Text, doc="JSON list: what the named checks said of the reply; NULL: there was none."),
+    *_rare_usage_columns(),
     PrimaryKeyConstraint("request_id", "number"),
     _one_of("mode", ("relay", "translate")),
     _one_of("end", get_args(AttemptEnd)),

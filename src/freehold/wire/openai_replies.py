@@ -14,12 +14,15 @@ class PromptDetails(msgspec.Struct, frozen=True):
 
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class CompletionDetails(msgspec.Struct, frozen=True):
     """Shares of the answer's tokens."""
 
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
 
 
 class WireUsage(msgspec.Struct, frozen=True):
@@ -86,12 +89,16 @@ def read_usage(usage: WireUsage, timings: Timings | None) -> Usage:
         completion += reasoning
     cached = min(max(cached or 0, 0), prompt)
     written = (details.cache_write_tokens or 0) if details is not None else 0
+    heard = min(max((details.audio_tokens or 0) if details is not None else 0, 0), prompt)
     return Usage(
         input_tokens=prompt,
         output_tokens=completion,
         cached_tokens=cached,
         cache_write_tokens=min(max(written, 0), prompt - cached),
         reasoning_tokens=min(reasoning, completion),
+        audio_input_tokens=heard,
+        audio_output_tokens=min(max((answer.audio_tokens or 0) if answer is not None else 0, 0), completion),
+        image_input_tokens=min(max((details.image_tokens or 0) if details is not None else 0, 0), prompt - heard),
     )
 
 

@@ -15,30 +15,30 @@ def placed(runtime: Runtime, *, rates: Price | None = None, free: bool | None = 
 
 def test_metered_tokens_are_counted_once_each_and_cached_ones_at_their_own_rate():
     # 800 x 3000 + 200 x 300 + 500 x 15000 nano-USD
-    assert price(USAGE, placed(Vendor(name="v"), rates=SONNET), 9.0) == (9_960_000, "metered")
+    assert price(USAGE, placed(Vendor(name="v"), rates=SONNET), 9.0, 0) == (9_960_000, "metered")
 
 
 def test_cached_tokens_without_a_rate_cost_what_input_costs():
     rates = Price(input_usd_per_mtok=3.0, output_usd_per_mtok=15.0)
-    assert price(USAGE, placed(Vendor(name="v"), rates=rates), 9.0) == (10_500_000, "metered")
+    assert price(USAGE, placed(Vendor(name="v"), rates=rates), 9.0, 0) == (10_500_000, "metered")
 
 
 def test_fractions_of_a_nano_dollar_are_rounded_up():
     rates = Price(input_usd_per_mtok=0.0001, output_usd_per_mtok=0.0)
-    assert price(Usage(input_tokens=1, output_tokens=0), placed(Vendor(name="v"), rates=rates), 0.0) == (1, "metered")
-    assert price(Usage(input_tokens=20, output_tokens=0), placed(Vendor(name="v"), rates=rates), 0.0) == (2, "metered")
+    assert price(Usage(input_tokens=1, output_tokens=0), placed(Vendor(name="v"), rates=rates), 0.0, 0) == (1, "metered")
+    assert price(Usage(input_tokens=20, output_tokens=0), placed(Vendor(name="v"), rates=rates), 0.0, 0) == (2, "metered")
 
 
 @pytest.mark.parametrize("rate", [0.15, 0.1, 0.0375, 0.07, 2.675])
 def test_decimal_prices_are_exact_over_a_million_tokens(rate: float):
     rates = Price(input_usd_per_mtok=rate, output_usd_per_mtok=0.0)
-    cost, _ = price(Usage(input_tokens=1_000_000, output_tokens=0), placed(Vendor(name="v"), rates=rates), 0.0)
+    cost, _ = price(Usage(input_tokens=1_000_000, output_tokens=0), placed(Vendor(name="v"), rates=rates), 0.0, 0)
     assert cost == round(rate * 1e9)
 
 
 def test_estimated_usage_gives_an_estimated_cost():
     usage = Usage(input_tokens=10, output_tokens=1, basis="estimated")
-    assert price(usage, placed(Vendor(name="v"), rates=SONNET), 1.0) == (45_000, "estimated")
+    assert price(usage, placed(Vendor(name="v"), rates=SONNET), 1.0, 0) == (45_000, "estimated")
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_estimated_usage_gives_an_estimated_cost():
     ],
 )
 def test_every_kind_of_runtime_has_its_basis_and_unknown_is_never_zero(where: Placed, cost: tuple[int | None, str]):
-    assert price(USAGE, where, 10.0) == cost
+    assert price(USAGE, where, 10.0, 0) == cost
 
 
 def test_a_metered_price_without_usage_is_unknown():
-    assert price(None, placed(Vendor(name="v"), rates=SONNET), 3.0) == (None, "unknown")
+    assert price(None, placed(Vendor(name="v"), rates=SONNET), 3.0, 0) == (None, "unknown")

@@ -47,11 +47,16 @@ class _OutputDetails(msgspec.Struct):
     thinking_tokens: int | None = None
 
 
+class _CacheCreation(msgspec.Struct):
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class WireUsage(msgspec.Struct):
     """`usage` as it stands in `message_start`, `message_delta` and whole replies. None: not said here."""
 
     input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    cache_creation: _CacheCreation | None = None
     cache_read_input_tokens: int | None = None
     output_tokens: int | None = None
     output_tokens_details: _OutputDetails | None = None
@@ -60,10 +65,10 @@ class WireUsage(msgspec.Struct):
 class UsageCount:
     """Usage as a stream reports it: counts are totals so far, one not said leaves the last one standing."""
 
-    __slots__ = ("_created", "_input", "_output", "_read", "_thinking")
+    __slots__ = ("_created", "_created_1h", "_input", "_output", "_read", "_thinking")
 
     def __init__(self) -> None:
-        self._input = self._created = self._read = self._output = self._thinking = 0
+        self._input = self._created = self._created_1h = self._read = self._output = self._thinking = 0
 
     def take(self, said: WireUsage) -> Usage:
         """Merge what was said; the usage so far. A negative count, which some servers send for unknown, is zero."""
@@ -71,6 +76,8 @@ class UsageCount:
             self._input = max(said.input_tokens, 0)
         if said.cache_creation_input_tokens is not None:
             self._created = max(said.cache_creation_input_tokens, 0)
+        if said.cache_creation is not None:
+            self._created_1h = max(said.cache_creation.ephemeral_1h_input_tokens or 0, 0)
         if said.cache_read_input_tokens is not None:
             self._read = max(said.cache_read_input_tokens, 0)
         if said.output_tokens is not None:
@@ -82,7 +89,8 @@ class UsageCount:
             output_tokens=self._output,
             cached_tokens=self._read,
             cache_write_tokens=self._created,
-            reasoning_tokens=self._thinking,
+            reasoning_tokens=min(self._thinking, self._output),
+            cache_write_1h_tokens=min(self._created_1h, self._created),
         )
 
 

@@ -87,6 +87,7 @@ class Tally:
                 input_tokens=one.input_tokens + other.input_tokens,
                 output_tokens=one.output_tokens + other.output_tokens,
                 cached_tokens=one.cached_tokens + other.cached_tokens,
+                cache_write_tokens=one.cache_write_tokens + other.cache_write_tokens,
                 reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
             )
         return one

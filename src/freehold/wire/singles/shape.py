@@ -113,6 +113,13 @@ class _Seconds(msgspec.Struct, frozen=True):
     seconds: Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
+class _InputDetails(msgspec.Struct, frozen=True):
+    """Shares of the tokens in."""
+
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
 class _Usage(msgspec.Struct, frozen=True):
     """Tokens, as any of these operations spells them."""
 
@@ -120,6 +127,9 @@ class _Usage(msgspec.Struct, frozen=True):
     output_tokens: int | None = None
     prompt_tokens: int | None = None
     total_tokens: int | None = None
+    input_tokens_details: _InputDetails | None = None
+    input_token_details: _InputDetails | None = None
+    """As transcriptions spell it."""
 
 
 class _Reply(msgspec.Struct, frozen=True):
@@ -234,7 +244,15 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
         counted = said.total_tokens - (said.output_tokens or 0)
     if counted is None or min(counted, said.output_tokens or 0) < 0:
         return None
-    return Usage(input_tokens=counted, output_tokens=said.output_tokens or 0, basis="reported")
+    shares = said.input_tokens_details or said.input_token_details or _InputDetails()
+    heard = min(max(shares.audio_tokens or 0, 0), counted)
+    return Usage(
+        input_tokens=counted,
+        output_tokens=said.output_tokens or 0,
+        audio_input_tokens=heard,
+        image_input_tokens=min(max(shares.image_tokens or 0, 0), counted - heard),
+        basis="reported",
+    )
 
 
 def read_audio_s(raw: msgspec.Raw) -> float | None:
