@@ -12,6 +12,7 @@ from freehold.features import Features
 from freehold.record import AttemptRecord
 from freehold.routing.plan import Plan
 from freehold.wire.codec import Asked, Codec, Envelope
+from freehold.wire.offering import without_conversation
 
 
 class Flight:
@@ -79,7 +80,7 @@ class Flight:
 class ChatFlight(Flight):
     """A chat request."""
 
-    __slots__ = ("_request", "asked", "codec", "envelope")
+    __slots__ = ("_offering", "_request", "asked", "codec", "envelope")
 
     def __init__(
         self,
@@ -106,9 +107,18 @@ class ChatFlight(Flight):
         self.envelope = envelope
         self.asked = asked
         self._request: ChatRequest | None = None
+        self._offering: ChatRequest | None = None
 
     def request(self) -> ChatRequest:
         """The request in the neutral middle, read once and only when something needs it."""
         if self._request is None:
             self._request = self.codec.read_request(self.envelope)
         return self._request
+
+    def offering(self) -> ChatRequest:
+        """The request's tools and options, in the neutral middle; its conversation may be left out."""
+        if self._request is not None:
+            return self._request
+        if self._offering is None:
+            self._offering = self.codec.read_request(without_conversation(self.envelope))
+        return self._offering

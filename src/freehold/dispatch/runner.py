@@ -211,7 +211,7 @@ class Dispatch:
             if offers_by_schema(request):
                 return SchemaToolReader(reader, attempt.chat.request_id, reply_is_json=request.output is not None)
         if attempt.reads_calls:
-            attempt.calls = read_calls(reader, attempt.chat.request(), attempt.chat.request_id, attempt.quirks)
+            attempt.calls = read_calls(reader, attempt.chat.offering(), attempt.chat.request_id, attempt.quirks)
             if attempt.calls is not None:
                 attempt.calls.tap = attempt.tap
                 return attempt.calls

@@ -26,6 +26,9 @@ class Names:
         self._found: dict[str, str | None] = {}
         self._by_words: dict[str, list[str]] = {}
         self._by_ending: dict[str, list[str]] = {}
+
+    def _spell(self) -> None:
+        """Work out how each may be misspelt: only a name that is none of them needs it."""
         for name in sorted(self._names):
             self._by_words.setdefault(_plain(name), []).append(name)
             for ending in _endings(name):
@@ -51,6 +54,8 @@ class Names:
         return self._found[said]
 
     def _search(self, said: str) -> str | None:
+        if not self._by_words:
+            self._spell()
         bare = said.strip(_AROUND).removesuffix("()").strip(_AROUND)
         bare = re.sub(r":\d+$", "", bare)  # Kimi counts its calls there
         if not bare:
