@@ -16,7 +16,7 @@ import pytest
 
 from freehold.gateways.fake import FakeRuntime
 from support.gateway import base_url, deployment_toml, runtime_toml
-from support.place import COMMAND, Place, end
+from support.place import COMMAND, Place, end, wait_for
 
 IN_CI = os.environ.get("CI") == "true"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
@@ -40,7 +40,7 @@ def routes(pid: int) -> list[str]:
 
 
 def ask(place: Place, model: str) -> tuple[int, Any]:
-    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "hello"}]})
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 16})
     with closing(http.client.HTTPConnection("127.0.0.1", place.port, timeout=30)) as asking:
         asking.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
         answer = asking.getresponse()
@@ -106,3 +106,18 @@ def test_an_address_that_is_taken_is_said_before_anything_is_fenced(tmp_path: Pa
         assert f"{place.port} is in use" in place.run("serve", "--fence", code=1)
     finally:
         end(server, signal.SIGTERM)
+
+
+@pytest.mark.engine
+def test_the_engines_that_freehold_starts_answer_inside_the_fence(home_with_weights: Path) -> None:
+    place = Place(home_with_weights)
+    place.config.write_text(f"[server]\nport = {place.port}\n")
+    place.environ["FREEHOLD_HOME"] = str(home_with_weights)
+    server = place.start("serve", "--fence")
+    try:
+        wait_for(lambda: b'"name":"embedded","egress":"local","status":"ready"' in place.until_serving(server, "/readyz"))
+        status, served = ask(place, "auto")
+        assert status == 200, served
+        assert served["choices"][0]["message"]["content"]
+    finally:
+        assert end(server)[0] == 0

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -89,3 +90,25 @@ def test_a_proof_whose_control_failed_or_that_counted_anything_proves_nothing(ch
     good = Found(controls=(Planted("dns", 1, 1),), served=1)
     assert good.failures == []
     assert any(re.search(why, said) for said in change(good).failures)
+
+
+def test_where_namespaces_are_not_permitted_nothing_is_claimed_and_a_changed_report_is_found_out(tmp_path: Path) -> None:
+    """In a user namespace that may make no network namespaces: the limits of namespaces(7) count per namespace."""
+    closed = f"echo 0 > /proc/sys/user/max_net_namespaces && exec {' '.join(COMMAND)} prove local-only --out {tmp_path}/r.json"
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "FREEHOLD_HOME": str(tmp_path / "data"), "COLUMNS": "200"}
+
+    def ran(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+    refused = ran("unshare", "-Ur", "sh", "-c", closed)
+    assert refused.returncode == 1, refused.stderr
+    assert "NOT PROVEN" in refused.stdout
+    assert "max_user_namespaces" in refused.stdout
+    assert "nothing was run" in refused.stdout
+
+    report = tmp_path / "r.json"
+    assert ran(*COMMAND, "prove", "local-only", "--verify", str(report)).returncode == 0
+    report.write_text(report.read_text().replace('"holds": false', '"holds": true'))
+    changed = ran(*COMMAND, "prove", "local-only", "--verify", str(report))
+    assert changed.returncode == 1
+    assert "was changed" in changed.stderr
