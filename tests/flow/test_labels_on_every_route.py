@@ -6,6 +6,7 @@ which reaches the vendor, and with a secret in it, which must be refused with no
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from freehold.gateways.fake import FakeRuntime
 from freehold.gateways.fake.media import draw
 from freehold.server.openapi.operations import OPERATIONS
 from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
+from support.place import Place
 
 SECRET = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6"
 RULES = '[[rules]]\nname = "stay"\nwhen = { label = "restricted" }\nallow = { egress = "local" }\n'
@@ -151,3 +153,27 @@ label = "restricted"
     assert unknown.status_code == 400
     assert unknown.json()["error"]["param"] == "x-freehold-dataset"
     assert not fake.journal
+
+
+def test_explain_and_check_tell_what_labels_do(tmp_path: Path):
+    text = f"""
+{NO_ENGINE}
+{runtime_toml("cloud", "vendor", "https://llm.example/v1")}
+{deployment_toml("cloud", "m", "m")}
+{RULES}
+[labels.paths]
+"secrets/**" = "restricted"
+[discovery]
+local = false
+vendors = false
+"""
+    place = Place(tmp_path, text)
+    (tmp_path / "r.json").write_text(json.dumps(BODIES["/v1/chat/completions"](f"cat secrets/db.txt, use {SECRET}")))
+    told = place.run("explain", "--request", "r.json")
+    assert "restricted (path secrets/**)" in told
+    assert "github-token in piece 0" in told
+    assert SECRET not in told
+    assert "db.txt" not in told
+    checked = " ".join(place.run("check").split())
+    assert "label restricted can never be served: rule 'stay' leaves nothing" in checked
+    assert "(set by path secrets/**, among others)" in checked
