@@ -72,7 +72,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str | None = None
     mode: Literal["relay", "translate"]
     edits: tuple[str, ...] = ()
-    """Names of the edits made to a relayed request or reply."""
+    """Names of the edits made to a relayed request or reply, and of the repairs of its tool calls."""
     started_ms: int
     first_content_ms: float | None
     """From the attempt's start."""
