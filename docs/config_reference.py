@@ -12,7 +12,7 @@ from freehold.config import settings
 from freehold.config.decoding import describe_type
 from freehold.config.facts import default_config_source, read_quirks
 from freehold.policy import labels, rules
-from freehold.runtime import Abilities, Deployment, Launch, Local, Model, Price, SelfHosted, Vendor
+from freehold.runtime import Abilities, Deployment, Launch, Local, LongPromptRates, Model, Price, SelfHosted, Tariff, Vendor
 
 SECTIONS: dict[str, list[tuple[str, type[msgspec.Struct]]]] = {
     "settings": [
@@ -34,6 +34,9 @@ SECTIONS: dict[str, list[tuple[str, type[msgspec.Struct]]]] = {
         ("[[deployments]]", Deployment),
         ("abilities", Abilities),
         ("price", Price),
+        ("price.batch", Tariff),
+        ("price.long_prompts", LongPromptRates),
+        ("[[prices]]", settings.PriceEntry),
         ("[[models]]", Model),
     ],
     "rules": [

@@ -21,9 +21,11 @@ from freehold.config.checking import (
     with_implied,
 )
 from freehold.config.checking_labels import check_labels
+from freehold.config.checking_prices import check_prices
 from freehold.config.decoding import Decoded, decode_file
 from freehold.config.facts import family_of, know_model, read_fim_families, read_model_facts, read_quirks
-from freehold.config.settings import File, Settings
+from freehold.config.prices import Pricing, version_of
+from freehold.config.settings import File, PriceEntry, Settings
 from freehold.config.vendors import VendorsFound, find_vendors
 from freehold.policy.globs import is_glob
 from freehold.policy.labels import LabelSettings
@@ -54,6 +56,8 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
 
     models: tuple[Model, ...] = ()
     """Facts of models as the file has them."""
+    prices: tuple[PriceEntry, ...] = ()
+    """Prices as the file has them."""
     built_in: tuple[str, ...] = ()
     """Names of the built-in runtimes: what is found stands before them."""
     widens_auto: bool = False
@@ -110,6 +114,7 @@ def assemble(
         warnings=_unused(user),
         base=Base(
             models=user.models,
+            prices=user.prices,
             built_in=tuple(runtime.name for runtime in default.runtimes),
             widens_auto=AUTO not in user.aliases,
             waiting=tuple(
@@ -147,6 +152,8 @@ def _check_items(user: File, default: File, decoded: Decoded, named: list[str]) 
     ):
         paths = [f"{path}.{field}" for path in at[f"{kind}s"]]
         problems += check_unique(list(zip(own, paths, strict=True)), kind, built_in)
+    listed = [(entry, f"prices[{index}]") for entry, index in zip(user.prices, decoded.kept.get("prices", ()), strict=False)]
+    problems += check_prices(listed, known)
     problems += check_families(zip(user.models, at["models"], strict=True), read_fim_families())
     for alias in user.aliases:
         problems += check_name(alias.replace("*", "x").replace("?", "x"), f'aliases."{alias}"')
@@ -154,7 +161,7 @@ def _check_items(user: File, default: File, decoded: Decoded, named: list[str]) 
 
 
 def _place(user: File, default: File, vendors: VendorsFound, runtimes: Mapping[str, Runtime]) -> tuple[Placed, ...]:
-    place = make_place(user.models)
+    place = make_place(user.models, user.prices)
     placed: dict[str, Placed] = {}
     for one in (*user.deployments, *default.deployments, *vendors.deployments):
         runtime = runtimes.get(one.runtime)
@@ -170,21 +177,23 @@ class Place(Protocol):
         """As `Placed`."""
 
 
-def make_place(models: Sequence[Model]) -> Place:
-    """`models` are the facts the user's file has; they beat the built-in ones, which are read once for all deployments."""
-    facts, families = read_model_facts(), read_fim_families()
+def make_place(models: Sequence[Model], prices: Sequence[PriceEntry]) -> Place:
+    """`models` and `prices` are what the user's file has; they beat the built-in ones, which are read once for all."""
+    facts, families, pricing = read_model_facts(), read_fim_families(), Pricing(prices)
 
     def place(deployment: Deployment, runtime: Runtime, *, asked_by_model: bool) -> Placed:
         model = know_model(deployment.model, models, facts)
         family = family_of(model, families)
-        return Placed(
-            deployment=with_implied(deployment, runtime),
+        priced, source = pricing.priced(with_implied(deployment, runtime), runtime, found=not asked_by_model)
+        placed = Placed(
+            deployment=priced,
             runtime=runtime,
             model=model,
             egress=egress_of(runtime),
             fill_in=None if family is None else families[family].fill_in,
             asked_by_model=asked_by_model,
         )
+        return msgspec.structs.replace(placed, price_version=version_of(placed, source))
 
     return place
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from freehold.config.checking_prices import check_machine, check_price
 from freehold.config.secrets import parse_reference
 from freehold.config.settings import ServerSettings, StorageSettings
 from freehold.gateways.connector import Address, read_base_url, read_literal
@@ -42,6 +43,7 @@ def check_runtime(runtime: Runtime, path: str, quirks: Mapping[str, object]) -> 
     yield from check_reference(runtime.api_key, f"{path}.api_key")
     yield from _check_formats(runtime, path)
     yield from _check_quirks(runtime.quirks, path, quirks)
+    yield from check_machine(runtime, path)
     for field in _POSITIVE:
         value = getattr(runtime, field)
         if not (math.isfinite(value) and value > 0):
@@ -77,10 +79,7 @@ def check_deployment(
         message = f"'{deployment.served_as}' is relayed to a vendor by the local server, so it is not local"
         yield Problem(f"{path}.served_as", message, "put it on a runtime of kind vendor")
     if deployment.price is not None:
-        for field in deployment.price.__struct_fields__:
-            value = getattr(deployment.price, field)
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                yield Problem(f"{path}.price.{field}", f"{value} is not a finite price of 0 or more")
+        yield from check_price(deployment.price, f"{path}.price")
     yield from _check_quirks(deployment.quirks, path, quirks)
 
 

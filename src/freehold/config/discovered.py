@@ -30,7 +30,7 @@ def with_discovered(config: Config, sightings: Sequence[Sighting], known: Known)
     config = with_demotions(config, sightings)
     runtimes = dict(config.runtimes)
     found: list[Placed] = []
-    place = make_place(config.base.models)
+    place = make_place(config.base.models, config.base.prices)
     names = _names(config)
     for sighting in sightings:
         runtime = _runtime(config, sighting, known, names) if sighting.kind == "engine" else None

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from freehold.policy.labels import LabelSettings
 from freehold.policy.rules import Rule
-from freehold.runtime import Deployment, Egress, Model, Runtime
+from freehold.runtime import Deployment, Egress, Model, Price, Runtime
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,6 +91,16 @@ class DiscoverySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """Vendors whose keys are in the environment, where this file configures no vendor."""
 
 
+class PriceEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model costs on one runtime, over the list that comes with Freehold: a contract's price, a new model's."""
+
+    runtime: str
+    served_as: str
+    """The model's name there, or a glob."""
+    price: Price | tuple[Price, ...]
+    """One price, or several with `since` and `until`."""
+
+
 class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of `freehold.toml`. Everything may be left out."""
 
@@ -106,6 +116,8 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Places that run models: `[[runtimes]]`."""
     deployments: tuple[Deployment, ...] = ()
     """Models at those places: `[[deployments]]`. Their order is the order among equals."""
+    prices: tuple[PriceEntry, ...] = ()
+    """Prices by runtime and name, for deployments without a `price` of their own: `[[prices]]`. The first that fits counts."""
     models: tuple[Model, ...] = ()
     """Facts of models, by id or glob, over the built-in ones: `[[models]]`."""
     aliases: dict[str, str | tuple[str, ...]] = {}

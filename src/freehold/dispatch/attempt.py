@@ -23,7 +23,7 @@ from freehold.limits.breaker import Breakers
 from freehold.limits.retry_budget import RetryBudgets
 from freehold.record import AttemptEnd, AttemptRecord, Verdict
 from freehold.routing.plan import Step
-from freehold.runtime import Local, Runtime
+from freehold.runtime import Egress, Local, Runtime
 from freehold.wire.codec import Tap
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
@@ -39,6 +39,7 @@ SLOWEST_TOKEN_S = 0.25
 AFTER_FINISH_S = 5.0
 """For what follows the finish: usage, the end of the stream. A runtime that keeps the connection open is not waited for."""
 BYTES_PER_TOKEN = 4
+NEVER_ARRIVED = frozenset({Kind.CONNECT_FAILED, Kind.CONNECT_TIMEOUT, Kind.EGRESS_REFUSED})
 
 
 class Means(msgspec.Struct, frozen=True):
@@ -259,6 +260,8 @@ class Attempt:
         seconds, share_s = now_s - self.started_s, self.means.shares.end(placed.runtime, self._share_mark, now_s)
         self.usage = usage = _believed(self._usage())
         cost_nano_usd, basis = price(usage, placed, share_s, self.started_ms, images=self.images, audio_s=self.audio_s)
+        if cost_nano_usd is None and fault is not None and placed.egress is Egress.VENDOR and self._was_turned_down(fault):
+            cost_nano_usd, basis = 0, "metered"
         tap = self.tap
         record = AttemptRecord(
             attempt_id=f"{self.flight.request_id}.{self.number}",
@@ -299,6 +302,10 @@ class Attempt:
             breakers.end_probe(deployment)
         else:
             breakers.succeeded(deployment)
+
+    def _was_turned_down(self, fault: Fault) -> bool:
+        """The request never arrived, or was answered by an error status: vendors charge for neither."""
+        return fault.kind in NEVER_ARRIVED or (self.status is not None and self.status >= 400)
 
     def _mode(self) -> Literal["relay", "translate"]:
         return "relay" if self.is_relay else "translate"

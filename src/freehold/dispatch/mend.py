@@ -19,13 +19,9 @@ NEUTRAL_SYSTEM = "You are a helpful assistant."
 """Small instruction models answer far worse with no system prompt at all (docs/engines.md)."""
 
 
-class _Content(msgspec.Struct, frozen=True):
-    """The content of a Chat Completions message."""
-
-    content: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_CONTENT = msgspec.json.Decoder(_Content)
+_MESSAGE = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_KNOWN_FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "refusal", "audio", "reasoning_content"})
+"""Of OpenAI's chat messages, and the thinking that local servers take."""
 _TOOL_PARTS = (ToolCallPart, ToolResultPart)
 
 
@@ -41,7 +37,7 @@ def needs_mending(flight: ChatFlight, quirks: frozenset[str]) -> bool:
         return True
     if "alternating_roles" in quirks and not _alternates(flight):
         return True
-    if "string_content" in quirks and flight.codec.FORMAT == "openai_chat" and _has_listed_content(flight):
+    if flight.codec.FORMAT == "openai_chat" and _says_too_much(flight, quirks):
         return True
     return "neutral_system" in quirks and not _has_leading_system(flight)
 
@@ -97,9 +93,17 @@ def _alternates(flight: ChatFlight) -> bool:
     )
 
 
-def _has_listed_content(flight: ChatFlight) -> bool:
-    """Whether some message's content is a list of parts."""
+def _says_too_much(flight: ChatFlight, quirks: frozenset[str]) -> bool:
+    """Whether some message has a list for a content, or a field that the format does not know, and its reader cannot take it."""
+    wants_strings, wants_known = "string_content" in quirks, "known_fields" in quirks
+    if not wants_strings and not wants_known:
+        return False
     for block in flight.envelope.blocks:
-        if bytes(block).lstrip().startswith(b"{") and bytes(_CONTENT.decode(block).content).startswith(b"["):
+        if not bytes(block).lstrip().startswith(b"{"):
+            continue  # the tools
+        message = _MESSAGE.decode(block)
+        if wants_strings and bytes(message.get("content", b"")).startswith(b"["):
+            return True
+        if wants_known and not message.keys() <= _KNOWN_FIELDS:
             return True
     return False
