@@ -21,7 +21,8 @@ ASKED = Asked(model="m", stream_usage=True, reply_id="r", now_s=1)
 FILE = ("write_file", {"path": "a.py", "content": "def f(x):\n    return [x, {1: 'a'}]\n" * 150})
 TEXTS = {
     "prose": "The quick brown fox jumps over the lazy dog, and then it rests a while.\n" * 60,
-    "code in prose": "Here it is:\n```python\nfor i in range(10):\n    x[i] = a[i] < b[i]  # `tick`\n```\nThat is <b>it</b>.\n" * 40,
+    "code in prose": "Here it is:\n```python\nfor i in range(10):\n    x[i] = a[i] < b[i]  # `tick`\n```\nThat is <b>it</b>.\n"
+    * 40,
     "a file in a marked call": speak(random.Random(1), "hermes", [FILE]),
     "a file in bare JSON": speak(random.Random(1), "llama json", [FILE]),
     "a short call": speak(random.Random(1), "hermes", [("get_weather", {"city": "Rome"})]),
@@ -42,13 +43,18 @@ def test_printed_calls_are_recognised_and_none_is_invented(found: Any) -> None:
 def test_looking_for_calls_costs_under_20_us_a_chunk(found: Any) -> None:
     added = {name: round(_added_us(text), 2) for name, text in TEXTS.items()}
     assert max(added.values()) < 20, added
-    found("Looking for tool calls, and repairing them, adds under 20 microseconds to a chunk of a stream.", **{f"{name}, us": us for name, us in added.items()})
+    found(
+        "Looking for tool calls, and repairing them, adds under 20 microseconds to a chunk of a stream.",
+        **{f"{name}, us": us for name, us in added.items()},
+    )
 
 
 def _added_us(text: str) -> float:
     chunks = _chunks(text)
     plain = _us_per_chunk(lambda: TranslatePipe(openai_chat.reader(), openai_chat.writer(ASKED)), chunks)
-    searched = _us_per_chunk(lambda: CallPipe(CallReader(openai_chat.reader(), OFFER, "req_x"), openai_chat.writer(ASKED)), chunks)
+    searched = _us_per_chunk(
+        lambda: CallPipe(CallReader(openai_chat.reader(), OFFER, "req_x"), openai_chat.writer(ASKED)), chunks
+    )
     return searched - plain
 
 
@@ -69,5 +75,7 @@ def _chunks(text: str) -> list[bytes]:
     pieces = [text[at : at + 4] for at in range(0, len(text), 4)]
     events = [{"index": 0, "delta": {"content": piece}, "finish_reason": None} for piece in pieces]
     events.append({"index": 0, "delta": {}, "finish_reason": "stop"})
-    lines = [b"data: " + json.dumps({"id": "x", "created": 1, "model": "q", "choices": [event]}).encode() + b"\n\n" for event in events]
+    lines = [
+        b"data: " + json.dumps({"id": "x", "created": 1, "model": "q", "choices": [event]}).encode() + b"\n\n" for event in events
+    ]
     return [*lines, b"data: [DONE]\n\n"]

@@ -12,7 +12,7 @@ import re
 from typing import Literal
 
 from freehold.routing.calls.bodies import read_bare, read_block
-from freehold.routing.calls.heads import MAX_HEAD, mark_at, view_bare, view_block
+from freehold.routing.calls.heads import MAX_HEAD, mark_at, view_bare
 from freehold.routing.calls.held import Bare, Block
 from freehold.routing.calls.marks import ORPHANS, Family
 from freehold.routing.calls.mending import Mended, Offer, Repair

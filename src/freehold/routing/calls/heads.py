@@ -25,7 +25,7 @@ _TAGS = ("<function", "<invoke", "<｜dsml｜", "<arg_key")
 _PRINT = "print("
 
 
-def mark_at(text: str, at: int) -> Family | None | bool:
+def mark_at(text: str, at: int) -> Family | bool | None:
     """The family whose opening mark stands here; False: none does; None: too short to say."""
     said = text[at : at + _LONGEST].lower()
     may_come: View = False

@@ -269,7 +269,7 @@ class Lenient:
                 self.mended = True
             return _WORDS[word[0]]
         loose = _LOOSE_VALUE.match(text, self.at)
-        if loose is None or "..." in loose[0] or not loose[0][0].isalnum():
+        if loose is None or "..." in loose[0] or not loose[0][0].isalpha():
             raise NoValueError
         self.mended = True
         self.at = loose.end()

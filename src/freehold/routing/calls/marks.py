@@ -18,8 +18,6 @@ class Family(msgspec.Struct, frozen=True):
     closing: tuple[str, ...]
     """None of them may come: then the answer's end closes."""
     body: Body
-    may_stay_open: bool = True
-    """The end of the answer closes it."""
 
 
 TURN_ENDS = ("<|eom_id|>", "<|eot_id|>", "<|im_end|>", "<|end_of_text|>", "<|endoftext|>", "<|return|>", "</s>", "<eos>")
@@ -36,7 +34,6 @@ FAMILIES: tuple[Family, ...] = (
     Family("<tool_use>", ("</tool_use>",), "any"),
     Family("<function=", ("</function>",), "function"),  # Qwen3-Coder, Llama 3.1, Functionary 3.1
     Family("<function_calls>", ("</function_calls>",), "any"),  # Claude's older form, and who learnt from it
-    Family("<function_calls>", ("</function_calls>",), "any"),
     Family("<invoke name=", ("</invoke>",), "function"),
     Family("<minimax:tool_call>", ("</minimax:tool_call>",), "any"),
     Family("<｜dsml｜function_calls>", ("</｜dsml｜function_calls>",), "any"),  # DeepSeek 3.2
