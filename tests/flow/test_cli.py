@@ -103,7 +103,7 @@ def test_check_of_a_good_file(place: Place) -> None:
         (("log", "--outcome", "good"), 2, "served, failed, refused, cancelled, cut"),
         (("log", "--task", "idling"), 2, "docstring"),
         (("explain", "--request", "missing.json"), 1, "No such file"),
-        (("explain", "--request", "freehold.toml", "--format", "soap"), 2, "openai_chat, anthropic_messages"),
+        (("explain", "--request", "freehold.toml", "--format", "soap"), 2, "openai_chat, openai_responses"),
         (("explain", "--request", "freehold.toml", "--header", "nonsense"), 2, "name: value"),
         (("explain", "--request", "freehold.toml"), 1, "invalid_request"),
         (("explain", "--request", "latin.json"), 1, "invalid_request"),
