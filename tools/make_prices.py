@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, no package
 """Makes `src/freehold/data/prices.json` from an unpacked wheel or an installation of genai-prices.
 
     pip download --no-deps genai-prices && unzip genai_prices-*.whl -d genai
@@ -37,7 +38,7 @@ OWN_NAMES = {"azure"}
 SAME_AS = {"input_audio_hours": "audio_hours"}
 
 
-class NotSayable(Exception):
+class NotSayableError(Exception):
     """A price that ours has no words for."""
 
 
@@ -66,7 +67,7 @@ def tariff(price: ast.expr) -> dict[str, Any]:
         if key in PER_USE or (key in SAME_AS and SAME_AS[key] in fields(price)):
             continue
         if key not in RATES:
-            raise NotSayable(key)
+            raise NotSayableError(key)
         scale = 1000 if key == "requests_kcount" else 1
         if name_of(value) == "TieredPrices":
             base[RATES[key]] = number(fields(value)["base"]) / scale
@@ -76,9 +77,9 @@ def tariff(price: ast.expr) -> dict[str, Any]:
         else:
             base[RATES[key]] = number(value) / scale
     if not base:
-        raise NotSayable("nothing but fees per use")
+        raise NotSayableError("nothing but fees per use")
     if len({frozenset(tier) for tier in tiers.values()}) > 1:
-        raise NotSayable("tiers that do not begin together")
+        raise NotSayableError("tiers that do not begin together")
     whole = {"input_usd_per_mtok": 0.0, "output_usd_per_mtok": 0.0} | base
     long_prompts = [whole | tiers[start] | {"above_input_tokens": start} for start in sorted(tiers)]
     return whole | ({"long_prompts": long_prompts} if long_prompts else {})
@@ -89,7 +90,7 @@ def day(constraint: ast.expr | None) -> str | None:
     if constraint is None or isinstance(constraint, ast.Constant):
         return None
     if name_of(constraint) != "StartDateConstraint":
-        raise NotSayable("a price by the time of day")
+        raise NotSayableError("a price by the time of day")
     year, month, date = (ast.literal_eval(one) for one in fields(constraint)["start_date"].args)  # type: ignore[attr-defined]
     return f"{year:04}-{month:02}-{date:02}"
 
@@ -146,7 +147,7 @@ def read(folder: Path) -> dict[str, Any]:
             model = fields(entry)
             try:
                 found = prices(model)
-            except NotSayable as why:
+            except NotSayableError as why:
                 left_out[str(why)] += 1
                 continue
             own = str(ast.literal_eval(model["id"])).lower()

@@ -136,6 +136,34 @@ def log(
 
 
 @app.command()
+def cost(
+    *,
+    by: Annotated[list[str] | None, typer.Option("--by", help="day, model, runtime, user or session; may be repeated.")] = None,
+    since: Annotated[str | None, typer.Option(help="First day (UTC), such as 2026-11-01.")] = None,
+    until: Annotated[str | None, typer.Option(help="First day (UTC) that is left out.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Sum what was spent, over all attempts. What has no known price is shown as unknown, never as zero."""
+    from freehold.cli import costing
+
+    costing.cost(config, by or ["day"], since=since, until=until, as_json=as_json)
+
+
+@app.command()
+def reconcile(
+    invoice: Annotated[Path, typer.Argument(help="A CSV exported by OpenAI or Anthropic, or one with date, model, cost_usd.")],
+    *,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a vendor's invoice with the ledger, by day and model, and say why they differ."""
+    from freehold.cli import costing
+
+    costing.compare(config, invoice, as_json=as_json)
+
+
+@app.command()
 def runtimes(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the runtimes with their egress class and their state in the running server."""
     from freehold.cli import looking

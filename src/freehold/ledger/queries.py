@@ -91,7 +91,7 @@ def recent(
         if value is not None:
             wanted = wanted.where(column == value)
     wanted = wanted.order_by(requests.c.request_id.desc()).limit(limit)
-    with _reading(engine) as connection:
+    with reading(engine) as connection:
         if connection is None:
             return []
         return [request_record(cells) for cells in _cells(connection, wanted)]
@@ -102,7 +102,7 @@ def request(engine: Engine, request_id: str) -> RequestDetail | None:
 
     Raises AmbiguousIdError where several begin so.
     """
-    with _reading(engine) as connection:
+    with reading(engine) as connection:
         found = None if connection is None else _whole_id(connection, request_id)
         if connection is None or found is None:
             return None
@@ -122,7 +122,7 @@ def request(engine: Engine, request_id: str) -> RequestDetail | None:
 
 def policy_source(engine: Engine, version: str) -> str | None:
     """JSON of the policy of this version, where it ever decided something here."""
-    with _reading(engine) as connection:
+    with reading(engine) as connection:
         if connection is None:
             return None
         return connection.execute(select(policies.c.source).where(policies.c.version == version)).scalar()
@@ -130,7 +130,7 @@ def policy_source(engine: Engine, version: str) -> str | None:
 
 def follow(engine: Engine, after: Place | None = None, *, limit: int = 1000) -> tuple[list[RequestView], Place]:
     """What was written since `after`, oldest first, each request once; and how far that read. None: from now on."""
-    with _reading(engine) as connection:
+    with reading(engine) as connection:
         if connection is None:
             return [], after or Place(0)
         if after is None:
@@ -174,7 +174,7 @@ def _whole_id(connection: Connection, asked: str) -> str | None:
 
 
 @contextmanager
-def _reading(engine: Engine) -> Iterator[Connection | None]:
+def reading(engine: Engine) -> Iterator[Connection | None]:
     """A connection that sees one moment of a store this code can read. None: it has no tables yet."""
     version = read_version(engine)
     judge(version, engine.url.render_as_string(hide_password=True))
