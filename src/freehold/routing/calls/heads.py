@@ -74,7 +74,7 @@ def view_json(text: str, names: Names) -> View:
     key = _KEY.match(rest)
     if key is None:
         return None if _PART_OF_KEY.fullmatch(rest) and len(rest) <= LONGEST_NAME else False
-    if key[1] in names:
+    if key[1] in names or (key[1] not in FIRST_KEYS and names.has_alike(key[1])):
         return True
     if key[1] not in FIRST_KEYS or key[1] in _NOT_FIRST:
         return False

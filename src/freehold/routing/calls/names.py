@@ -37,6 +37,11 @@ class Names:
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
+    def has_alike(self, said: str) -> bool:
+        """Whether a tool has this name, in whatever case and with whatever separators."""
+        found = self.find(said)
+        return found is not None and (found == said or _plain(found) == _plain(said))
+
     def may_begin(self, text: str) -> bool:
         """Whether a name on offer, as it is spelt, may begin like this."""
         return any(name.startswith(text) for name in self._names)

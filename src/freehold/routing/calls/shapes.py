@@ -75,7 +75,7 @@ def _list_in(value: _Object) -> list[Any] | None:
 def _call_in(value: _Object, names: Names, *, is_marked: bool) -> tuple[str, Any] | None:
     if len(value) == 1:
         ((key, inside),) = value.items()
-        if key in names and isinstance(inside, dict | str) and key not in {"name", "function"}:
+        if names.has_alike(key) and isinstance(inside, dict | str) and key not in {"name", "function"}:
             return key, inside
     for key in INNER_KEYS:
         inner = value.get(key)

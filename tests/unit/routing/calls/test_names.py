@@ -48,3 +48,9 @@ def test_what_could_mean_something_else_is_no_tool(said: str) -> None:
 
 def test_two_near_tools_are_none() -> None:
     assert Names(["read_filex", "read_filey"]).find("read_file") is None
+
+
+def test_a_key_is_a_tool_only_where_it_is_spelt_alike() -> None:
+    assert NAMES.has_alike("readFile")
+    assert not NAMES.has_alike("list_directory")
+    assert not NAMES.has_alike("read_fil")
