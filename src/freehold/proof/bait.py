@@ -103,8 +103,10 @@ def write_config(*, embedded: bool, open_wide: bool = False) -> str:
         secret = f'api_key = "{key}"\n' if key else ""
         parts.append(f'[[runtimes]]\nname = "{name}"\nkind = "{kind}"\nbase_url = "{url}"\nformats = {_FORMATS}\n{secret}')
     local = [PLAIN, *HOPS, *FAILURES]
-    parts += [_deployment("box", model) for model in local] + [_deployment("relay", "passed-on")]
+    parts += [_deployment("box", model) for model in local]
     parts += [_deployment(name, f"{name}-model") for name in AWAYS]
+    # Last: it counts as a vendor's once it is seen, and on loopback it would take the bait before those that are away.
+    parts.append(_deployment("relay", "passed-on"))
     away = [f'"{name}/{name}-model"' for name in AWAYS]
     parts.append("[aliases]\n" + "".join(f'"or-{model}" = ["box/{model}", {", ".join(away)}]\n' for model in local))
     parts.append(f'"away-first" = [{", ".join(away)}, "box/{PLAIN}"]\n"away" = [{", ".join(away)}]\n')
