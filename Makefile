@@ -1,6 +1,6 @@
 # Freehold's verbs. `make run` and `make test` need nothing beforehand but Python 3.11+, make and a package index.
 .DEFAULT_GOAL := help
-.PHONY: help run test check fast bench proof docs lock clean
+.PHONY: help run test check fast bench proof clients docs lock clean
 
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --no-input -q
@@ -12,6 +12,7 @@ help:
 	@echo "make fast    the tests that take seconds"
 	@echo "make bench   measure against the direct call and the peers (long)"
 	@echo "make proof   the long proofs"
+	@echo "make clients drive the real coding agents and SDKs through the gateway (installs 2 GB into build/)"
 	@echo "make docs    regenerate the generated parts of docs/"
 
 # Stamps live inside .venv, so that deleting it starts over; a step runs again only when its lock changed.
@@ -45,7 +46,7 @@ run: .venv/.run
 
 test: .venv/.engines
 	@.venv/bin/freehold pull --default
-	.venv/bin/python -m pytest -m "not proof" $(ARGS)
+	.venv/bin/python -m pytest -m "not proof and not clients" $(ARGS)
 
 check: .venv/.dev
 	.venv/bin/ruff check .
@@ -64,6 +65,11 @@ bench: .venv/.dev
 proof: .venv/.engines .venv/.fuzz
 	@.venv/bin/freehold pull --default
 	.venv/bin/python -m pytest -m proof $(ARGS)
+	.venv/bin/python docs/generate.py
+
+clients: .venv/.dev
+	.venv/bin/python tests/clients/install.py
+	.venv/bin/python -m pytest -m clients tests/clients $(ARGS)
 	.venv/bin/python docs/generate.py
 
 docs: .venv/.dev

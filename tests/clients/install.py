@@ -1,0 +1,78 @@
+"""Installs the real clients that `make clients` drives, below build/clients: nothing of them touches anything else.
+
+npm packages as locked in npm/package-lock.json, without their install scripts (the binaries of the platform packages run
+as they are); Python packages as locked in requirements/, one environment for aider, which pins what others need newer.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parent.parent
+PLACE = REPOSITORY / "build" / "clients"
+LOCKS = {"sdks": REPOSITORY / "requirements" / "clients.txt", "aider": REPOSITORY / "requirements" / "aider.txt"}
+PROGRAMS = {
+    "claude": ("npm/node_modules/@anthropic-ai/claude-code-*/claude",),
+    "codex": ("npm/node_modules/@openai/codex/bin/codex.js",),
+    "opencode": ("npm/node_modules/opencode-linux-x64/bin/opencode", "npm/node_modules/opencode-*/bin/opencode"),
+    "qwen": ("npm/node_modules/@qwen-code/qwen-code/cli-entry.js",),
+    "cn": ("npm/node_modules/@continuedev/cli/dist/cn.js",),
+    "aider": ("aider/bin/aider",),
+    "llm": ("sdks/bin/llm",),
+}
+
+
+def main() -> None:
+    """Install what is not there as locked."""
+    PLACE.mkdir(parents=True, exist_ok=True)
+    if shutil.which("npm") is None:
+        print("NOT INSTALLED: npm is not here, so no client that comes from it is driven", file=sys.stderr)
+    else:
+        install_npm()
+    for name, lock in LOCKS.items():
+        install_python(PLACE / name, lock)
+    link_programs()
+
+
+def install_npm() -> None:
+    """All npm clients in one folder."""
+    folder = PLACE / "npm"
+    folder.mkdir(exist_ok=True)
+    stamp, lock = folder / ".made", (HERE / "npm" / "package-lock.json").read_text()
+    if stamp.exists() and stamp.read_text() == lock:
+        return
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(HERE / "npm" / name, folder)
+    quiet = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
+    subprocess.run(("npm", "ci", "--ignore-scripts", *quiet), cwd=folder, check=True)
+    stamp.write_text(lock)
+
+
+def install_python(folder: Path, lock: Path) -> None:
+    """An environment with exactly what the lock says."""
+    stamp = folder / ".made"
+    if stamp.exists() and stamp.read_text() == lock.read_text():
+        return
+    subprocess.run((sys.executable, "-m", "venv", "--clear", folder), check=True)
+    pip = (folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input", "-q")
+    subprocess.run((*pip, "install", "--no-deps", "--require-hashes", "-r", lock), check=True)
+    stamp.write_text(lock.read_text())
+
+
+def link_programs() -> None:
+    """All programs under their names in one folder, which becomes the PATH."""
+    folder = PLACE / "bin"
+    folder.mkdir(exist_ok=True)
+    for name, patterns in PROGRAMS.items():
+        found = next((path for pattern in patterns for path in sorted(PLACE.glob(pattern))), None)
+        link = folder / name
+        link.unlink(missing_ok=True)
+        if found is not None:
+            link.symlink_to(os.path.relpath(found, folder))
+
+
+if __name__ == "__main__":
+    main()
