@@ -3,8 +3,6 @@
 import asyncio
 import http.client
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,19 +14,14 @@ import pytest
 
 from freehold.gateways.fake import FakeRuntime
 from support.gateway import base_url, deployment_toml, runtime_toml
+from support.kernel import REFUSED, makes_namespaces
 from support.place import COMMAND, Place, end, wait_for
 
-IN_CI = os.environ.get("CI") == "true"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
 
 
-def can_make_namespaces() -> bool:
-    found = shutil.which("unshare")
-    return found is not None and subprocess.run([found, "-Urn", "true"], check=False, capture_output=True).returncode == 0
-
-
-if not IN_CI and not can_make_namespaces():
-    pytestmark = pytest.mark.skip(reason="the fence: this machine lets nobody make network namespaces (unshare -Urn)")
+if not makes_namespaces("-Urn"):
+    pytestmark = pytest.mark.skip(reason=f"{REFUSED} network namespaces (unshare -Urn): the fence")
 
 
 def namespace(pid: int | str, kind: str) -> str:
