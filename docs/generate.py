@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import clients_reference
 from config_reference import built_in, quirks, section
 from detectors_reference import detectors, measured
 from discovery_reference import engines, vendors
@@ -73,6 +74,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "built-in": built_in,
     "tables": tables,
     "proofs": proofs,
+    "clients-launched": clients_reference.launched,
+    "clients-editors": clients_reference.editors,
+    "clients-driven": clients_reference.driven,
 }
 MARK = re.compile(r"<!-- generated: (?P<name>[a-z_-]+) -->\n.*?<!-- end -->", re.DOTALL)
 

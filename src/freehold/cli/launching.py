@@ -144,6 +144,8 @@ def environment(ours: Mapping[str, str], setup: Setup) -> dict[str, str]:
 
 async def _run(command: Sequence[str], env: Mapping[str, str]) -> int:
     """Its exit code, as a shell counts it. What ends us ends it first."""
+    early: list[signal.Signals] = []
+    _on((*_PASSED_ON, *_FROM_THE_TERMINAL), early.append)  # while it starts, nobody can tell it yet
     process = await asyncio.create_subprocess_exec(*command, env=env)
 
     def pass_on(number: signal.Signals) -> None:
@@ -155,6 +157,8 @@ async def _run(command: Sequence[str], env: Mapping[str, str]) -> int:
 
     _on(_PASSED_ON, pass_on)
     _on(_FROM_THE_TERMINAL, leave_to_client if sys.stdin.isatty() else pass_on)
+    for number in early:
+        pass_on(number)
     code = await process.wait()
     return 128 - code if code < 0 else code
 
