@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import uvloop
 
@@ -15,6 +16,10 @@ from support.kernel import REFUSED
 IN_CI = os.environ.get("CI") == "true"
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
+
+# A busy machine must not fail a test: how fast something is, the bench measures.
+hypothesis.settings.register_profile("freehold", deadline=None)
+hypothesis.settings.load_profile("freehold")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
