@@ -137,6 +137,10 @@ _usage = st.none() | st.builds(
     cached_tokens=_count,
     cache_write_tokens=_count,
     reasoning_tokens=_count,
+    cache_write_1h_tokens=_count,
+    audio_input_tokens=_count,
+    audio_output_tokens=_count,
+    image_input_tokens=_count,
     basis=st.sampled_from(get_args(UsageBasis)),
 )
 _egress = st.sampled_from([str(egress) for egress in Egress])

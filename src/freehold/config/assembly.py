@@ -26,7 +26,7 @@ from freehold.config.decoding import Decoded, decode_file
 from freehold.config.facts import family_of, know_model, read_fim_families, read_model_facts, read_quirks
 from freehold.config.prices import Pricing, version_of
 from freehold.config.settings import File, PriceEntry, Settings
-from freehold.config.vendors import VendorsFound, find_vendors
+from freehold.config.vendors import VendorsFound, find_vendors, read_vendors
 from freehold.policy.globs import is_glob
 from freehold.policy.labels import LabelSettings
 from freehold.policy.problems import Problem
@@ -153,7 +153,7 @@ def _check_items(user: File, default: File, decoded: Decoded, named: list[str]) 
         paths = [f"{path}.{field}" for path in at[f"{kind}s"]]
         problems += check_unique(list(zip(own, paths, strict=True)), kind, built_in)
     listed = [(entry, f"prices[{index}]") for entry, index in zip(user.prices, decoded.kept.get("prices", ()), strict=False)]
-    problems += check_prices(listed, known)
+    problems += check_prices(listed, {*known, *(vendor.name for vendor in read_vendors())})
     problems += check_families(zip(user.models, at["models"], strict=True), read_fim_families())
     for alias in user.aliases:
         problems += check_name(alias.replace("*", "x").replace("?", "x"), f'aliases."{alias}"')

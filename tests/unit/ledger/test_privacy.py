@@ -14,7 +14,7 @@ NAMES = {
     *("deployment", "runtime", "asked_model", "sent_model", "answered_model", "agent", "rule", "check"),
 }
 WORDS_OF_A_LIST = {
-    *("operation", "wire_format", "task", "label", "ceiling", "request_class", "outcome", "fault", "cost_basis"),
+    *("operation", "wire_format", "task", "label", "ceiling", "request_class", "outcome", "fault", "cost_basis", "price_version"),
     *("egress", "mode", "end", "edits", "basis", "state"),
 }
 WORDS_OF_OURS = {"reason", "task_reason", "label_reason", "fault_message", "detail", "situation"}
