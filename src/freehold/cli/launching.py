@@ -145,18 +145,20 @@ def environment(ours: Mapping[str, str], setup: Setup) -> dict[str, str]:
 async def _run(command: Sequence[str], env: Mapping[str, str]) -> int:
     """Its exit code, as a shell counts it. What ends us ends it first."""
     early: list[signal.Signals] = []
-    _on((*_PASSED_ON, *_FROM_THE_TERMINAL), early.append)  # while it starts, nobody can tell it yet
-    process = await asyncio.create_subprocess_exec(*command, env=env)
+    process: asyncio.subprocess.Process | None = None
+    is_terminal = sys.stdin.isatty()
 
     def pass_on(number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
-            process.send_signal(number)
+        # A terminal sends its own to the client, too; what it makes of them is its own business.
+        if process is None:
+            early.append(number)
+        elif not (is_terminal and number in _FROM_THE_TERMINAL):
+            with suppress(ProcessLookupError):
+                process.send_signal(number)
 
-    def leave_to_client(_: signal.Signals) -> None:
-        """A terminal sends it to the client, too; what it makes of it is its own business."""
-
-    _on(_PASSED_ON, pass_on)
-    _on(_FROM_THE_TERMINAL, leave_to_client if sys.stdin.isatty() else pass_on)
+    # One handler from before the start on: a second one would miss what the first was called for and has not yet done.
+    _on((*_PASSED_ON, *_FROM_THE_TERMINAL), pass_on)
+    process = await asyncio.create_subprocess_exec(*command, env=env)
     for number in early:
         pass_on(number)
     code = await process.wait()
