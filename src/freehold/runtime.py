@@ -5,7 +5,7 @@
 known*, and policy takes unknown as the worst case. Nothing here does I/O.
 """
 
-import datetime
+import datetime as dt
 from enum import StrEnum
 from typing import Literal
 
@@ -176,7 +176,8 @@ SINGLE_OPERATIONS = ("embeddings", "image_generation", "transcription", "speech"
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What units cost. A share of the tokens without a rate of its own costs what the whole costs, but for what is always
-    dearer: audio, and cache writes kept for an hour. Those without a rate make the cost unknown."""
+    dearer: audio, and cache writes kept for an hour. Those without a rate make the cost unknown.
+    """
 
     input_usd_per_mtok: float
     output_usd_per_mtok: float
@@ -215,9 +216,9 @@ class Price(Tariff, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     batch: Tariff | None = None
     """What the vendor's own batch API charges. Freehold's batches ask line by line and pay the price above."""
-    since: datetime.date | None = None
+    since: dt.date | None = None
     """The first day (UTC) it holds; None: it always did."""
-    until: datetime.date | None = None
+    until: dt.date | None = None
     """The first day (UTC) it no longer holds; None: it still does."""
 
 

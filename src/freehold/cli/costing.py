@@ -128,12 +128,11 @@ def money(row: Total) -> str:
 
 
 def _by(said: str) -> By:
-    for one in get_args(By):
-        if said == one:
-            found: By = one
-            return found
-    show.fail(f"--by is one of {', '.join(get_args(By))}, not {said!r}", 2)
-    return None
+    known: tuple[By, ...] = get_args(By)
+    found = next((one for one in known if one == said), None)
+    if found is None:
+        show.fail(f"--by is one of {', '.join(known)}, not {said!r}", 2)
+    return found
 
 
 def _day_ms(said: str | None, option: str) -> int | None:

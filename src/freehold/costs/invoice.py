@@ -24,6 +24,7 @@ _FRESH_INPUT = ("usage_input_tokens_no_cache",)
 _WRITES = ("usage_input_tokens_cache_write_5m", "usage_input_tokens_cache_write_1h")
 _READS = ("input_cached_tokens", "usage_input_tokens_cache_read", "cached_tokens")
 _OUTPUT = ("output_tokens", "usage_output_tokens", "completion_tokens")
+_MOST_USD = 10**9
 _DATED = re.compile(r"[-@]20\d{2}-?[01]\d-?[0-3]\d$")
 _SEPARATORS = re.compile(r"[\s._]+")
 
@@ -117,10 +118,10 @@ def _nano_usd(said: str | None, number: int, column: str) -> int | None:
         return None
     try:
         amount = Decimal(text)
-        if not amount.is_finite() or abs(amount) > Decimal(10) ** 9:
-            raise InvalidOperation
     except InvalidOperation:
-        raise InvoiceError(f"line {number}: {column} is no amount of USD") from None
+        amount = Decimal("NaN")
+    if not amount.is_finite() or abs(amount) > _MOST_USD:
+        raise InvoiceError(f"line {number}: {column} is no amount of USD")
     return int((amount * 10**9).to_integral_value())
 
 

@@ -5,7 +5,7 @@ beside the sum and never part of it. Days are UTC days. Works on an engine of it
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import ColumnElement, Engine, Integer, String, case, cast, func, select
@@ -66,7 +66,7 @@ def total(
     with reading(engine) as connection:
         if connection is None:
             return []
-        rows = connection.execute(wanted.group_by(*groups).order_by(*groups)).all()
+        rows: list[Any] = list(connection.execute(wanted.group_by(*groups).order_by(*groups)))
     return [_total(tuple(row), len(groups)) for row in rows]
 
 
