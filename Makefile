@@ -1,6 +1,6 @@
 # Freehold's verbs. `make run` and `make test` need nothing beforehand but Python 3.11+, make and a package index.
 .DEFAULT_GOAL := help
-.PHONY: help run test check fast bench proof clients docs lock clean
+.PHONY: help run test test-parts test-flows check fast bench proof clients docs lock clean
 
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --no-input -q
@@ -46,7 +46,14 @@ run: .venv/.run
 
 test: .venv/.engines
 	@.venv/bin/freehold pull --default
-	.venv/bin/python -m pytest -m "not proof and not clients" $(ARGS)
+	@if [ -n "$(ARGS)" ]; then .venv/bin/python -m pytest -m "not proof and not clients" $(ARGS); else $(MAKE) --no-print-directory -j2 --output-sync=target test-parts test-flows; fi
+
+# The two halves of `make test`, side by side.
+test-parts:
+	.venv/bin/python -m pytest -m "not proof and not clients" tests/unit tests/properties tests/docs tests/architecture
+
+test-flows:
+	.venv/bin/python -m pytest -m "not proof and not clients" tests/flow tests/namespace --durations=15
 
 check: .venv/.dev
 	.venv/bin/ruff check .
