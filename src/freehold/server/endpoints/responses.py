@@ -50,7 +50,9 @@ class NoWebSocketEndpoint:
     async def __call__(self, conversation: Conversation, headers: Mapping[str, str]) -> None:
         """Send the client to `POST`."""
         request_id = self._context.intake.new_request_id()
-        fault = Fault(kind=Kind.METHOD_NOT_ALLOWED, message="there is no WebSocket here; send the request by POST, streamed or not")
+        fault = Fault(
+            kind=Kind.METHOD_NOT_ALLOWED, message="there is no WebSocket here; send the request by POST, streamed or not"
+        )
         if "upgrade" not in headers:
             await send_fault(conversation, self._codec, fault, request_id, (b"allow", b"POST"))
             return
