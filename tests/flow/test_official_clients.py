@@ -45,9 +45,7 @@ async def served(place: tuple[str, Any], serve: Serve, fake: FakeRuntime, tmp_pa
         return
     async with AsyncExitStack() as stack:
         url = base_url(fake) if name == "fake" else (await stack.enter_async_context(running_llama_server(*needs)))[0]
-        text = runtime_toml(
-            "team", "local", url, formats='["openai_chat", "openai_completions"]', quirks='["system_first"]'
-        )
+        text = runtime_toml("team", "local", url, formats='["openai_chat", "openai_completions"]', quirks='["system_first"]')
         able = f"{{ context = 4096, json_schema = true, embeddings = {'true' if name == 'fake' else 'false'} }}"
         text += deployment_toml("team", "small", "smollm2", abilities=able, free="true")
         yield await serve(NO_ENGINE + text, home=tmp_path)

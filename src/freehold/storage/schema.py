@@ -88,7 +88,12 @@ requests = Table(
     metadata,
     Column("request_id", Text, nullable=False, doc="`req_...`; unique, sorts by time."),
     Column("at_ms", BigInteger, nullable=False, doc="When the request arrived."),
-    Column("operation", Text, nullable=False, doc="`chat`, `count_tokens`, `embeddings`, `image_generation`, `transcription`, `speech`, `moderation` or `rerank`."),
+    Column(
+        "operation",
+        Text,
+        nullable=False,
+        doc="`chat`, `count_tokens`, `embeddings`, `image_generation`, `transcription`, `speech`, `moderation` or `rerank`.",
+    ),
     Column("wire_format", Text, doc="The client's wire format."),
     Column("caller_key", Text, nullable=False, doc="The virtual key's name, never its value."),
     Column("caller_user", Text, nullable=False, doc="Who asked; `local` on a keyless loopback."),
@@ -213,7 +218,9 @@ meta = Table(
 files = Table(
     "files",
     metadata,
-    Column("file_id", Text, nullable=False, doc="`file-...`; sorts by time. The bytes lie in the data directory, under this name."),
+    Column(
+        "file_id", Text, nullable=False, doc="`file-...`; sorts by time. The bytes lie in the data directory, under this name."
+    ),
     Column("caller_key", Text, nullable=False, doc="Whose it is; nobody else finds it."),
     Column("caller_user", Text, nullable=False, doc="The user of that key."),
     Column("purpose", Text, nullable=False, doc="`batch` or `batch_output`."),

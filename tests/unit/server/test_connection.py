@@ -400,8 +400,8 @@ async def test_who_had_just_come_in_when_the_server_ends_is_answered_once(call: 
     while not fresh.house.connections:
         await passing(0.001)
     for client in (fresh, served):
-        for connection in list(client.house.connections):
-            connection.retire()
+        for one in list(client.house.connections):
+            one.retire()
     assert await served.all() == b"", "an idle connection is closed at once"
     fresh.writer.write(HELLO)
     got = await fresh.all()

@@ -72,7 +72,9 @@ def test_stars_do_not_make_a_name_slow():
     assert time.process_time() - started < 5
 
 
-@pytest.mark.parametrize("then", ["", "[0-9]{4}", "[A-Z]{1,20}-[0-9]{1,20}", "(?:[a-z]{3}-){1,4}[0-9]", "(?:x|y)z", "a++b", "\\d+\\b"])
+@pytest.mark.parametrize(
+    "then", ["", "[0-9]{4}", "[A-Z]{1,20}-[0-9]{1,20}", "(?:[a-z]{3}-){1,4}[0-9]", "(?:x|y)z", "a++b", "\\d+\\b"]
+)
 def test_a_plain_pattern_is_taken(then: str):
     assert problem_of(then) is None
 
