@@ -23,7 +23,7 @@ async def test_a_batch_goes_on_behind_its_last_result_after_every_kill(tmp_path:
     await runtime.start()
     place = Place(tmp_path)
     parts = (NO_ENGINE, runtime_toml("box", "local", base_url(runtime)), deployment_toml("box", "m", "fake-echo"))
-    place.config.write_text(f"[server]\nport = {place.port}\n" + "".join(parts))
+    place.config.write_text(f"[server]\nport = {place.port}\n[discovery]\nlocal = false\n" + "".join(parts))
     try:
         server = place.start("serve")
         await asyncio.to_thread(place.until_serving, server)
