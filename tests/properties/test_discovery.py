@@ -15,7 +15,7 @@ from freehold.gateways.discovery.asking import Reply
 from freehold.gateways.discovery.engines import make_looks
 from freehold.gateways.discovery.ollama import OllamaMemory
 from freehold.gateways.discovery.sighting import MAX_MODELS, EngineSeen
-from freehold.runtime import Abilities, Egress
+from freehold.runtime import Abilities, Egress, egress_of
 
 KNOWN = read_known()
 NAMES = st.sampled_from(
@@ -83,12 +83,19 @@ def test_what_is_laid_over_a_file_never_goes_farther_and_never_takes_a_name(
         assert is_loopback(address.host)
         assert address.port in engines
     for name, runtime in base.runtimes.items():
-        assert config.runtimes[name] == runtime
+        served = config.runtimes[name]
+        if served != runtime:  # declared local, and found to pass on what it is given: it only ever goes farther
+            assert (egress_of(runtime), egress_of(served)) == (Egress.LOCAL, Egress.VENDOR)
+            assert served.base_url == runtime.base_url
     for one, placed in config.policy.placed.items():
-        if one in base.policy.placed:
+        if one in base.policy.placed and config.runtimes[placed.runtime.name] != base.runtimes.get(placed.runtime.name):
+            assert placed.egress is Egress.VENDOR
+        elif one in base.policy.placed:
             assert placed == base.policy.placed[one]
         else:
             assert placed.egress.within(Egress(ceiling))
+    if any(config.runtimes[name] != runtime for name, runtime in base.runtimes.items()):
+        return  # what a vendor serves is meant by its full name only
     for name in [*base.policy.listed(), "anything-else"]:
         before = [one.id for one in base.policy.resolve(name) or ()]
         after = [one.id for one in config.policy.resolve(name) or ()]
