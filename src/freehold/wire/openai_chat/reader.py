@@ -20,8 +20,9 @@ from freehold.chat import (
     ToolCallStarted,
     UsageReported,
 )
-from freehold.fault import FaultError, Kind, faulty
+from freehold.fault import Kind, faulty
 from freehold.wire.body import UNREADABLE
+from freehold.wire.event_reader import EventReader
 from freehold.wire.openai_chat.chunks import (
     CallFunction,
     CallPiece,
@@ -33,7 +34,7 @@ from freehold.wire.openai_chat.chunks import (
     refuse_error,
 )
 from freehold.wire.openai_replies import MOST_CALLS, Progress, read_finish, read_usage
-from freehold.wire.sse import SseEvent, SseSplitter
+from freehold.wire.sse import SseEvent
 
 
 class _Calls:
@@ -78,46 +79,20 @@ class _Calls:
         return self._last, call_id
 
 
-class ChatReader:
+class ChatReader(EventReader):
     """One reply being read."""
 
-    __slots__ = ("_calls", "_done", "_fault", "_progress", "_splitter", "_started")
+    __slots__ = ("_calls", "_done", "_progress", "_started")
 
     def __init__(self) -> None:
-        self._splitter = SseSplitter()
+        super().__init__()
         self._progress = Progress()
         self._calls: dict[int, _Calls] = {}
         self._started = False
         self._done = False
-        self._fault: FaultError | None = None
 
-    def feed(self, data: bytes) -> list[Event]:
-        """See `wire.codec.Reader.feed`. Events before a fault are returned first; the next call raises it."""
-        if self._fault is not None:
-            raise self._fault
-        events: list[Event] = []
-        try:
-            for block in self._splitter.feed(data):
-                self._take(block, events)
-        except FaultError as error:
-            self._fault = error
-            if not events:
-                raise
-        return events
-
-    def end(self) -> list[Event]:
-        """See `wire.codec.Reader.end`. A last event without its blank line counts where it is whole."""
-        if self._fault is not None:
-            raise self._fault
-        events: list[Event] = []
-        for block in self._splitter.end():
-            try:
-                self._take(block, events)
-            except FaultError as error:
-                if error.fault.kind is not Kind.INVALID_REPLY:
-                    raise
+    def _require_whole(self) -> None:
         self._progress.require_whole()
-        return events
 
     def whole(self, body: bytes) -> list[Event]:
         """See `wire.codec.Reader.whole`."""

@@ -18,7 +18,8 @@ from freehold.chat import (
     ToolCallStarted,
     UsageReported,
 )
-from freehold.fault import FaultError, Kind, faulty
+from freehold.fault import Kind, faulty
+from freehold.wire.event_reader import EventReader
 from freehold.wire.openai_responses.shapes import (
     CALLS,
     ENDS,
@@ -34,7 +35,7 @@ from freehold.wire.openai_responses.shapes import (
 )
 from freehold.wire.openai_responses.thinking import unseal
 from freehold.wire.openai_responses.tools import flatten
-from freehold.wire.sse import SseEvent, SseSplitter
+from freehold.wire.sse import SseEvent
 
 _OPEN_INPUT = '{"input":"'
 _EMPTY_LIST = len("[]")
@@ -59,25 +60,23 @@ class _Item:
         self.done = False
 
 
-class ResponsesReader:
+class ResponsesReader(EventReader):
     """One reply being read. See `wire.codec.Reader`."""
 
     __slots__ = (
         "_calls",
         "_ended",
-        "_fault",
         "_ids",
         "_items",
         "_last",
         "_refused",
         "_reply_id",
         "_speaking",
-        "_splitter",
         "_started",
     )
 
     def __init__(self) -> None:
-        self._splitter = SseSplitter()
+        super().__init__()
         self._items: dict[int, _Item] = {}
         self._ids: dict[str, int] = {}
         self._last = -1
@@ -88,36 +87,10 @@ class ResponsesReader:
         self._reply_id = ""
         self._speaking: int | None = None
         """The item whose text the last event went on with: most events go on with it."""
-        self._fault: FaultError | None = None
 
-    def feed(self, data: bytes) -> list[Event]:
-        """See `wire.codec.Reader.feed`. Events before a fault are returned first; the next call raises it."""
-        if self._fault is not None:
-            raise self._fault
-        events: list[Event] = []
-        try:
-            for block in self._splitter.feed(data):
-                self._take(block, events)
-        except FaultError as error:
-            self._fault = error
-            if not events:
-                raise
-        return events
-
-    def end(self) -> list[Event]:
-        """See `wire.codec.Reader.end`. A half event at the end is what a cut leaves, not a bad reply."""
-        if self._fault is not None:
-            raise self._fault
-        events: list[Event] = []
-        for block in self._splitter.end():
-            try:
-                self._take(block, events)
-            except FaultError as error:
-                if error.fault.kind is not Kind.INVALID_REPLY:
-                    raise
+    def _require_whole(self) -> None:
         if not self._ended:
             raise faulty(Kind.BROKEN_STREAM, "the runtime closed its stream before the response was completed")
-        return events
 
     def whole(self, body: bytes) -> list[Event]:
         """See `wire.codec.Reader.whole`."""
