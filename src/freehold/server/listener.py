@@ -12,9 +12,10 @@ from freehold.server.gateway import Gateway
 
 LAST_WORDS_S = 5.0
 """For requests that were cut at the end of the drain to say so."""
-SETTLES_S = 0.5
-"""A connection may have been taken a moment before its first request arrives; closed then, it would look like a failure."""
 LOOKS_S = 0.05
+SETTLING_LOOKS = 15
+"""A connection may have been taken a moment before its first request arrives; closed then, it would look like a failure.
+Looks are counted, not time: to a process that was held up, a request that arrived meanwhile must not seem late."""
 BACKLOG = 2048
 
 
@@ -121,12 +122,13 @@ class Listener:
     async def _drained(self) -> None:
         """Until every running answer is out, and who had just come in has asked; no longer than the drain lasts."""
         now = asyncio.get_running_loop().time
-        ends_s, settled_s = now() + self._drain_s, now() + min(SETTLES_S, self._drain_s)
+        ends_s, looks = now() + self._drain_s, 0
         hurry = asyncio.ensure_future(self._hurry.wait())
         while now() < ends_s and not hurry.done():
             tasks = self._running()
-            if not tasks and (not self._gateway.connections or now() >= settled_s):
+            if not tasks and (not self._gateway.connections or looks >= SETTLING_LOOKS):
                 break
+            looks += 1
             await asyncio.wait({hurry, *tasks}, timeout=LOOKS_S, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
 

@@ -1,0 +1,63 @@
+"""What a store of budgets does, whichever database keeps it.
+
+Promised of every store: `reserve`, `settle` and `void` are one atomic step each; spent + reserved never exceeds the limit
+a charge names, whoever else charges the same account at that moment, from this process or another; what was reserved
+when a process died comes back by itself, settled and flagged, never forgotten. Not done here: deciding which accounts a
+request charges, how much, and what happens when there is no room (`limits`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from freehold.record import AttemptRecord
+
+
+class Charge(msgspec.Struct, frozen=True):
+    """One account to be charged. Amounts are in the account's own unit: nano-USD or tokens."""
+
+    account: str
+    """A budget in one of its windows, such as `team-ml/day/2026-11-21`. Opaque to the store."""
+    limit: int
+    """What spent + reserved of the account may not exceed."""
+    amount: int
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """How an account stands."""
+
+    spent: int = 0
+    reserved: int = 0
+
+
+class Short(msgspec.Struct, frozen=True):
+    """The first account that had no room, as it stood."""
+
+    charge: Charge
+    balance: Balance
+
+
+class BudgetStore(Protocol):
+    """Keeps accounts and reservations. Raises StoreError when the database cannot be reached: nothing is admitted then."""
+
+    async def reserve(self, attempt_id: str, charges: Sequence[Charge], lease_s: float) -> Short | None:
+        """Reserve all charges or none, durably, before this returns. None: reserved.
+
+        The reservation lapses `lease_s` after this or the last `renew`; then it is settled at what was reserved, flagged.
+        """
+
+    async def settle(self, attempt_id: str, amounts: Mapping[str, int], record: AttemptRecord) -> None:
+        """Turn the reservation into what was spent, by account, and write the attempt's row: one transaction, once.
+
+        An amount above what was reserved is charged too, and leaves a flagged row of its own. Repeating it changes nothing.
+        """
+
+    async def void(self, attempt_id: str, record: AttemptRecord | None) -> None:
+        """Nothing was spent: let the reservation go, and write the attempt's row where there is one."""
+
+    async def renew(self, attempt_ids: Sequence[str], lease_s: float) -> None:
+        """These are still under way."""
+
+    async def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
+        """How accounts stand; one that was never charged is zero."""
