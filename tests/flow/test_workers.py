@@ -71,7 +71,7 @@ def is_alive(pid: int) -> bool:
 
 
 def ask(place: Place, words: str = "hello") -> int:
-    """One request on a connection of its own; its status."""
+    """One request on a connection of its own; its status, which is 200 or says why not."""
     asking = http.client.HTTPConnection("127.0.0.1", place.port, timeout=30)
     body = {"model": "fake", "messages": [{"role": "user", "content": words}]}
     try:
@@ -79,7 +79,8 @@ def ask(place: Place, words: str = "hello") -> int:
             "POST", "/v1/chat/completions", json.dumps(body), {"connection": "close", "content-type": "application/json"}
         )
         answer = asking.getresponse()
-        answer.read()
+        said = answer.read()
+        assert answer.status == 200, said
         return answer.status
     finally:
         asking.close()

@@ -113,12 +113,12 @@ class Parent:
         try:
             first = [await self._fill(slot) for slot in range(len(self._slots))]
             await self._all_serve(first)
-            self._log.event("server.started", workers=len(first), policy=self.app.config.policy.version)
-            self.app.open_door(self._host, port)
-            say_ready(self.app, port)
             async with following(self.app, environ, self._log) as reloader:
                 self._on(signal.SIGHUP, lambda: self._read_again(reloader))
                 self._on(signal.SIGUSR2, self._roll)
+                self._log.event("server.started", workers=len(first), policy=self.app.config.policy.version)
+                self.app.open_door(self._host, port)
+                say_ready(self.app, port)
                 await self._stopping.wait()
         finally:
             await self._end()
@@ -152,6 +152,8 @@ class Parent:
     def _take_signals(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._on(number, self._told_to_stop)
+        for number in (signal.SIGHUP, signal.SIGUSR2):  # until it serves: the default would end it
+            self._on(number, lambda: None)
 
     @staticmethod
     def _on(number: int, act: Callable[[], object]) -> None:
