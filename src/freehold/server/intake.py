@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import chain
 
 import msgspec
 
@@ -24,7 +25,7 @@ from freehold.routing.labels import Labelled, as_findings, label_request
 from freehold.routing.plan import Plan, make_plan
 from freehold.routing.single_features import gather_single
 from freehold.routing.situation import Situation
-from freehold.server.counting import Counting
+from freehold.server.counting import Counting, Tokens, is_close
 from freehold.server.deadline import timeout_of
 from freehold.server.snapshot import Snapshot
 from freehold.sessions.sticky import Sticky
@@ -202,11 +203,28 @@ class Intake:
     ) -> Features:
         """What is known of the request. The first one that needs a vocabulary waits for it."""
         snapshot = snapshot or self.snapshot
-        policy = snapshot.policy
-        tokenizer = tokenizer_of(policy, envelope.model)
+        tokenizer = tokenizer_of(snapshot.policy, envelope.model)
         # Who asks for a count alone gets the best there is; a client's context bar hangs on it.
-        size_bytes = math.inf if operation == "count_tokens" else len(envelope.body)
-        tokens = self._counting.at_hand(tokenizer, size_bytes) or await self._counting.load(tokenizer)
+        at_hand = self._counting.at_hand(tokenizer, math.inf if operation == "count_tokens" else 0)
+        tokens = at_hand or await self._counting.load(tokenizer)
+        features = self._gather(codec, envelope, headers, caller, tokens, snapshot, operation)
+        if self._counting.is_rough(tokens) and is_close(
+            features.prompt_tokens, features.max_tokens or 0, chain(snapshot.windows, self._windows.values())
+        ):
+            tokens = await self._counting.load(tokenizer)
+            features = self._gather(codec, envelope, headers, caller, tokens, snapshot, operation)
+        return features
+
+    def _gather(
+        self,
+        codec: Codec,
+        envelope: Envelope,
+        headers: Mapping[str, str],
+        caller: Caller,
+        tokens: Tokens,
+        snapshot: Snapshot,
+        operation: str | None,
+    ) -> Features:
         describe = strictly(codec.describe)
         try:
             return gather(
@@ -217,8 +235,8 @@ class Intake:
                 tokens.cache,
                 tokens.count,
                 snapshot.detectors,
-                ceiling=policy.server_ceiling,
-                exact=tokenizer is not None,
+                ceiling=snapshot.policy.server_ceiling,
+                exact=tokenizer_of(snapshot.policy, envelope.model) is not None,
                 operation=operation,
             )
         except FaultError as error:

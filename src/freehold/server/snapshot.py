@@ -25,6 +25,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     max_body_bytes: int
     detectors: Detectors
     """What prompts are looked through for, made from the policy's labels."""
+    windows: tuple[int, ...] = ()
+    """The contexts of all deployments, in tokens, each once."""
 
 
 def make_snapshot(config: Config, former: Snapshot | None = None, kept_engines: frozenset[str] = frozenset()) -> Snapshot:
@@ -38,6 +40,7 @@ def make_snapshot(config: Config, former: Snapshot | None = None, kept_engines: 
         reaches=_place_runtimes(config, former, kept_engines),
         max_body_bytes=config.settings.server.max_body_bytes,
         detectors=_detectors(config.policy, former),
+        windows=_windows(config.policy),
     )
 
 
@@ -46,6 +49,11 @@ def _detectors(policy: Policy, former: Snapshot | None) -> Detectors:
     if former is not None and former.detectors.settings == policy.labels:
         return former.detectors
     return Detectors(policy.labels)
+
+
+def _windows(policy: Policy) -> tuple[int, ...]:
+    known = {placed.deployment.abilities.context for placed in policy.placed.values()}
+    return tuple(sorted(window for window in known if window is not None))
 
 
 def _place_runtimes(config: Config, former: Snapshot | None, kept_engines: frozenset[str]) -> Reaches:

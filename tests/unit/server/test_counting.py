@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from freehold.routing.features import FactsCache
-from freehold.server.counting import SMALL_PROMPT_BYTES, Counting
+from freehold.server.counting import SMALL_PROMPT_BYTES, Counting, is_close
 
 LARGE = SMALL_PROMPT_BYTES + 1
 
@@ -69,3 +69,22 @@ async def test_a_small_prompt_of_an_unknown_vocabulary_is_estimated_without_load
     loaded = await counting.load(None)
     assert counting.at_hand(None, 10) is loaded, "once it is there it serves everybody"
     assert loaded.cache is not rough.cache, "counts of two counters are kept apart"
+
+
+@pytest.mark.parametrize(
+    ("estimated", "output", "windows", "close"),
+    [
+        (4_000, 0, (4_096,), False),  # small: every window that is served takes it
+        (30_000, 0, (200_000,), False),  # fits whatever the error
+        (30_000, 0, (8_192, 200_000), False),  # fits one and not the other, whatever the error
+        (30_000, 0, (32_768,), True),
+        (30_000, 0, (20_000,), True),
+        (100_000, 0, (200_000,), False),
+        (100_000, 32_000, (200_000,), True),
+        (30_000, 0, (), False),
+    ],
+)
+def test_a_vocabulary_is_worth_loading_only_where_the_error_of_an_estimate_could_decide(
+    estimated: int, output: int, windows: tuple[int, ...], *, close: bool
+) -> None:
+    assert is_close(estimated, output, windows) is close
