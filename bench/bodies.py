@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 
 KB = 1000
-NONCE = "@@NONCE-000000000000000@@"
+NONCE = "NONCE-aaaaaaaaaaaaaaa"
 VERBS = (
     "read",
     "write",

@@ -5,7 +5,7 @@
 
    Without --rate a closed loop: each connection asks again as soon as it was answered. With --rate an open loop: a fixed
    schedule, and latency counts from the moment a request was due, so a slow server cannot hide its queue. A body holding
-   "@@NONCE-000000000000000@@" gets another number each time, in this run and in later ones. A reply counts only when it is
+   "NONCE-aaaaaaaaaaaaaaa" gets another word each time, in this run and in later ones. A reply counts only when it is
    right: status 200, complete framing, and what checks.h asks of the format. --watch adds the CPU time of that process
    and its descendants over the measured window. One JSON object on stdout; the exit status is 0 if any reply was right. */
 #define _GNU_SOURCE
@@ -19,8 +19,8 @@
 #define HEAD_LIMIT 16384
 #define CONN_LIMIT 1024
 #define ERROR_LIMIT 2000
-#define NONCE "@@NONCE-"
-#define NONCE_DIGITS 15
+#define NONCE "NONCE-"
+#define NONCE_DIGITS 15 /* written as letters: a number so long would look like a card or an id to those who search for them */
 
 enum framing { HEAD, BY_LENGTH, BY_CHUNKS, BY_CLOSE };
 
@@ -121,6 +121,7 @@ static void ask(struct conn *c, int64_t due_ns) {
     if (c->request) {
         char n[32];
         snprintf(n, sizeof n, "%0*lld", NONCE_DIGITS, (long long)(nonce++ % 1000000000000000));
+        for (int i = 0; i < NONCE_DIGITS; i++) n[i] += 'a' - '0';
         memcpy(c->request + nonce_at + sizeof NONCE - 1, n, NONCE_DIGITS);
     }
     push_out(c);
