@@ -150,7 +150,7 @@ def gives_good_reply(running: Running, lane: Lane, size: str, *, limit_s: float)
     try:
         connection.request("POST", lane.path, body, headers)
         reply = connection.getresponse()
-        return reply.status == 200 and b"zyx49" in reply.read()
+        return reply.status == 200 and b"uiu49" in reply.read()
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -122,10 +122,10 @@ def without_last_event(body: bytes) -> bytes:
 
 
 SPOILT: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "a word lost": (lambda body: body.replace(b" zyx17", b"", 1), "not all words"),
-    "a word said twice": (lambda body: body.replace(b" zyx17", b" zyx17 zyx17", 1), "not all words"),
+    "a word lost": (lambda body: body.replace(b" uiu17", b"", 1), "not all words"),
+    "a word said twice": (lambda body: body.replace(b" uiu17", b" uiu17 uiu17", 1), "not all words"),
     "words out of order": (
-        lambda body: body.replace(b"zyx17", b"zyx--", 1).replace(b"zyx18", b"zyx17", 1).replace(b"zyx--", b"zyx18", 1),
+        lambda body: body.replace(b"uiu17", b"uiu--", 1).replace(b"uiu18", b"uiu17", 1).replace(b"uiu--", b"uiu18", 1),
         "words out of order",
     ),
 }
