@@ -49,6 +49,9 @@ class Kind(StrEnum):
     REFUSED_BY_POLICY = "refused_by_policy"
     EGRESS_REFUSED = "egress_refused"
     NO_DEPLOYMENT = "no_deployment"
+    RATE_EXCEEDED = "rate_exceeded"
+    BUDGET_SPENT = "budget_spent"
+    BUDGET_BUSY = "budget_busy"
     ENGINE_NOT_READY = "engine_not_ready"
     WEIGHTS_MISSING = "weights_missing"
     CONNECT_FAILED = "connect_failed"
@@ -65,6 +68,7 @@ class Kind(StrEnum):
     INVALID_REPLY = "invalid_reply"
     BROKEN_STREAM = "broken_stream"
     LEDGER_BEHIND = "ledger_behind"
+    BUDGETS_AWAY = "budgets_away"
     SHUTTING_DOWN = "shutting_down"
     INTERNAL = "internal"
 
@@ -95,6 +99,19 @@ FAULTS: dict[Kind, Meaning] = {
     Kind.NO_DEPLOYMENT: Meaning(
         _P, 503, False, False, "No deployment can serve this now; the message says why each was rejected."
     ),
+    Kind.BUDGET_SPENT: Meaning(
+        _P, 402, True, False, "A budget does not pay for this; the message names it, what is left of it, and when it is whole again."
+    ),
+    Kind.BUDGET_BUSY: Meaning(
+        _P,
+        429,
+        True,
+        False,
+        "What is left of a budget is reserved by requests under way, or it is whole again within a minute; see `retry-after`.",
+    ),
+    Kind.RATE_EXCEEDED: Meaning(
+        _P, 429, True, False, "A rate of this server (`[[rates]]`) is used up; the message names it, `retry-after` says for how long."
+    ),
     Kind.ENGINE_NOT_READY: Meaning(_U, 503, True, False, "The local engine is starting or restarting."),
     Kind.WEIGHTS_MISSING: Meaning(
         _U, 503, True, False, "The engine's weight file is missing or damaged; `freehold pull` fetches it again."
@@ -114,6 +131,9 @@ FAULTS: dict[Kind, Meaning] = {
     Kind.BROKEN_STREAM: Meaning(_U, 502, True, True, "The runtime's answer ended before its end."),
     Kind.LEDGER_BEHIND: Meaning(
         _F, 503, False, False, "Rows wait to be written faster than the store takes them; ask again in a moment."
+    ),
+    Kind.BUDGETS_AWAY: Meaning(
+        _F, 503, True, False, "The store of budgets cannot be reached, so nothing that is paid for is sent; ask again in a moment."
     ),
     Kind.SHUTTING_DOWN: Meaning(_F, 503, False, False, "This server is stopping; ask again."),
     Kind.INTERNAL: Meaning(_F, 500, False, False, "A defect of Freehold; the request id finds it in the log."),

@@ -61,6 +61,9 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     team: str | None = None
     ceiling: Egress = Egress.VENDOR
     label: Label | None = None
+    dataset: str | None = None
+    """Whose data it works on, where the key or a header says so."""
+    project: str | None = None
 
 
 class Finding(msgspec.Struct, frozen=True, array_like=True):

@@ -20,6 +20,7 @@ from freehold.config.checking import (
     check_unique,
     with_implied,
 )
+from freehold.config.checking_budgets import check_budgets
 from freehold.config.checking_labels import check_labels
 from freehold.config.checking_prices import check_prices
 from freehold.config.decoding import Decoded, decode_file
@@ -30,6 +31,7 @@ from freehold.config.vendors import VendorsFound, find_vendors, read_vendors
 from freehold.policy.globs import is_glob
 from freehold.policy.labels import LabelSettings
 from freehold.policy.problems import Problem
+from freehold.policy.rates import check_rates
 from freehold.policy.references import problems_of
 from freehold.policy.rules import Rule
 from freehold.runtime import Deployment, Egress, Model, Placed, Runtime, egress_of
@@ -103,7 +105,15 @@ def assemble(
     )
     return Assembled(
         settings=Settings(
-            server=user.server, storage=user.storage, log=user.log, egress=user.egress, cache=user.cache, discovery=user.discovery
+            server=user.server,
+            storage=user.storage,
+            log=user.log,
+            egress=user.egress,
+            rates=user.rates,
+            cache=user.cache,
+            discovery=user.discovery,
+            budgets=user.budgets,
+            alerts=user.alerts,
         ),
         runtimes=runtimes,
         placed=placed,
@@ -154,6 +164,8 @@ def _check_items(user: File, default: File, decoded: Decoded, named: list[str]) 
         problems += check_unique(list(zip(own, paths, strict=True)), kind, built_in)
     listed = [(entry, f"prices[{index}]") for entry, index in zip(user.prices, decoded.kept.get("prices", ()), strict=False)]
     problems += check_prices(listed, {*known, *(vendor.name for vendor in read_vendors())})
+    problems += check_rates(zip(user.rates, (f"rates[{index}]" for index in decoded.kept.get("rates", ())), strict=False))
+    problems += check_budgets(user, [f"budgets[{index}]" for index in decoded.kept.get("budgets", ())])
     problems += check_families(zip(user.models, at["models"], strict=True), read_fim_families())
     for alias in user.aliases:
         problems += check_name(alias.replace("*", "x").replace("?", "x"), f'aliases."{alias}"')

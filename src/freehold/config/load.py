@@ -14,6 +14,7 @@ import msgspec
 
 from freehold.config.assembly import Assembled, Base, assemble
 from freehold.config.checking import carries_key_in_clear
+from freehold.config.checking_budgets import budget_concerns
 from freehold.config.facts import default_config_source
 from freehold.config.secrets import MissingSecretError, fetch, parse_reference, readable_by_others
 from freehold.config.settings import Settings
@@ -25,6 +26,8 @@ from freehold.runtime import Egress, Launch, Local, Runtime, lower
 from freehold.secret import Secret
 
 FILE_NAME = "freehold.toml"
+ALERTS = "[alerts]"
+"""Of `Config.secrets`: the key that alerts are sent with. No runtime can have this name."""
 _ON, _OFF = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
@@ -121,7 +124,7 @@ def read_config(text: str, environ: Mapping[str, str], source: Path | None) -> C
         source=source,
         text=text,
         base=assembled.base,
-        warnings=(*assembled.warnings, *warnings, *concerns_of(policy)),
+        warnings=(*assembled.warnings, *warnings, *concerns_of(policy), *budget_concerns(assembled.settings, policy)),
     )
 
 
@@ -174,6 +177,11 @@ def _fetch_secrets(
             warnings.append(f"runtime '{name}': its key file can be read by other users; chmod 600 it")
         if carries_key_in_clear(runtime):
             warnings.append(f"runtime '{name}': its key crosses the network in clear; use https")
+    if (key := assembled.settings.alerts.api_key) is not None:
+        try:
+            secrets[ALERTS] = fetch(parse_reference(key), environ, folder)
+        except MissingSecretError as error:
+            warnings.append(f"alerts are not sent, their key is not there: {error}")
     return secrets, without, warnings
 
 

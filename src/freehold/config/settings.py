@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from freehold.policy.budgets import AlertSettings, Budget
 from freehold.policy.labels import LabelSettings
+from freehold.policy.rates import Rate
 from freehold.policy.rules import Rule
 from freehold.runtime import Deployment, Egress, Model, Price, Runtime
 
@@ -120,10 +122,15 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Prices by runtime and name, for deployments without a `price` of their own: `[[prices]]`. The first that fits counts."""
     models: tuple[Model, ...] = ()
     """Facts of models, by id or glob, over the built-in ones: `[[models]]`."""
+    budgets: tuple[Budget, ...] = ()
+    """What may be spent, by whom, on what: `[[budgets]]`. All that fit a request hold for it."""
+    alerts: AlertSettings = AlertSettings()
     aliases: dict[str, str | tuple[str, ...]] = {}
     """Names clients ask for, by what they stand for: deployment ids, model ids or other aliases."""
     rules: tuple[Rule, ...] = ()
     """Gates and preferences: `[[rules]]`."""
+    rates: tuple[Rate, ...] = ()
+    """How fast requests and tokens may come, and how many may be under way: `[[rates]]`. All that fit hold."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,5 +140,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     storage: StorageSettings
     log: LogSettings
     egress: EgressSettings
+    rates: tuple[Rate, ...] = ()
     cache: CacheSettings = CacheSettings()
     discovery: DiscoverySettings = DiscoverySettings()
+    budgets: tuple[Budget, ...] = ()
+    alerts: AlertSettings = AlertSettings()

@@ -8,6 +8,8 @@ plan says so; after it a fault ends the stream with the wire format's own error 
     attempt.py       one step: build, send, read the head, record the end
     answers.py       what a finished or running attempt hands to the server
     held.py          replies that are judged before anything goes out
+    paying.py        what an attempt reserves before it is sent
+    sizing.py        how much a request as sent can use at most
     mend.py          what a deployment's quirks change in a request
     schema_tools.py  tool calls through a JSON schema for models that cannot call tools
     schema_answer.py what such a model wrote, taken apart while it is being written

@@ -20,7 +20,10 @@ from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.gateways.http import Call, Exchange, Upstreams
 from freehold.ledger import Ledger
 from freehold.limits.breaker import Breakers
+from freehold.limits.budgets import Budgets, Held
+from freehold.limits.rates import Admission, Rates
 from freehold.limits.retry_budget import RetryBudgets
+from freehold.policy.rates import RateTable
 from freehold.record import AttemptEnd, AttemptRecord, Verdict
 from freehold.routing.plan import Step
 from freehold.runtime import Egress, Local, Runtime
@@ -40,6 +43,7 @@ AFTER_FINISH_S = 5.0
 """For what follows the finish: usage, the end of the stream. A runtime that keeps the connection open is not waited for."""
 BYTES_PER_TOKEN = 4
 NEVER_ARRIVED = frozenset({Kind.CONNECT_FAILED, Kind.CONNECT_TIMEOUT, Kind.EGRESS_REFUSED})
+"""Sent, and yet nobody got it."""
 
 
 class Means(msgspec.Struct, frozen=True):
@@ -53,6 +57,9 @@ class Means(msgspec.Struct, frozen=True):
     wall_ms: Callable[[], int]
     """Unix milliseconds."""
     retries: RetryBudgets
+    budgets: Budgets
+    rates: Rates | None = None
+    """Needed where a flight has rates."""
     windows: dict[str, int] = {}
     """Tokens really served, by deployment id, where an engine told."""
     in_flight: InFlight = msgspec.field(default_factory=InFlight)
@@ -94,6 +101,11 @@ class Attempt:
         self.status: int | None = None
         self.event_mark = b"data: "
         """Stands in the upstream's stream once for each event."""
+        self.held: Held | None = None
+        """What was reserved for it. None: nothing had to be."""
+        self._is_sent = False
+        self._admission: Admission | None = None
+        """What it took of rates. None: no rate holds for it."""
         self._exchange: Exchange | None = None
         self._queued_s = 0.0
         self._silent_bytes = 0
@@ -102,6 +114,12 @@ class Attempt:
         self._share_mark = means.shares.begin(step.placed.runtime, self.started_s)
         if not flight.yields:
             means.in_flight.begin(step.placed.runtime.name)
+
+    def pay(self, held: Held) -> None:
+        """It is paid for: `held` is settled with its end. The time it took does not count against the runtime."""
+        self.held = held
+        self._queued_s += held.waited_s
+        self.flight.waited_s += held.waited_s
 
     @property
     def exchange(self) -> Exchange:
@@ -114,6 +132,8 @@ class Attempt:
     ) -> None:
         """Send the request and read the reply's head. Raises FaultError; a status >= 300 is one."""
         placed, runtime = self.step.placed, self.step.placed.runtime
+        if self.flight.rates is not None:
+            await self._hold_to_rates(self.flight.rates)
         call = Call(
             address=self.flight.reaches.find(runtime.name).address_of(wire_format, runtime),
             path=path,
@@ -127,14 +147,27 @@ class Attempt:
             queue_wait_s=self.flight.queue_wait_s,
         )
         before_s = self.means.now()
+        self._is_sent = True
         try:
             self._exchange = exchange = await self.means.upstreams.open(call)
             self.status = exchange.status
-            self._queued_s = exchange.queued_s
+            self._queued_s += exchange.queued_s
             if exchange.status >= 300:
                 raise FaultError(await self._read_fault(exchange, read_fault))
         finally:
             self.flight.waited_s += self.means.now() - before_s
+
+    async def _hold_to_rates(self, table: RateTable) -> None:
+        """Take what the rates of this runtime and deployment ask for. Raises FaultError(RATE_EXCEEDED)."""
+        lines = table.of_attempts(self.step.placed.id)
+        if lines and self.means.rates is not None:
+            self._admission = await self.means.rates.admit(
+                lines,
+                self.flight.features,
+                f"{self.flight.request_id}.{self.number}",
+                is_background=self.flight.is_background,
+                placed=self.step.placed,
+            )
 
     def _head_timeout_s(self) -> float:
         """A whole answer's head comes when all of it was made: its deadline grows with what the client lets it become."""
@@ -260,7 +293,8 @@ class Attempt:
         seconds, share_s = now_s - self.started_s, self.means.shares.end(placed.runtime, self._share_mark, now_s)
         self.usage = usage = _believed(self._usage())
         cost_nano_usd, basis = price(usage, placed, share_s, self.started_ms, images=self.images, audio_s=self.audio_s)
-        if cost_nano_usd is None and fault is not None and placed.egress is Egress.VENDOR and self._was_turned_down(fault):
+        was_turned_down = self._was_turned_down(fault)
+        if cost_nano_usd is None and placed.egress is Egress.VENDOR and was_turned_down:
             cost_nano_usd, basis = 0, "metered"
         tap = self.tap
         record = AttemptRecord(
@@ -290,8 +324,15 @@ class Attempt:
             audio_s=self.audio_s,
             price_version=placed.price_version,
         )
+        if self._admission is not None:
+            self._admission.end(0 if was_turned_down else None if usage is None else usage.input_tokens + usage.output_tokens)
         self.flight.attempts.append(record)
-        self.means.ledger.attempted(record)
+        if self.held is None:
+            self.means.ledger.attempted(record)
+        elif was_turned_down:
+            self.means.budgets.void(self.held, record)
+        else:
+            self.means.budgets.settle(self.held, record)
         self._tell_breaker(how, fault)
 
     def _tell_breaker(self, how: AttemptEnd, fault: Fault | None) -> None:
@@ -303,9 +344,12 @@ class Attempt:
         else:
             breakers.succeeded(deployment)
 
-    def _was_turned_down(self, fault: Fault) -> bool:
+    def _was_turned_down(self, fault: Fault | None) -> bool:
         """The request never arrived, or was answered by an error status: vendors charge for neither."""
-        return fault.kind in NEVER_ARRIVED or (self.status is not None and self.status >= 400)
+        if not self._is_sent or (self.status is not None and self.status >= 400):
+            return True
+        # A runtime whose places are all taken was never asked.
+        return fault is not None and (fault.kind in NEVER_ARRIVED or (fault.kind is Kind.OVERLOADED and self.status is None))
 
     def _mode(self) -> Literal["relay", "translate"]:
         return "relay" if self.is_relay else "translate"

@@ -8,7 +8,8 @@ from freehold.chat import Reply
 from freehold.dispatch.attempt import Attempt, Means
 from freehold.dispatch.call_reader import CallReader, reads_calls
 from freehold.dispatch.flight import ChatFlight
-from freehold.dispatch.mend import mend, must_be_read, needs_mending
+from freehold.dispatch.mend import end_with_a_question, mend, must_be_read, needs_mending
+from freehold.dispatch.paying import reserve_for_chat
 from freehold.dispatch.reach import Headers
 from freehold.fault import Fault
 from freehold.fit.context import fits
@@ -65,7 +66,12 @@ class ChatAttempt(Attempt):
 
     async def open(self) -> None:
         """Send the request and read the reply's head. Raises FaultError."""
-        body, edits = self._body()
+        body, edits = self._body(None)
+        if self.flight.budgets:
+            longest = await reserve_for_chat(self, body, self._answer_ceiling())
+            if longest is not None:
+                body, edits = self._body(longest)
+                self.tap.edits.add("max_tokens_for_budget")
         self.tap.edits.update(edits)
         codec = self.upstream_codec
         await self.send(codec.PATH, self._headers(), body, codec.read_fault, codec.FORMAT)
@@ -75,10 +81,11 @@ class ChatAttempt(Attempt):
         told = self.tell(fault) if self.tell is not None else b""
         return told or self.chat.codec.writer(self.chat.asked).fault(fault)
 
-    def _body(self) -> tuple[bytes, tuple[EditName, ...]]:
+    def _body(self, paid_tokens: int | None) -> tuple[bytes, tuple[EditName, ...]]:
+        """The body to send; its answer no longer than `paid_tokens`, where a budget says so."""
         sent = Sent(
             model=self.step.placed.deployment.served_as,
-            max_tokens_ceiling=self._answer_ceiling(),
+            max_tokens_ceiling=self._answer_ceiling() if paid_tokens is None else paid_tokens,
             quirks=self.quirks,
             extra=self._extra(),
             fill_in=self.step.placed.fill_in,
@@ -87,6 +94,8 @@ class ChatAttempt(Attempt):
         if self.keeps_body:
             return self.upstream_codec.relay_request(self.chat.envelope, sent)
         request = mend(carry_request(self.chat.request(), self.upstream_codec.FORMAT), self.quirks)
+        if self.upstream_codec.FORMAT != "openai_responses":
+            request = end_with_a_question(request, self.chat.codec.FORMAT)
         if self.streams and not request.stream:
             request = msgspec.structs.replace(request, stream=True, stream_usage=True)
         return self.upstream_codec.write_request(request, sent), ()

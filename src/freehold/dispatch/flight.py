@@ -4,11 +4,13 @@ Written by dispatch, read by the server and the ledger. Not shared between reque
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from freehold.chat import ChatRequest
 from freehold.dispatch.reach import Reaches
 from freehold.features import Features
+from freehold.policy.budgets import BudgetLine
+from freehold.policy.rates import RateTable
 from freehold.record import AttemptRecord
 from freehold.routing.plan import Plan
 from freehold.wire.codec import Asked, Codec, Envelope
@@ -20,15 +22,18 @@ class Flight:
 
     __slots__ = (
         "attempts",
+        "budgets",
         "called",
         "deadline_s",
         "ends_s",
         "features",
         "first_content_s",
         "headers",
+        "is_bulk",
         "plan",
         "policy_version",
         "queue_wait_s",
+        "rates",
         "reaches",
         "request_id",
         "step_ends_s",
@@ -47,6 +52,12 @@ class Flight:
         policy_version: str,
         reaches: Reaches,
     ) -> None:
+        self.budgets: Sequence[BudgetLine] = ()
+        """What its attempts are held to."""
+        self.rates: RateTable | None = None
+        """The rates of this server; None: it has none."""
+        self.is_bulk = False
+        """Several texts to be embedded at once: ingest rather than a question."""
         self.yields = False
         """Nobody waits for it: a line of a batch, which stands back for those who do."""
         self.request_id = request_id
@@ -75,6 +86,11 @@ class Flight:
         """Time spent waiting for upstreams; the rest of the duration is our overhead."""
         self.first_content_s: float | None = None
         """Monotonic time at which the first content was ready to go out."""
+
+    @property
+    def is_background(self) -> bool:
+        """Whether those who wait for an answer come first."""
+        return self.yields or self.is_bulk
 
 
 class ChatFlight(Flight):

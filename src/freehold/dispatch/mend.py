@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import msgspec
 
-from freehold.chat import ChatRequest, Message, TextPart, ToolCallPart, ToolResultPart
+from freehold.chat import ChatRequest, Message, TextPart, ToolCallPart, ToolResultPart, WireFormat
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.plain_schema import make_plain
 from freehold.dispatch.schema_tools import offer_by_schema
@@ -18,6 +18,7 @@ from freehold.wire.anthropic_messages import has_unsigned_thinking
 NEUTRAL_SYSTEM = "You are a helpful assistant."
 """Small instruction models answer far worse with no system prompt at all (docs/engines.md)."""
 
+GO_ON = "Go on."
 
 _MESSAGE = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _KNOWN_FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "refusal", "audio", "reasoning_content"})
@@ -67,6 +68,20 @@ def mend(request: ChatRequest, quirks: frozenset[str]) -> ChatRequest:
         if request.tools or any(isinstance(part, _TOOL_PARTS) for message in request.messages for part in message.parts):
             request = offer_by_schema(request)
     return request
+
+
+def end_with_a_question(request: ChatRequest, client: WireFormat) -> ChatRequest:
+    """The request with a word for the model to answer, where a Responses client sent one that ends with the model's own.
+
+    That format knows no answer begun by the client: it asks for a next one (Codex does, when a stream broke behind a message that
+    was whole). Other formats' last assistant turn is taken for a beginning, or refused, by templates and vendors.
+    """
+    last = request.messages[-1] if request.messages else None
+    if client != "openai_responses" or last is None or last.role != "assistant":
+        return request
+    if any(isinstance(part, ToolCallPart) for part in last.parts):
+        return request  # its results are missing: the caller's fault, as it stands
+    return msgspec.structs.replace(request, messages=(*request.messages, Message("user", (TextPart(GO_ON),))))
 
 
 def _has_tool_parts(flight: ChatFlight) -> bool:

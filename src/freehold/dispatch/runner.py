@@ -15,9 +15,11 @@ from freehold.dispatch.call_reader import CallPipe, CallReader, read_calls
 from freehold.dispatch.chat_attempt import ChatAttempt, note_reply
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.held import Gathered, HeldPipe
+from freehold.dispatch.paying import ends_plan
 from freehold.dispatch.schema_tools import SchemaToolReader, offers_by_schema
 from freehold.dispatch.verdicts import judge_reply
 from freehold.fault import Fault, FaultError, Kind, faulty
+from freehold.limits.over_budget import OverBudgetError
 from freehold.routing.plan import Escalate, Hold, Step
 from freehold.sessions.sticky import Sticky
 from freehold.wire.codec import Pipe, Reader
@@ -63,9 +65,9 @@ class Dispatch:
             try:
                 return await self._try(flight, step, escalate)
             except FaultError as error:
-                last = error.fault
-                if not last.meaning.falls_back:
+                if not error.fault.meaning.falls_back or ends_plan(error, flight):
                     raise
+                last = last or error.fault if isinstance(error, OverBudgetError) else error.fault
                 if last.kind is Kind.CONTEXT_OVERFLOW:
                     too_small = max(too_small, window or 0)
         raise exhausted(last)
@@ -206,7 +208,7 @@ class Dispatch:
 
     def _reader(self, attempt: ChatAttempt) -> Reader:
         reader = attempt.upstream_codec.reader()
-        if "tools_by_schema" in attempt.quirks and attempt.chat.features.tools:
+        if "tools_by_schema" in attempt.quirks:
             request = attempt.chat.request()
             if offers_by_schema(request):
                 return SchemaToolReader(reader, attempt.chat.request_id, reply_is_json=request.output is not None)

@@ -1,9 +1,10 @@
 """Tool calls through a JSON schema, for models that cannot call tools but can be held to a grammar.
 
 The tools are described in the system prompt and the answer is constrained to one JSON object: a list of calls whose
-arguments satisfy each tool's own schema, or a plain reply where the client leaves the choice to the model. What the
-model then writes is read back as tool calls or text. The engine's grammar guarantees the shape, so nothing has to be
-guessed from prose. Text is passed on as it is written; calls go out when the object is whole.
+arguments satisfy each tool's own schema, or a plain reply where the client leaves the choice to the model. Where calls
+were made before and none may be made now, a plain reply is all that is allowed. What the model then writes is read back
+as tool calls or text. The engine's grammar guarantees the shape, so nothing has to be guessed from prose. Text is passed
+on as it is written; calls go out when the object is whole.
 
 Not done here: repairing calls of models that do call tools by themselves.
 """
@@ -34,12 +35,24 @@ from freehold.fault import Kind, faulty
 from freehold.wire.codec import Reader
 
 MAX_PARALLEL_CALLS = 8
+_REPLY_ONLY = f'Answer with JSON only: {{"{REPLY_KEY}": "..."}}.'
 
 
 def offers_by_schema(request: ChatRequest) -> bool:
     """Whether `offer_by_schema` asks for an answer that `SchemaToolReader` must read."""
-    may_call = request.tool_choice is None or request.tool_choice.mode != "none"
-    return may_call and any(isinstance(tool, Tool) for tool in request.tools)
+    return _may_call(request) or _must_reply(request)
+
+
+def _may_call(request: ChatRequest) -> bool:
+    is_allowed = request.tool_choice is None or request.tool_choice.mode != "none"
+    return is_allowed and any(isinstance(tool, Tool) for tool in request.tools)
+
+
+def _must_reply(request: ChatRequest) -> bool:
+    """Whether calls were made that may not be made any more: a model that sees them would print another one."""
+    return request.output is None and any(
+        isinstance(part, ToolCallPart) for message in request.messages for part in message.parts
+    )
 
 
 def offer_by_schema(request: ChatRequest) -> ChatRequest:
@@ -50,8 +63,15 @@ def offer_by_schema(request: ChatRequest) -> ChatRequest:
     others = tuple(tool for tool in request.tools if not isinstance(tool, Tool))
     choice = request.tool_choice
     retold = _retold(request.messages)
-    if not offers_by_schema(request):
-        return msgspec.structs.replace(request, messages=retold, tools=others, tool_choice=None)
+    if not _may_call(request):
+        output = OutputFormat("json_schema", _replying({"type": "string"}), "answer", strict=True)
+        return msgspec.structs.replace(
+            request,
+            messages=_with_system(_REPLY_ONLY, retold) if _must_reply(request) else retold,
+            tools=others,
+            tool_choice=None,
+            output=output if _must_reply(request) else request.output,
+        )
     tools = tuple(tool for tool in request.tools if isinstance(tool, Tool))
     is_named = choice is not None and choice.mode == "named"
     if choice is not None and is_named:
@@ -114,13 +134,11 @@ def _answer_schema(tools: tuple[Tool, ...], *, must_call: bool, many: bool, repl
     }
     if must_call:
         return calling
-    replying = {
-        "type": "object",
-        "properties": {REPLY_KEY: reply},
-        "required": [REPLY_KEY],
-        "additionalProperties": False,
-    }
-    return {"anyOf": [calling, replying]}
+    return {"anyOf": [calling, _replying(reply)]}
+
+
+def _replying(reply: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {REPLY_KEY: reply}, "required": [REPLY_KEY], "additionalProperties": False}
 
 
 def _parameters(tool: Tool) -> dict[str, Any]:

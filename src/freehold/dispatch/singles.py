@@ -12,8 +12,10 @@ from freehold.dispatch.admission import admit, exhausted
 from freehold.dispatch.answers import Answer
 from freehold.dispatch.attempt import Attempt, Means
 from freehold.dispatch.flight import Flight
+from freehold.dispatch.paying import ends_plan, reserve_for_single
 from freehold.dispatch.single_attempt import MAX_REPLY_BYTES, SingleAnswer, SingleAttempt, SingleStream
 from freehold.fault import Fault, FaultError, Kind, faulty
+from freehold.limits.over_budget import OverBudgetError
 from freehold.routing.plan import Step
 from freehold.wire import embeddings, ollama
 from freehold.wire.embeddings import EmbeddingsEnvelope
@@ -62,9 +64,9 @@ class Singles:
                 return await answer(attempt)
             except BaseException as error:
                 attempt.give_up(error)
-                if not isinstance(error, FaultError) or not error.fault.meaning.falls_back:
+                if not isinstance(error, FaultError) or not error.fault.meaning.falls_back or ends_plan(error, flight):
                     raise
-                last = error.fault
+                last = last or error.fault if isinstance(error, OverBudgetError) else error.fault
         raise exhausted(last)
 
     async def _embed(self, attempt: Attempt, envelope: EmbeddingsEnvelope) -> Answer:
@@ -72,6 +74,8 @@ class Singles:
         if next((one for one in placed.runtime.formats if one in ("openai_chat", "ollama")), None) == "ollama":
             return await self._embed_by_ollama(attempt, envelope)
         body, edits = embeddings.relay_request(envelope, placed.deployment.served_as)
+        if attempt.flight.budgets:
+            await reserve_for_single(attempt, body, len(body))
         credentials = attempt.flight.reaches.find(placed.runtime.name).credentials("openai_chat")
         await attempt.send(embeddings.PATH, (("content-type", "application/json"), *credentials), body, read_fault)
         out, shown = embeddings.relay_reply(await attempt.whole(MAX_REPLY_BYTES), envelope.model)
@@ -88,6 +92,8 @@ class Singles:
         placed = attempt.step.placed
         window = self._means.windows.get(placed.id, placed.deployment.abilities.context)
         body = embed.write_request(envelope, placed.deployment.served_as, window)
+        if attempt.flight.budgets:
+            await reserve_for_single(attempt, body, len(body))
         credentials = attempt.flight.reaches.find(placed.runtime.name).credentials("ollama")
         headers = (("content-type", "application/json"), *credentials)
         await attempt.send(embed.PATH, headers, body, ollama.read_fault, "ollama")

@@ -32,7 +32,7 @@ from freehold.policy.rules import Caching, Hold
 from freehold.policy.snapshot import Policy
 from freehold.record import Rejected
 from freehold.routing.situation import Situation
-from freehold.routing.turned_away import LACKS, Funnel, Turned, refuse, refuse_unknown
+from freehold.routing.turned_away import LACKS, Funnel, Turned, refuse, refuse_over_budget, refuse_unknown
 from freehold.runtime import Egress, Placed
 
 __all__ = ["Escalate", "Hold", "Plan", "Step", "make_plan"]
@@ -102,12 +102,16 @@ def make_plan(features: Features, policy: Policy, situation: Situation) -> Plan:
     steps: list[Step] = []
     late: list[Step] = []
     turned: list[Turned] = []
+    first: Turned | None = None
+    """What a budget keeps out although it would have been tried first, and nothing may take its place."""
     judged: dict[str, bool] = {}
     for candidate, reason in preference.order:
         verdict = _turn_away(candidate, demand)
         judged[candidate.id] = verdict is None
         if verdict is not None:
             turned.append(verdict)
+            if verdict.over is not None and verdict.over.refuses and not steps:
+                first = first or verdict
         elif (why_late := _why_late(candidate, demand)) is not None:
             late.append(Step(candidate.placed, why_late))
         else:
@@ -116,8 +120,12 @@ def make_plan(features: Features, policy: Policy, situation: Situation) -> Plan:
         _stay(steps, situation.sticky)
     steps += late
     rejected = tuple(one.rejected for one in turned)
+    if first is not None and (situation.sticky is None or not steps or steps[0].placed.id != situation.sticky):
+        fault = refuse_over_budget([first], repr(features.asked_model[:80]), situation.now_ms)
+        return _refused(fault, rejected, preference.name, ceiling_rank)
     if not steps:
-        return _refused(refuse(turned, demand.features, _CLASSES[ceiling_rank]), rejected, preference.name, ceiling_rank)
+        fault = refuse(turned, demand.features, _CLASSES[ceiling_rank], situation.now_ms)
+        return _refused(fault, rejected, preference.name, ceiling_rank)
     return Plan(
         steps=tuple(steps),
         rejected=rejected,
@@ -181,7 +189,8 @@ def _turn_away(candidate: Candidate, demand: _Demand) -> Turned | None:
     health = situation.health.get(one)
     if health is not None and health.state == "open":
         return Turned(Funnel.HEALTH, Rejected(one, f"its breaker is open: {health.reason or 'it failed too often'}"))
-    return None
+    over = situation.budgets.get(one) if situation.budgets else None
+    return None if over is None else Turned(Funnel.BUDGET, Rejected(one, over.why), over=over)
 
 
 def _why_late(candidate: Candidate, demand: _Demand) -> str | None:

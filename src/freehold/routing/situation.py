@@ -17,6 +17,17 @@ class Health(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class OverBudget(msgspec.Struct, frozen=True):
+    """Why a budget keeps a deployment from serving this request."""
+
+    budget: str
+    why: str
+    resets_ms: int | None = None
+    """Unix milliseconds: when the budget is whole again. None: not by itself."""
+    refuses: bool = False
+    """The request is refused where this deployment would be tried first; otherwise it goes on with what is free."""
+
+
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """As it was at the moment of the decision."""
 
@@ -34,3 +45,5 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """By deployment id: tokens of context really served, where found out at run time; beats `abilities.context`."""
     sticky: str | None = None
     """The deployment that served this session last."""
+    budgets: dict[str, OverBudget] = {}
+    """By deployment id: those that a budget does not pay for any more."""

@@ -1,6 +1,6 @@
 """Why nothing may serve a request: the fault that goes to the caller when every candidate was turned away.
 
-Candidates fall through a funnel: policy, ability, context, health. The fault speaks of the stage that the farthest
+Candidates fall through a funnel: policy, ability, context, health, budget. The fault speaks of the stage that the farthest
 one reached, since that is what stands between the request and an answer; gates that took others out are named too.
 """
 
@@ -24,10 +24,13 @@ from freehold.policy.compiled import (
 )
 from freehold.policy.snapshot import Policy
 from freehold.record import Rejected
+from freehold.routing.situation import OverBudget
 from freehold.runtime import Egress
 
 RETRY_AFTER_S = 5.0
 """What a caller is told to wait when everything that may serve is down: an engine starts and a breaker cools in that."""
+SOON_MS = 60_000
+"""Official SDKs wait no longer than this for a `retry-after`; beyond it they guess, and ask again and again."""
 _SHOWN = 5
 _NAME_SHOWN = 80
 
@@ -39,6 +42,7 @@ class Funnel(IntEnum):
     ABILITY = 1
     CONTEXT = 2
     HEALTH = 3
+    BUDGET = 4
 
 
 class Turned(msgspec.Struct, frozen=True):
@@ -50,6 +54,8 @@ class Turned(msgspec.Struct, frozen=True):
     """Ability bits, at the ability stage."""
     window: int = 0
     """Tokens, at the context stage."""
+    over: OverBudget | None = None
+    """At the budget stage."""
 
 
 _NAMES = ABILITY_NAMES | COMPLETION_NAMES
@@ -80,7 +86,7 @@ def refuse_unknown(features: Features, policy: Policy) -> Fault:
     )
 
 
-def refuse(turned: Sequence[Turned], features: Features, ceiling: Egress) -> Fault:
+def refuse(turned: Sequence[Turned], features: Features, ceiling: Egress, now_ms: int) -> Fault:
     """The fault for a request none of whose candidates may or can serve it."""
     farthest = max((one.stage for one in turned), default=Funnel.HEALTH)
     there = [one for one in turned if one.stage is farthest]
@@ -115,6 +121,24 @@ def refuse(turned: Sequence[Turned], features: Features, ceiling: Egress) -> Fau
                 retry_after_s=RETRY_AFTER_S,
                 details={"rules": rules},
             )
+        case Funnel.BUDGET:
+            return refuse_over_budget(there, asked, now_ms)
+
+
+def refuse_over_budget(there: Sequence[Turned], asked: str, now_ms: int) -> Fault:
+    """Budgets stand between the request and its answer. Within a minute of the next window it is worth asking again."""
+    resets_ms = min(
+        (one.over.resets_ms for one in there if one.over is not None and one.over.resets_ms is not None), default=None
+    )
+    budgets = list(dict.fromkeys(one.over.budget for one in there if one.over is not None))
+    retry_s = None if resets_ms is None or resets_ms - now_ms > SOON_MS else max(resets_ms - now_ms, 1000) / 1000
+    return Fault(
+        kind=Kind.BUDGET_SPENT if retry_s is None else Kind.BUDGET_BUSY,
+        message=f"no budget pays for {asked}: {_each(there)}; ask for less or for a model that is free, or wait; "
+        "the operator can raise the budget",
+        retry_after_s=retry_s,
+        details={"budget": budgets[0] if budgets else None, "budgets": budgets, "resets_ms": resets_ms},
+    )
 
 
 def _common_lack(there: Sequence[Turned]) -> list[str]:

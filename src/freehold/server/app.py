@@ -25,6 +25,7 @@ from freehold.gateways.http import Upstreams
 from freehold.gateways.local_get import make_local_get
 from freehold.ledger import Ledger
 from freehold.limits.breaker import Breakers
+from freehold.limits.rates import Rates
 from freehold.limits.retry_budget import RetryBudgets
 from freehold.local.supervisor import Engines, EngineState
 from freehold.routing.features import FactsCache
@@ -33,6 +34,7 @@ from freehold.server.batches.desk import Desk
 from freehold.server.batches.lines import LineServer
 from freehold.server.batches.runner import Runner
 from freehold.server.batches.shelf import Shelf
+from freehold.server.budgeting import make_budgets
 from freehold.server.context import Context
 from freehold.server.counting import Counting
 from freehold.server.discovering import Discovering
@@ -44,6 +46,8 @@ from freehold.server.snapshot import make_snapshot
 from freehold.server.swap import Changes, compare, keep_fixed, unchanged_deployments
 from freehold.server.workers.told import ToldEngines
 from freehold.sessions.sticky import Sticky
+from freehold.storage.host_rates import HostRates
+from freehold.storage.rates import RateStore
 from freehold.storage.store import prepare, sqlite_url
 from freehold.storage.writer import Writer
 from freehold.telemetry.log import Log
@@ -91,8 +95,20 @@ class App:
         self.sticky = Sticky(now)
         self.counting = Counting(load_counter, lambda: FactsCache(os.urandom(32)))
         self.retries = RetryBudgets(now)
+        self.rates = Rates(now, log.event, shared_rates(config))
         self.desk = Desk(self._store, Shelf(config.data_dir / "batches"), now_ms=wall_ms, random_bytes=random_bytes)
-        means = Means(self.upstreams, self.breakers, self.ledger, now, wall_ms, self.retries, self.windows)
+        self.budgets = make_budgets(lambda: self.config, self.upstreams, log, store_url=self._store, now=now, wall_ms=wall_ms)
+        means = Means(
+            self.upstreams,
+            self.breakers,
+            self.ledger,
+            now,
+            wall_ms,
+            self.retries,
+            budgets=self.budgets,
+            windows=self.windows,
+            rates=self.rates,
+        )
         self.intake = Intake(
             snapshot=make_snapshot(config),
             counting=self.counting,
@@ -104,6 +120,7 @@ class App:
             hour_of=Hours().hour_of,
             random_bytes=random_bytes,
             windows=self.windows,
+            budgets=self.budgets,
         )
         context = self._make_context()
         self.batches = self._make_batches(context, means)
@@ -136,6 +153,7 @@ class App:
                 max_entries=cache.max_entries,
             ),
             desk=self.desk,
+            rates=self.rates,
         )
 
     def _make_gateway(self, context: Context, means: Means, random_bytes: Callable[[int], bytes]) -> Gateway:
@@ -283,8 +301,10 @@ class App:
             await self.batches.stop()
             await self.discovering.stop()
             await self.engines.stop()
+            await self.budgets.close()
             await self.upstreams.close()
             self._connector.close()
+            await self.rates.close()
         finally:
             self.writer.close()
         self.log.event("server.stopped")
@@ -333,6 +353,18 @@ def store_url(config: Config) -> str:
     if storage.url is not None:
         return storage.url
     return sqlite_url(Path(storage.path) if storage.path is not None else config.data_dir / "freehold.db")
+
+
+def shared_rates(config: Config) -> RateStore | None:
+    """Where rates are counted for several processes together; None: in this one alone."""
+    if config.settings.server.workers == 1:
+        return None
+    return HostRates(config.data_dir / "rates.db", wall_us)
+
+
+def wall_us() -> int:
+    """Unix microseconds."""
+    return time.time_ns() // 1000
 
 
 def wall_ms() -> int:

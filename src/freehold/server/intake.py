@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
 import msgspec
@@ -17,6 +17,8 @@ from freehold.identity.callers import identify
 from freehold.ledger import Ledger
 from freehold.ledger.ids import RANDOM_BYTES, new_id
 from freehold.limits.breaker import Breakers
+from freehold.limits.budgets import Budgets
+from freehold.policy.budgets import BudgetLine
 from freehold.policy.snapshot import Policy
 from freehold.record import DecisionRecord, PlannedStep
 from freehold.routing.detectors.scanner import Detectors, Spot
@@ -24,7 +26,7 @@ from freehold.routing.features import gather, gather_embeddings
 from freehold.routing.labels import Labelled, as_findings, label_request
 from freehold.routing.plan import Plan, make_plan
 from freehold.routing.single_features import gather_single
-from freehold.routing.situation import Situation
+from freehold.routing.situation import OverBudget, Situation
 from freehold.server.counting import Counting, Tokens, is_close
 from freehold.server.deadline import timeout_of
 from freehold.server.snapshot import Snapshot
@@ -53,6 +55,7 @@ class Intake:
         hour_of: Callable[[int], int],
         random_bytes: Callable[[int], bytes],
         windows: dict[str, int],
+        budgets: Budgets,
     ) -> None:
         self.snapshot = snapshot
         """What the next request is decided by. Replaced as a whole; read once per request."""
@@ -65,6 +68,7 @@ class Intake:
         self._hour_of = hour_of
         self._random_bytes = random_bytes
         self._windows = windows
+        self._budgets = budgets
 
     @property
     def policy(self) -> Policy:
@@ -90,7 +94,7 @@ class Intake:
         """The flight of a chat request, decided and written to the ledger."""
         snapshot, due_s = self.snapshot, self._due(headers, streams=envelope.stream)
         features = await self.features(codec, envelope, headers, caller, snapshot=snapshot)
-        plan, at_ms = self._decided(request_id, features, snapshot)
+        plan, at_ms, budgets = self._decided(request_id, features, snapshot)
         flight = ChatFlight(
             request_id=request_id,
             headers=headers,
@@ -110,7 +114,7 @@ class Intake:
                 spent_ns=self._stopwatch() if envelope.format == "ollama" else None,
             ),
         )
-        flight.deadline_s = due_s
+        flight.deadline_s, flight.rates, flight.budgets = due_s, snapshot.rates, budgets
         return flight
 
     def _stopwatch(self) -> Callable[[], int]:
@@ -136,7 +140,7 @@ class Intake:
             ceiling=snapshot.policy.server_ceiling,
             token_inputs=max(map(len, envelope.token_arrays), default=0),
         )
-        plan, _ = self._decided(request_id, features, snapshot)
+        plan, _, budgets = self._decided(request_id, features, snapshot)
         flight = Flight(
             request_id=request_id,
             headers=headers,
@@ -145,7 +149,8 @@ class Intake:
             policy_version=snapshot.policy.version,
             reaches=snapshot.reaches,
         )
-        flight.deadline_s = due_s
+        flight.deadline_s, flight.rates, flight.budgets = due_s, snapshot.rates, budgets
+        flight.is_bulk = envelope.inputs > 1
         return flight
 
     async def decide_single(
@@ -165,7 +170,7 @@ class Intake:
             exact=tokenizer is not None,
             ceiling=snapshot.policy.server_ceiling,
         )
-        plan, _ = self._decided(request_id, features, snapshot)
+        plan, _, budgets = self._decided(request_id, features, snapshot)
         flight = Flight(
             request_id=request_id,
             headers=headers,
@@ -174,7 +179,7 @@ class Intake:
             policy_version=snapshot.policy.version,
             reaches=snapshot.reaches,
         )
-        flight.deadline_s = due_s
+        flight.deadline_s, flight.rates, flight.budgets = due_s, snapshot.rates, budgets
         return flight
 
     def _labelled(self, snapshot: Snapshot, caller: Caller, headers: Mapping[str, str], spots: tuple[Spot, ...]) -> Labelled:
@@ -186,10 +191,14 @@ class Intake:
         timeout_s = timeout_of(headers, streams=streams)
         return None if timeout_s is None else self._now() + timeout_s
 
-    def _decided(self, request_id: str, features: Features, snapshot: Snapshot) -> tuple[Plan, int]:
-        plan, situation = self.plan(features, snapshot)
+    def _decided(self, request_id: str, features: Features, snapshot: Snapshot) -> tuple[Plan, int, Sequence[BudgetLine]]:
+        """The plan, when it was made, and the budgets that the request is held to."""
+        table = snapshot.budgets
+        budgets = () if table is None else table.matching(features)
+        over = self._budgets.over(table, budgets, features) if table is not None and budgets else {}
+        plan, situation = self.plan(features, snapshot, over)
         self._ledger.decided(decision_record(request_id, snapshot.policy, features, situation, plan))
-        return plan, situation.now_ms
+        return plan, situation.now_ms, budgets
 
     async def features(
         self,
@@ -242,7 +251,7 @@ class Intake:
         except FaultError as error:
             raise with_place(error, envelope, describe) from None
 
-    def plan(self, features: Features, snapshot: Snapshot) -> tuple[Plan, Situation]:
+    def plan(self, features: Features, snapshot: Snapshot, over: dict[str, OverBudget]) -> tuple[Plan, Situation]:
         """The decision, and the situation it was made in."""
         now_ms = self._wall_ms()
         situation = Situation(
@@ -253,6 +262,7 @@ class Intake:
             down=dict(snapshot.reaches.down) if snapshot.reaches.down else {},
             windows=self._windows,
             sticky=self._sticky.get(features.caller, features.session),
+            budgets=over,
         )
         return make_plan(features, snapshot.policy, situation), situation
 

@@ -6,10 +6,13 @@ One reference is read once per request, so that no request sees parts of two con
 import msgspec
 
 from freehold.config import Config
+from freehold.config.checking_budgets import budgets_of
 from freehold.dispatch.reach import Reaches
 from freehold.fault import Fault, Kind
 from freehold.features import Caller
 from freehold.identity.callers import KeyTable, make_key
+from freehold.policy.budgets import BudgetTable
+from freehold.policy.rates import RateTable
 from freehold.policy.snapshot import Policy
 from freehold.routing.detectors.scanner import Detectors
 
@@ -23,10 +26,14 @@ class Snapshot(msgspec.Struct, frozen=True):
     reaches: Reaches
     """The runtimes of this configuration; engines write into it while it is the current one."""
     max_body_bytes: int
+    budgets: BudgetTable | None
+    """None: there are none."""
     detectors: Detectors
     """What prompts are looked through for, made from the policy's labels."""
     windows: tuple[int, ...] = ()
     """The contexts of all deployments, in tokens, each once."""
+    rates: RateTable | None = None
+    """None: there are no rates."""
 
 
 def make_snapshot(config: Config, former: Snapshot | None = None, kept_engines: frozenset[str] = frozenset()) -> Snapshot:
@@ -39,8 +46,10 @@ def make_snapshot(config: Config, former: Snapshot | None = None, kept_engines: 
         keys=_key_table(config),
         reaches=_place_runtimes(config, former, kept_engines),
         max_body_bytes=config.settings.server.max_body_bytes,
+        budgets=budgets_of(config.settings, config.policy),
         detectors=_detectors(config.policy, former),
         windows=_windows(config.policy),
+        rates=RateTable(config.settings.rates, config.policy.placed.values()) if config.settings.rates else None,
     )
 
 

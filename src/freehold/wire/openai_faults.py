@@ -68,7 +68,10 @@ _SPELLED: dict[Kind, tuple[str, str | None]] = {
     Kind.FORBIDDEN: ("permission_error", "forbidden"),
     Kind.REFUSED_BY_POLICY: ("permission_error", "refused_by_policy"),
     Kind.EGRESS_REFUSED: ("permission_error", "egress_refused"),
+    Kind.BUDGET_SPENT: ("insufficient_quota", "budget_spent"),
+    Kind.BUDGET_BUSY: ("rate_limit_error", "budget_busy"),
     Kind.RATE_LIMITED: ("rate_limit_error", "rate_limit_exceeded"),
+    Kind.RATE_EXCEEDED: ("rate_limit_error", "rate_limit_exceeded"),
     Kind.UPSTREAM_REJECTED: (_INVALID, None),
 }
 

@@ -1,0 +1,71 @@
+"""What an attempt reserves before it is sent, where budgets hold for its request.
+
+Promised: no attempt that is paid for goes out without a reservation of all it can cost; one that is free waits for nothing.
+Every attempt reserves for itself: retries, fallbacks, escalations and lines of batches alike. Settling is the attempt's end.
+"""
+
+from typing import TYPE_CHECKING
+
+from freehold.costs.bound import Most
+from freehold.dispatch.sizing import answer_bound, most_of_chat, most_of_single
+from freehold.fault import FaultError
+from freehold.limits.budgets import LOWEST_ANSWER_TOKENS, Asking
+from freehold.limits.charges import UnknownPrice, charges_something, items_of
+from freehold.limits.over_budget import OverBudgetError, unknown_price
+
+if TYPE_CHECKING:  # attempts import this module
+    from freehold.dispatch.attempt import Attempt
+    from freehold.dispatch.chat_attempt import ChatAttempt
+    from freehold.dispatch.flight import Flight
+
+
+async def reserve_for_chat(attempt: "ChatAttempt", body: bytes, ceiling: int | None) -> int | None:
+    """Reserve for a body that would be sent like this; `ceiling` is the longest answer that it lets the model give.
+
+    Gives the length that must be sent as the limit instead; None: the body may go as it is. Raises OverBudgetError, or
+    FaultError while the store is away.
+    """
+    flight, placed = attempt.chat, attempt.step.placed
+    if not charges_something(flight.budgets, placed, attempt.started_ms):
+        return None
+    wanted, must_be_sent = answer_bound(flight.features, placed, ceiling)
+    most = most_of_chat(flight.features, placed, body, flight.envelope.top, answer_tokens=wanted)
+    allowed = await _reserve(attempt, most, wanted, min(wanted, LOWEST_ANSWER_TOKENS))
+    return allowed if must_be_sent or allowed < wanted else None
+
+
+async def reserve_for_single(attempt: "Attempt", body: bytes, text_bytes: int) -> None:
+    """As `reserve_for_chat`, for an operation whose answer has no length to lower."""
+    flight, placed = attempt.flight, attempt.step.placed
+    if charges_something(flight.budgets, placed, attempt.started_ms):
+        most = most_of_single(flight.features, placed, body, text_bytes)
+        output_tokens = most.output_tokens or 0
+        await _reserve(attempt, most, output_tokens, output_tokens)
+
+
+async def _reserve(attempt: "Attempt", most: Most, output_tokens: int, lowest: int) -> int:
+    flight, placed, budgets = attempt.flight, attempt.step.placed, attempt.means.budgets
+    features = flight.features
+    items = items_of(flight.budgets, placed, features.caller, most, attempt.started_ms, budgets.spans)
+    if isinstance(items, UnknownPrice):
+        raise unknown_price(items.line, placed.id)
+    if not items:
+        return output_tokens
+    ends_s = flight.step_ends_s if flight.ends_s is None else min(flight.step_ends_s, flight.ends_s)
+    asking = Asking(
+        attempt_id=f"{flight.request_id}.{attempt.number}",
+        items=items,
+        output_tokens=output_tokens,
+        lowest=lowest,
+        until_s=ends_s,
+        client=(features.caller.key, features.caller.user, features.agent, placed.model.id),
+        choices=most.choices,
+    )
+    held = await budgets.reserve(asking)
+    attempt.pay(held)
+    return held.output_tokens
+
+
+def ends_plan(error: FaultError, flight: "Flight") -> bool:
+    """Whether a budget that was over says that nothing free shall take the place of what was to be tried first."""
+    return isinstance(error, OverBudgetError) and error.refuses and flight.tries == 1
