@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from freehold.chat import (
@@ -53,6 +53,8 @@ PAIRS = list(itertools.permutations(CHATS, 2))
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 CAPTION = re.compile(r"Image returned by the tool call [^:]*:\s*")
 """Put before an image that a format cannot leave in a result."""
+MARK = re.compile(r"\AError:\s*", re.IGNORECASE)
+"""Put before a failed result where the format cannot say that it failed."""
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
 
 words = st.text(min_size=1, max_size=12).map(str.strip).filter(bool)
@@ -81,8 +83,8 @@ def said_in(request: ChatRequest) -> Facts:
                 case ToolResultPart(call_id, content, is_error):
                     facts["result_ids"].append(call_id)
                     text = "".join(one.text for one in content if isinstance(one, TextPart))
-                    facts["results"].append(text.removeprefix("Error: "))
-                    facts["failed"].append(is_error or text.startswith("Error: "))
+                    facts["results"].append(MARK.sub("", text))
+                    facts["failed"].append(is_error or MARK.match(text) is not None)
                     facts["images"] += [(one.media_type, one.data) for one in content if isinstance(one, ImagePart)]
                 case _:
                     pass
@@ -175,33 +177,41 @@ def after(facts: Facts, losses: dict[str, dict[str, Loss]], *formats: str) -> Fa
 # ---- what is carried ------------------------------------------------------------------------------------------------
 
 
-@st.composite
-def requests(draw: st.DrawFn) -> ChatRequest:
-    """An agent's turn: two parallel calls, their results, one with an image, one failed."""
-    messages = [
-        Message("system", (TextPart(draw(words)),)),
-        Message("user", (TextPart(draw(words)), ImagePart("image/png", PNG))),
+def turn(say: Callable[[], str], result: str, is_error: bool) -> tuple[Message, ...]:
+    """An agent's turn: two parallel calls, their results, one with an image, one that may have failed."""
+    return (
+        Message("system", (TextPart(say()),)),
+        Message("user", (TextPart(say()), ImagePart("image/png", PNG))),
         Message(
             "assistant",
             (
-                ReasoningPart(draw(words)),
-                TextPart(draw(words)),
-                ToolCallPart("call_1", "read_file", json.dumps({"path": draw(words)})),
+                ReasoningPart(say()),
+                TextPart(say()),
+                ToolCallPart("call_1", "read_file", json.dumps({"path": say()})),
                 ToolCallPart("call_2", "list_files", "{}"),
             ),
         ),
         Message(
             "user",
             (
-                ToolResultPart("call_1", (TextPart(draw(words)), ImagePart("image/png", PNG))),
-                ToolResultPart("call_2", (TextPart(draw(words)),), is_error=draw(st.booleans())),
+                ToolResultPart("call_1", (TextPart(say()), ImagePart("image/png", PNG))),
+                ToolResultPart("call_2", (TextPart(result),), is_error=is_error),
             ),
         ),
-        Message("user", (TextPart(draw(words)),)),
-    ]
+        Message("user", (TextPart(say()),)),
+    )
+
+
+def failing(result: str) -> ChatRequest:
+    """A turn whose second tool failed with these words."""
+    return ChatRequest(model="m", messages=turn(lambda: "w", result, is_error=True), max_tokens=16)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> ChatRequest:
     return ChatRequest(
         model="m",
-        messages=tuple(messages),
+        messages=turn(lambda: draw(words), draw(words), draw(st.booleans())),
         tools=(Tool("read_file", draw(words), SCHEMA), Tool("list_files", draw(words), {"type": "object", "properties": {}})),
         tool_choice=ToolChoice("auto"),
         parallel_tool_calls=True,
@@ -274,6 +284,9 @@ def read_back(stream: bytes, codec: Codec) -> Reply:
 @pytest.mark.parametrize("pair", PAIRS, ids="-to-".join)
 @QUICK
 @given(request=requests())
+@example(request=failing("error"))
+@example(request=failing("ERRORS.md: not found"))
+@example(request=failing("error:"))
 def test_a_request_arrives_but_for_the_documented_losses(pair: tuple[Any, Any], request: ChatRequest) -> None:
     client, upstream = CODECS[pair[0]], CODECS[pair[1]]
     for wire in pair:

@@ -26,6 +26,7 @@ from freehold.chat import (
 from freehold.fault import FaultError, Kind, faulty
 from freehold.wire.body import UNREADABLE
 from freehold.wire.codec import Sent
+from freehold.wire.failed_result import mark_failed
 from freehold.wire.ollama.images import write_image
 from freehold.wire.ollama.relay import NEVER_CUT
 
@@ -226,8 +227,8 @@ class _Turns:
             texts.append(f"Image returned by the tool call {result.call_id}:")
             images += moved
         content = _join(kept)
-        if result.is_error and not content.lower().startswith("error"):
-            content = f"Error: {content or 'the tool failed'}"
+        if result.is_error:
+            content = mark_failed(content)
         written = {"role": "tool", "content": content, "tool_call_id": result.call_id}
         name = self._names.get(result.call_id)
         self._written.append({**written, "tool_name": name} if name is not None else written)

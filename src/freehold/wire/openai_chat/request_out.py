@@ -27,6 +27,7 @@ from freehold.chat import (
 )
 from freehold.fault import FaultError, Kind, faulty
 from freehold.wire.codec import Sent
+from freehold.wire.failed_result import mark_failed
 from freehold.wire.openai_chat.alternation import alternate
 
 _encode = msgspec.json.Encoder().encode
@@ -230,10 +231,9 @@ def _write_result(param: str, result: ToolResultPart, moved: list[Part], quirks:
     if result.is_error:
         first = kept[0] if kept else None
         if isinstance(first, TextPart):
-            if not first.text.lower().startswith("error"):
-                kept[0] = TextPart(f"Error: {first.text}")
+            kept[0] = TextPart(mark_failed(first.text))
         else:
-            kept.insert(0, TextPart("Error: the tool failed"))
+            kept.insert(0, TextPart(mark_failed("")))
     return {"role": "tool", "tool_call_id": result.call_id, "content": _write_content(param, kept, quirks)}
 
 

@@ -12,6 +12,7 @@ import msgspec
 from freehold.chat import ImagePart, Message, Opaque, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 from freehold.fault import FaultError, Kind, faulty
 from freehold.wire.body import UNREADABLE
+from freehold.wire.failed_result import mark_failed
 from freehold.wire.openai_responses.tools import FORMAT, ToolName
 from freehold.wire.signatures import unmark
 
@@ -129,10 +130,10 @@ class ItemWriter:
         content: list[Part] = list(part.content)
         if part.is_error:
             first = content[0] if content else None
-            if not isinstance(first, TextPart):
-                content.insert(0, TextPart("Error: the tool failed"))
-            elif not first.text.lower().startswith("error"):
-                content[0] = TextPart(f"Error: {first.text}")
+            if isinstance(first, TextPart):
+                content[0] = TextPart(mark_failed(first.text))
+            else:
+                content.insert(0, TextPart(mark_failed("")))
         if len(content) <= 1 and all(isinstance(one, TextPart) for one in content):
             return "".join(one.text for one in content if isinstance(one, TextPart))
         return [self._part(one, at, "tool") for one in content]

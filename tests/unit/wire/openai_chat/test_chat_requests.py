@@ -295,7 +295,9 @@ def test_an_image_of_the_last_result_still_gets_its_message():
     assert [message["role"] for message in written["messages"]] == ["tool", "user"]
 
 
-@pytest.mark.parametrize(("text", "shown"), [("boom", "Error: boom"), ("error: boom", "error: boom")])
+@pytest.mark.parametrize(
+    ("text", "shown"), [("boom", "Error: boom"), ("error: boom", "error: boom"), ("errors.log", "Error: errors.log")]
+)
 def test_a_failed_tool_says_so_in_its_text(text: str, shown: str):
     result = ToolResultPart("a", (TextPart(text),), is_error=True)
     assert write(ask(Message("user", (result,))))["messages"][0]["content"] == shown
