@@ -7,6 +7,7 @@ import msgspec
 from freehold.dispatch.answer_cache import AnswerCache
 from freehold.fault import Fault, FaultError, Kind
 from freehold.ledger import Ledger
+from freehold.limits.rates import Rates
 from freehold.server.batches.desk import Desk
 from freehold.server.intake import Intake
 from freehold.telemetry.log import Log
@@ -28,6 +29,8 @@ class Context(msgspec.Struct, frozen=True):
     answers: AnswerCache
     desk: Desk
     """Files and batches."""
+    rates: Rates
+    """Counts what `[[rates]]` limit."""
 
     @property
     def max_body_bytes(self) -> int:

@@ -5,6 +5,7 @@ from freehold.dispatch.answers import Answer, StreamAnswer
 from freehold.dispatch.flight import ChatFlight, Flight
 from freehold.fault import Fault, Kind, Source, faulty
 from freehold.features import Caller, Features, Label
+from freehold.limits.rates import Admission
 from freehold.record import AttemptRecord, CostBasis, Outcome, RequestRecord
 from freehold.server.context import Context
 
@@ -18,6 +19,7 @@ class RequestRow:
         "_context",
         "_operation",
         "_wire_format",
+        "admission",
         "answer",
         "at_ms",
         "caller",
@@ -46,6 +48,8 @@ class RequestRow:
         self.chat: ChatFlight | None = None
         """The flight once more, where it is a chat's."""
         self.answer: Answer | None = None
+        self.admission: Admission | None = None
+        """What it took of rates."""
         self.replayed_from: str | None = None
         """The request whose kept answer was given again."""
         self.outcome: Outcome = "failed"
@@ -109,8 +113,18 @@ class RequestRow:
             self.failed(fault)
 
     def write(self) -> None:
-        """Hand the row to the ledger."""
+        """Hand the row to the ledger, and back to the rates what was not used."""
+        if self.admission is not None:
+            self.admission.end(self._tokens_used())
         self._context.ledger.finished(self._record())
+
+    def _tokens_used(self) -> int | None:
+        """By all attempts, in and out; None: one that was served did not tell, and nobody counts such tokens."""
+        attempts = self.flight.attempts if self.flight is not None else []
+        if any(attempt.usage is None and attempt.end in {"served", "cut"} for attempt in attempts):
+            return None
+        used = [attempt.usage for attempt in attempts if attempt.usage is not None]
+        return sum(usage.input_tokens + usage.output_tokens for usage in used)
 
     def _record(self) -> RequestRecord:
         flight, answer, caller, fault = self.flight, self.answer, self.caller, self.fault

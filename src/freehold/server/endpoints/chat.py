@@ -32,6 +32,8 @@ class ChatEndpoint(RecordedEndpoint):
         if await self._answer_here(conversation, envelope, row):
             return
         row.flight = row.chat = flight = await context.intake.decide(self._codec, envelope, headers, caller, row.request_id)
+        if flight.rates is not None:
+            await self._hold_to_rates(conversation, flight, row)
         place = context.answers.place(flight) if flight.plan.cache is not None else None
         if place is not None and (kept := context.answers.find(place, flight)) is not None:
             again = replay(kept, flight)

@@ -26,6 +26,8 @@ class EmbeddingsEndpoint(RecordedEndpoint):
         body = await conversation.read_body(context.max_body_bytes, headers.get("content-length"))
         envelope = embeddings.peek(body)
         row.flight = flight = await context.intake.decide_embeddings(envelope, headers, caller, row.request_id)
+        if flight.rates is not None:
+            await self._hold_to_rates(conversation, flight, row)
         conversation.watch(None)
         row.answer = answer = await self._singles.embed(flight, envelope)
         answer.take()

@@ -8,10 +8,12 @@ from freehold.chat import WireFormat
 from freehold.dispatch.answers import Answer
 from freehold.dispatch.flight import Flight
 from freehold.fault import Fault, FaultError, Kind
+from freehold.limits.rates import RateExceededError, Standing
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation, RawHeaders
 from freehold.server.faults import FaultWriter, send_fault
 from freehold.server.rows import RequestRow
+from freehold.wire.rate_headers import anthropic_headers, openai_headers
 
 
 class RecordedEndpoint(ABC):
@@ -45,6 +47,30 @@ class RecordedEndpoint(ABC):
     @abstractmethod
     async def _serve(self, conversation: Conversation, headers: Mapping[str, str], row: RequestRow) -> None:
         """Parse, decide, do; what becomes known goes on the row."""
+
+    async def _hold_to_rates(self, conversation: Conversation, flight: Flight, row: RequestRow) -> None:
+        """Take what the rates of who asks ask for, and tell the client how they stand. Raises FaultError(RATE_EXCEEDED)."""
+        assert flight.rates is not None
+        try:
+            admission = row.admission = await self._context.rates.admit(
+                flight.rates.of_requests, flight.features, flight.request_id, is_background=flight.is_background
+            )
+        except RateExceededError as error:
+            self._show_rates(conversation, error.standings)
+            raise
+        if admission is not None:
+            self._show_rates(conversation, admission.standings)
+
+    def _show_rates(self, conversation: Conversation, standings: tuple[Standing, ...]) -> None:
+        headers: RawHeaders = []
+        for one in standings:
+            facts = {"limit": one.limit, "remaining": one.remaining}
+            if self._wire_format == "anthropic_messages":
+                now_ms = self._context.wall_ms()
+                headers += anthropic_headers(one.unit, **facts, reset_s=one.reset_s, now_ms=now_ms)
+            else:
+                headers += openai_headers(one.unit, **facts, reset_s=one.reset_s)
+        conversation.extra_headers = [*conversation.extra_headers, *headers]
 
     async def _tell(self, conversation: Conversation, row: RequestRow, fault: Fault) -> None:
         if conversation.client_is_gone or fault.kind is Kind.CLIENT_GONE:

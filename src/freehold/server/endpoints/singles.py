@@ -30,6 +30,8 @@ class SingleEndpoint(RecordedEndpoint):
         body = await conversation.read_body(context.max_body_bytes, headers.get("content-length"))
         envelope = shot.peek(body, headers.get("content-type", ""))
         row.flight = flight = await context.intake.decide_single(shot.operation, envelope, headers, caller, row.request_id)
+        if flight.rates is not None:
+            await self._hold_to_rates(conversation, flight, row)
         conversation.watch(None)
         row.answer = answer = await self._singles.relay(flight, shot, envelope)
         answer.take()

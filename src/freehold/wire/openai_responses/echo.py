@@ -42,11 +42,14 @@ _FUNCTION = msgspec.Raw(b'"function"')
 _CODES: dict[Kind, str] = {
     Kind.CONTEXT_OVERFLOW: "context_length_exceeded",
     Kind.RATE_LIMITED: "rate_limit_exceeded",
+    Kind.RATE_EXCEEDED: "rate_limit_exceeded",
     Kind.INVALID_REQUEST: "invalid_prompt",
     Kind.UNSUPPORTED: "invalid_prompt",
     Kind.UPSTREAM_REJECTED: "invalid_prompt",
 }
 """Codes of a failed response; all other faults are `server_error`. Clients compact, or wait, by the first two."""
+
+_WAITS = frozenset({Kind.RATE_LIMITED, Kind.RATE_EXCEEDED})
 
 
 def reply_id_of(asked: Asked) -> str:
@@ -126,7 +129,7 @@ def failed(frame: Mapping[str, Any], output: list[Any], fault: Fault) -> tuple[d
     """The failed response, and the error event behind it: some clients know one of them, some the other."""
     said = spell(fault)["error"]
     message = said["message"] or "the runtime failed"
-    if fault.kind is Kind.RATE_LIMITED and fault.retry_after_s is not None:
+    if fault.kind in _WAITS and fault.retry_after_s is not None:
         message = f"{message} (try again in {fault.retry_after_s:.3f}s)"
     code = _CODES.get(fault.kind, "server_error")
     response = {

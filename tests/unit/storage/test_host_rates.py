@@ -1,0 +1,132 @@
+import asyncio
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from freehold.policy.gcra import Charge, Denied, Hold, Taken
+from freehold.storage.host_rates import HostRates
+from freehold.storage.rates import LEASE_S, RatesAwayError
+
+MANY = """
+import asyncio, sys, time
+from pathlib import Path
+from freehold.policy.gcra import Charge, Hold, Taken
+from freehold.storage.host_rates import HostRates
+
+async def go():
+    rates = HostRates(Path(sys.argv[1]), lambda: 10**15)
+    got = 0
+    for number in range(100):
+        said = await rates.take([Charge("m", 1, 150)], [Hold("p", 150)], sys.argv[2] + str(number))
+        got += isinstance(said, Taken)
+    print(got, flush=True)
+    sys.stdin.read()
+asyncio.run(go())
+"""
+
+
+@pytest.fixture
+def clock():
+    return [10**15]
+
+
+@pytest.fixture
+async def host(tmp_path, clock):
+    host = HostRates(tmp_path / "home" / "rates.db", lambda: clock[0])
+    yield host
+    await host.close()
+
+
+def test_workers_of_one_machine_are_counted_together(tmp_path) -> None:
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", MANY, str(tmp_path / "rates.db"), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("a", "b")
+    ]
+    counts = [int(worker.stdout.readline()) for worker in workers]
+    for worker in workers:
+        worker.communicate("")
+    assert sum(counts) == 150
+
+
+async def test_the_file_is_made_when_it_is_needed_and_private(host, tmp_path) -> None:
+    assert not (tmp_path / "home").exists()
+    assert await host.take([Charge("m", 1, 9)], (), "h") == Taken((1,))
+    assert (tmp_path / "home" / "rates.db").stat().st_mode & 0o077 == 0
+
+
+async def test_counts_outlive_the_process(host, tmp_path, clock) -> None:
+    await host.take([Charge("m", 5, 9)], (), "h")
+    again = HostRates(tmp_path / "home" / "rates.db", lambda: clock[0])
+    assert isinstance(await again.take([Charge("m", 5, 9)], (), "h"), Denied)
+    await again.close()
+
+
+async def test_the_places_of_a_process_that_died_come_back(host, tmp_path, clock) -> None:
+    dead = HostRates(tmp_path / "home" / "rates.db", lambda: clock[0])
+    await dead.take((), [Hold("p", 1)], "dead")
+    assert await host.take((), [Hold("p", 1)], "h") == Denied("p", None)
+    dead._held.clear()  # as a process that was killed would leave it
+    await dead.close()
+    assert await host.take((), [Hold("p", 1)], "h") == Denied("p", None)
+    clock[0] += int(LEASE_S * 1e6)
+    assert isinstance(await host.take((), [Hold("p", 1)], "h"), Taken)
+
+
+async def test_places_that_are_held_are_renewed(host, clock, monkeypatch) -> None:
+    monkeypatch.setattr("freehold.storage.host_rates.LEASE_S", 0.03)
+    loop, renewed, renew = asyncio.get_running_loop(), asyncio.Event(), host._renew
+
+    def tell(held) -> None:
+        renew(held)
+        loop.call_soon_threadsafe(renewed.set)
+
+    monkeypatch.setattr(host, "_renew", tell)
+    await host.take((), [Hold("p", 1)], "long")
+    clock[0] += int(LEASE_S * 1e6) - 1
+    await renewed.wait()
+    clock[0] += 1
+    assert await host.take((), [Hold("p", 1)], "h") == Denied("p", None)
+
+
+async def test_places_are_given_back_at_the_end(host, tmp_path, clock) -> None:
+    other = HostRates(tmp_path / "home" / "rates.db", lambda: clock[0])
+    await other.take((), [Hold("p", 1)], "other")
+    await other.close()
+    assert isinstance(await host.take((), [Hold("p", 1)], "h"), Taken)
+
+
+async def test_a_damaged_file_is_thrown_away(host, tmp_path) -> None:
+    path = tmp_path / "home" / "rates.db"
+    path.parent.mkdir()
+    path.write_bytes(b"no database" * 1000)
+    assert isinstance(await host.take([Charge("m", 1, 9)], (), "h"), Taken)
+
+
+async def test_a_store_that_is_locked_for_long_is_away(host, tmp_path) -> None:
+    await host.take([Charge("m", 1, 9)], (), "h")
+    other = sqlite3.connect(tmp_path / "home" / "rates.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    with pytest.raises(RatesAwayError):
+        await host.take([Charge("m", 1, 9)], (), "h")
+    assert time.monotonic() - began < 30
+    other.execute("ROLLBACK")
+    other.close()
+    assert await host.take([Charge("m", 1, 9)], (), "h") == Taken((2,))
+
+
+async def test_a_wait_that_is_cancelled_leaves_no_place_taken(host) -> None:
+    task = asyncio.ensure_future(host.take((), [Hold("p", 1)], "gone"))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert isinstance(await host.take((), [Hold("p", 1)], "h"), Taken)
