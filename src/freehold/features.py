@@ -5,6 +5,7 @@ A frozen value, logged with every decision, so that the decision can be computed
 """
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -52,6 +53,21 @@ class Task(StrEnum):
     CHAT = "chat"
 
 
+Right = Literal["chat", "embeddings", "images", "audio", "moderation", "rerank", "files", "batches", "admin"]
+"""A kind of endpoint that a virtual key may use. `chat` covers completions and token counts."""
+
+
+class Rights(msgspec.Struct, frozen=True, kw_only=True):
+    """What a virtual key is limited to. None: the key does not limit it; an empty tuple leaves nothing."""
+
+    operations: tuple[Right, ...] | None = None
+    """None: everything but `admin`, which must be named."""
+    models: tuple[str, ...] | None = None
+    """Globs: over the name that is asked for, which then means what it always means; and over ids of models and deployments."""
+    datasets: tuple[str, ...] | None = None
+    """Datasets its requests may be tagged with; the first one holds where a request names none."""
+
+
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks. On a keyless loopback: the local user."""
 
@@ -64,6 +80,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str | None = None
     """Whose data it works on, where the key or a header says so."""
     project: str | None = None
+    rights: Rights | None = None
+    """What the key is limited to; None: nothing beside ceiling and label."""
 
 
 class Finding(msgspec.Struct, frozen=True, array_like=True):
