@@ -8,6 +8,7 @@ from pathlib import Path
 
 import atheris
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 with atheris.instrument_imports(include=["freehold", "json.decoder"]):
     import targets
 

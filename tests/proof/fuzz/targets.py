@@ -20,6 +20,7 @@ from freehold.wire.retry_after import LONGEST_S, read_retry_after
 from freehold.wire.singles import SINGLE_SHOTS
 from freehold.wire.sse import SseSplitter
 from freehold.wire.translate import TranslatePipe
+from support.client_http import cut_and_repeat, read_clients
 
 ASKED = Asked(model="m", stream_usage=True, reply_id="req_1", now_s=1_700_000_000)
 SENT = Sent(model="x", max_tokens_ceiling=3)
@@ -195,6 +196,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "token_counts": count_tokens,
     "forms": read_forms,
     "upstream_http": read_upstream,
+    "client_http": read_clients,
 }
 for _name, _codec in CODECS.items():
     TARGETS |= {
@@ -219,6 +221,26 @@ def seeds(name: str) -> list[bytes]:
         "forms": [
             b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--b--\r\n',
             b'{"model":"m","input":"x","prompt":"p"}',
+        ],
+        "client_http": [
+            cut_and_repeat(
+                4, 5, 3, b"\x00\x01\x02\x03\x00", b"GET /a%20b?x=1 HTTP/1.1\r\nhost: h\r\n\r\nHEAD / HTTP/1.1\r\nhost: h\r\n\r\n"
+            ),
+            cut_and_repeat(0, 26, 60, b"\x01" * 5, b"GET / HTTP/1.1\r\nhost: h\r\n\r\n"),
+            cut_and_repeat(
+                56, 1024, 999, b"\x01" * 5, b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 999999\r\n\r\n" + b"x" * 1100
+            ),
+            cut_and_repeat(30, 512, 999, bytes(5), b"GET / HTTP/1.1\r\nhost: h\r\nx: " + b"y" * 600),
+            cut_and_repeat(
+                0, 400, 9, bytes(5), b"POST / HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 12\r\n\r\nabcdefghijkl"
+            ),
+            cut_and_repeat(
+                0, 0, 0, b"\x03" * 5, b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nt: 1\r\n\r\n"
+            ),
+            cut_and_repeat(
+                16, 12, 99, b"\x02" * 5, b"GET / HTTP/1.1\r\nx-aaaaaaa: b\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n"
+            ),
+            cut_and_repeat(8, 9, 9, bytes(5), b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\nGET * HTTP/1.1\r\n\r\n"),
         ],
         "upstream_http": [
             b"\x09HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi",
