@@ -21,6 +21,7 @@ class MemoryStore:
         """The most that spent + reserved ever was, by account."""
         self.is_away = False
         self.gate: asyncio.Event | None = None
+        self.write: Callable[[AttemptRecord], None] | None = None
 
     async def open(self) -> "MemoryStore":
         return self
@@ -48,7 +49,7 @@ class MemoryStore:
         await self._reach()
         self.log.append(("settle", attempt_id))
         if self.held.pop(attempt_id, None) is not None:
-            self.records[attempt_id] = record
+            self._keep(attempt_id, record)
             for account, amount in amounts.items():
                 self.spent[account] = self.spent.get(account, 0) + amount
 
@@ -56,7 +57,12 @@ class MemoryStore:
         await self._reach()
         self.log.append(("void", attempt_id))
         if self.held.pop(attempt_id, None) is not None and record is not None:
-            self.records[attempt_id] = record
+            self._keep(attempt_id, record)
+
+    def _keep(self, attempt_id: str, record: AttemptRecord) -> None:
+        self.records[attempt_id] = record
+        if self.write is not None:
+            self.write(record)
 
     async def renew(self, attempt_ids: Sequence[str], lease_s: float) -> None:
         await self._reach()
