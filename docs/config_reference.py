@@ -11,7 +11,7 @@ import msgspec
 from freehold.config import settings
 from freehold.config.decoding import describe_type
 from freehold.config.facts import default_config_source, read_quirks
-from freehold.policy import labels, rules
+from freehold.policy import labels, rates, rules
 from freehold.runtime import Abilities, Deployment, Launch, Local, LongPromptRates, Model, Price, SelfHosted, Tariff, Vendor
 
 SECTIONS: dict[str, list[tuple[str, type[msgspec.Struct]]]] = {
@@ -39,6 +39,7 @@ SECTIONS: dict[str, list[tuple[str, type[msgspec.Struct]]]] = {
         ("[[prices]]", settings.PriceEntry),
         ("[[models]]", Model),
     ],
+    "rates": [("[[rates]]", rates.Rate)],
     "rules": [
         ("[[rules]]", rules.Rule),
         ("when", rules.Match),

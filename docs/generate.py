@@ -66,6 +66,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "settings": lambda: section("settings"),
     "runtimes": lambda: section("runtimes"),
     "rules": lambda: section("rules"),
+    "rates": lambda: section("rates"),
     "quirks": quirks,
     "detectors": detectors,
     "measured-detectors": measured,

@@ -104,17 +104,7 @@ def assemble(
         rule_paths=[f"rules[{index}]" for index in decoded.kept.get("rules", ())] if user.rules else (),
     )
     return Assembled(
-        settings=Settings(
-            server=user.server,
-            storage=user.storage,
-            log=user.log,
-            egress=user.egress,
-            rates=user.rates,
-            cache=user.cache,
-            discovery=user.discovery,
-            budgets=user.budgets,
-            alerts=user.alerts,
-        ),
+        settings=_settings(user),
         runtimes=runtimes,
         placed=placed,
         aliases=aliases,
@@ -133,6 +123,20 @@ def assemble(
             vendors=tuple(runtime.name for runtime in vendors.runtimes),
             notes=vendors.notes,
         ),
+    )
+
+
+def _settings(user: File) -> Settings:
+    return Settings(
+        server=user.server,
+        storage=user.storage,
+        log=user.log,
+        egress=user.egress,
+        rates=user.rates,
+        cache=user.cache,
+        discovery=user.discovery,
+        budgets=user.budgets,
+        alerts=user.alerts,
     )
 
 

@@ -42,6 +42,10 @@ SLOWEST_TOKEN_S = 0.25
 AFTER_FINISH_S = 5.0
 """For what follows the finish: usage, the end of the stream. A runtime that keeps the connection open is not waited for."""
 BYTES_PER_TOKEN = 4
+ANSWER_WORK = 200.0
+"""What an answer counts for when callers wait in turn, in tokens written: how long it becomes nobody knows."""
+PROMPT_TOKEN_WORK = 0.1
+"""A prompt token beside it: engines read some ten times as fast as they write."""
 NEVER_ARRIVED = frozenset({Kind.CONNECT_FAILED, Kind.CONNECT_TIMEOUT, Kind.EGRESS_REFUSED})
 """Sent, and yet nobody got it."""
 
@@ -145,6 +149,9 @@ class Attempt:
             head_timeout_s=min(self._head_timeout_s(), self.flight.step_ends_s - self.started_s),
             max_connections=_places(runtime),
             queue_wait_s=self.flight.queue_wait_s,
+            caller=self.flight.features.caller.user,
+            work=ANSWER_WORK + self.flight.features.prompt_tokens * PROMPT_TOKEN_WORK,
+            is_background=self.flight.yields,
         )
         before_s = self.means.now()
         self._is_sent = True

@@ -1,8 +1,9 @@
 """Upstreams: HTTP/1.1 calls over kept connections, one pool per process.
 
 Promised: each call is judged by the connector before anything else, also when a connection rests ready. The most
-recently used connection is taken first; one that rested for `IDLE_S` is closed. At `max_connections` calls queue first
-come, first served, no longer than each says, and no more of them than `QUEUED_PER_PLACE` for each connection.
+recently used connection is taken first; one that rested for `IDLE_S` is closed. At `max_connections` calls queue in turn
+by caller (`fair_queue`), no longer than each says, and no more of them than `QUEUED_PER_PLACE` for each connection; a queue
+that is full turns the newest call of whoever waits with most away for one of somebody else.
 
 A reused connection may have been closed by the peer while it rested, with the close still on its way. Such a call is
 sent once more, on a new connection, only when the connection was reused, not one byte of an answer came, and the close
@@ -22,6 +23,7 @@ from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.gateways.connection import IDLE_S, Connection
 from freehold.gateways.connector import Address, Connector
 from freehold.gateways.exchange import Exchange
+from freehold.gateways.fair_queue import FairQueue
 from freehold.gateways.head import end_head, write_head
 from freehold.runtime import Egress
 
@@ -54,6 +56,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """To this address, over all calls of this process."""
     queue_wait_s: float | None = None
     """For one of them to come free; None: as long as for a connection."""
+    caller: str = ""
+    """Whose turn it is, where calls have to wait."""
+    work: float = 1.0
+    """How much of the runtime's time it takes, compared with other calls."""
+    is_background: bool = False
+    """Waits behind all that are not."""
 
 
 class _Berths:
@@ -65,10 +73,10 @@ class _Berths:
         self.opening = 0
         """Permits given out to calls that are connecting."""
         self.resting: deque[Connection] = deque()
-        self.turns: deque[asyncio.Future[Connection | Fault | None]] = deque()
+        self.turns: FairQueue[asyncio.Future[Connection | Fault | None]] = FairQueue()
 
     def rest(self, connection: Connection) -> None:
-        """Take back a connection: the call that waits longest gets it."""
+        """Take back a connection: the call whose turn it is gets it."""
         turn = self._next_turn()
         if turn is not None:
             turn.set_result(connection)
@@ -79,7 +87,7 @@ class _Berths:
             oldest.drop()
 
     def forget(self, connection: Connection) -> None:
-        """A connection is gone: the call that waits longest may open another."""
+        """A connection is gone: the call whose turn it is may open another."""
         if connection in self.open:
             self.open.discard(connection)
             if connection in self.resting:
@@ -124,16 +132,16 @@ class _Berths:
 
     async def queue(self, call: Call, wait_s: float) -> Connection | None:
         """Wait for a place. Raises FaultError(OVERLOADED)."""
-        if wait_s <= 0 or len(self.turns) >= QUEUED_PER_PLACE * call.max_connections:
+        if wait_s <= 0 or (len(self.turns) >= QUEUED_PER_PLACE * call.max_connections and not self._make_room(call)):
             raise FaultError(_full(call, "and no call may wait" if wait_s <= 0 else f"and {len(self.turns)} calls wait"))
         turn: asyncio.Future[Connection | Fault | None] = self.loop.create_future()
-        self.turns.append(turn)
+        self.turns.join(turn, call.caller, work=call.work, is_background=call.is_background)
         ends_s = self.loop.time() + wait_s
         timer = self.loop.call_later(wait_s, self._expire, turn, call, wait_s)
         try:
             given = await turn
         except asyncio.CancelledError:
-            self._hand_back(turn)
+            self._hand_back(turn, call)
             raise
         finally:
             timer.cancel()
@@ -143,11 +151,17 @@ class _Berths:
             return given
         return await self.take(call, ends_s - self.loop.time())
 
-    def _hand_back(self, turn: asyncio.Future[Connection | Fault | None]) -> None:
+    def _make_room(self, call: Call) -> bool:
+        """In a full queue: turn somebody away who waits with more calls than this one's caller."""
+        turn = self.turns.make_room(call.caller, is_background=call.is_background)
+        if turn is not None and not turn.done():
+            turn.set_result(_full(call, "and others wait, each in turn"))
+        return turn is not None
+
+    def _hand_back(self, turn: asyncio.Future[Connection | Fault | None], call: Call) -> None:
         """The call was cancelled while it waited, or in the moment after its turn came."""
         if turn.cancelled() or not turn.done():
-            if turn in self.turns:
-                self.turns.remove(turn)
+            self.turns.leave(turn, call.caller)
             return
         given = turn.result()
         if isinstance(given, Connection):
@@ -157,15 +171,13 @@ class _Berths:
 
     def _expire(self, turn: asyncio.Future[Connection | Fault | None], call: Call, wait_s: float) -> None:
         if not turn.done():
-            self.turns.remove(turn)
+            self.turns.leave(turn, call.caller)
             turn.set_result(_full(call, f"for {wait_s:g} s"))
 
     def _next_turn(self) -> "asyncio.Future[Connection | Fault | None] | None":
-        while self.turns:
-            turn = self.turns.popleft()
-            if not turn.done():
-                return turn
-        return None
+        while (turn := self.turns.take()) is not None and turn.done():
+            pass
+        return turn
 
     def close(self) -> None:
         """Close all, resting and in use, and turn away who waits."""

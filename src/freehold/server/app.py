@@ -109,19 +109,7 @@ class App:
             windows=self.windows,
             rates=self.rates,
         )
-        self.intake = Intake(
-            snapshot=make_snapshot(config),
-            counting=self.counting,
-            breakers=self.breakers,
-            sticky=self.sticky,
-            ledger=self.ledger,
-            now=now,
-            wall_ms=wall_ms,
-            hour_of=Hours().hour_of,
-            random_bytes=random_bytes,
-            windows=self.windows,
-            budgets=self.budgets,
-        )
+        self.intake = self._make_intake(now, random_bytes)
         context = self._make_context()
         self.batches = self._make_batches(context, means)
         self.gateway = self._make_gateway(context, means, random_bytes)
@@ -135,6 +123,21 @@ class App:
             now=time.monotonic,
             is_in_use=lambda base_url: self.upstreams.is_in_use(read_base_url(base_url)),
             retire_s=self.config.settings.server.drain_s,
+        )
+
+    def _make_intake(self, now: Callable[[], float], random_bytes: Callable[[int], bytes]) -> Intake:
+        return Intake(
+            snapshot=make_snapshot(self.config),
+            counting=self.counting,
+            breakers=self.breakers,
+            sticky=self.sticky,
+            ledger=self.ledger,
+            now=now,
+            wall_ms=wall_ms,
+            hour_of=Hours().hour_of,
+            random_bytes=random_bytes,
+            windows=self.windows,
+            budgets=self.budgets,
         )
 
     def _make_context(self) -> Context:

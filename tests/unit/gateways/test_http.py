@@ -274,7 +274,7 @@ async def test_a_cancelled_wait_gives_its_place_to_the_next(when, upstreams, ser
     await until(lambda: upstream.requests)
     if when == "its turn came":
         [berths] = upstreams._berths.values()
-        turn = berths.turns[0]
+        [turn] = berths.turns._interactive.lines[""].items.copy().popitem(last=False)[:1]
         upstream.peers[0].write(answer())
         await until(turn.done)
     else:
