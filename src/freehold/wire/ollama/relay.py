@@ -1,7 +1,8 @@
 """Passes Ollama's format through to a client of the same format: the bytes are kept but for the named edits.
 
 Request: `model`, `max_tokens_clamped` (`options.num_predict`), `engine_options` (`truncate`, `shift`, `options.num_ctx` and the
-deployment's own). Reply: `reply_model`. A line that needs no edit leaves as the very bytes that came. Ollama cuts a prompt
+deployment's own). Reply: `reply_model`, and `end_mark`: a last line that lacks its end is given it, what comes behind it is left
+out. A line that needs no edit leaves as the very bytes that came. Ollama cuts a prompt
 that is longer than its window, and shifts a full window under an answer, without a word: both are always switched off.
 """
 
@@ -10,7 +11,7 @@ import msgspec
 from freehold.fault import Kind, faulty
 from freehold.wire.body import UNREADABLE, refusal
 from freehold.wire.codec import Asked, EditName, Envelope, Sent, Tap
-from freehold.wire.ndjson import LineSplitter
+from freehold.wire.ndjson import LINE_END, LineSplitter
 from freehold.wire.ollama.shapes import Chunk, read_chunk, read_finish, read_usage
 from freehold.wire.relay import EventRelay
 from freehold.wire.sse import SseEvent
@@ -71,8 +72,11 @@ class LineRelay(EventRelay):
             raise faulty(Kind.BROKEN_STREAM, "the runtime closed its stream before the answer was done")
 
     def _complete(self, last: bytes) -> bytes:
-        """A last line needs no end."""
-        return last
+        """The last line with its end, where the upstream ended amid it: some clients read a line only with that."""
+        if not last.strip() or last.endswith(LINE_END):
+            return last
+        self.tap.edits.add("end_mark")
+        return last + LINE_END
 
     def _pass(self, block: SseEvent) -> bytes:
         if not block.data or self._done:

@@ -1,7 +1,7 @@
 """Passes the Responses format through to a client of the same format: the bytes are kept but for the named edits.
 
 Request: `model`, `max_tokens_clamped`, `engine_options`. Reply: `reply_model`, the `model` of the response object, whole or
-inside an event. Every other event leaves as the very bytes that came. A response that fails before it said anything is
+inside an event, and `end_mark`: the last event is given the blank line it lacks, what comes behind it is left out. Every other event leaves as the very bytes that came. A response that fails before it said anything is
 raised as its fault, so that another deployment may be tried; amid a stream it is told in this client's own response.
 """
 

@@ -205,3 +205,28 @@ def test_an_endless_line_is_refused() -> None:
     assert [one.data for one in splitter.feed(b"{}\n12345678901")] == [b"{}"]
     with pytest.raises(FaultError, match="longer than 10 bytes"):
         splitter.feed(b"")
+
+
+@pytest.mark.parametrize(
+    ("came", "goes", "edits"),
+    [
+        (DONE, DONE, set()),
+        (DONE.rstrip(b"\n"), DONE, {"end_mark"}),
+        (DONE + DONE, DONE, {"end_mark"}),
+        (DONE + DONE[:9], DONE, {"end_mark"}),
+        (DONE + b"\n", DONE + b"\n", set()),
+    ],
+)
+def test_the_last_line_is_whole_and_nothing_comes_behind_it(came: bytes, goes: bytes, edits: set[str]) -> None:
+    pipe = ollama.relay_pipe(msgspec.structs.replace(ASKED, model="up"))
+    assert pipe.feed(came) + pipe.end() == goes
+    assert pipe.tap.edits == edits
+
+
+@pytest.mark.parametrize("cut", range(1, len(DONE) - 2, 7))
+def test_a_stream_that_breaks_before_the_end_of_its_last_line_is_broken(cut: int) -> None:
+    pipe = ollama.relay_pipe(msgspec.structs.replace(ASKED, model="up"))
+    pipe.feed(DONE[:cut])
+    with pytest.raises(FaultError) as told:
+        pipe.end()
+    assert told.value.fault.kind is Kind.BROKEN_STREAM

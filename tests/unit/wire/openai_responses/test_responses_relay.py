@@ -96,3 +96,35 @@ def test_the_limit_is_clamped_in_place(limit: int | None, ceiling: int | None, s
     assert json.loads(out) == body | ({} if sent is None else {"max_output_tokens": sent})
     assert edits == (() if sent == limit else ("max_tokens_clamped",))
     assert edits or out == data
+
+
+ENDED = (
+    b'event: response.completed\ndata: {"type":"response.completed","response":{"id":"r","status":"completed","output":[]}}\n\n'
+)
+DONE = b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize(
+    ("came", "goes", "edits"),
+    [
+        (ENDED, ENDED, set()),
+        (ENDED[:-1], ENDED, {"end_mark"}),
+        (ENDED[:-2], ENDED, {"end_mark"}),
+        (ENDED + DONE, ENDED, {"end_mark"}),
+        (ENDED + ENDED, ENDED, {"end_mark"}),
+        (ENDED + DONE[:9], ENDED, {"end_mark"}),
+    ],
+)
+def test_the_last_event_is_whole_and_nothing_comes_behind_it(came: bytes, goes: bytes, edits: set[str]) -> None:
+    pipe = openai_responses.relay_pipe(SAME)
+    assert pipe.feed(came) + pipe.end() == goes
+    assert pipe.tap.edits == edits
+
+
+@pytest.mark.parametrize("cut", range(1, len(ENDED) - 3, 7))
+def test_a_stream_that_breaks_before_the_end_of_its_last_event_is_broken(cut: int) -> None:
+    pipe = openai_responses.relay_pipe(SAME)
+    pipe.feed(ENDED[:cut])
+    with pytest.raises(FaultError) as told:
+        pipe.end()
+    assert told.value.fault.kind is Kind.BROKEN_STREAM
