@@ -11,7 +11,7 @@ import msgspec
 from freehold.config import settings
 from freehold.config.decoding import describe_type
 from freehold.config.facts import default_config_source, read_quirks
-from freehold.policy import labels, rates, rules
+from freehold.policy import budgets, labels, rates, rules
 from freehold.runtime import Abilities, Deployment, Launch, Local, LongPromptRates, Model, Price, SelfHosted, Tariff, Vendor
 
 SECTIONS: dict[str, list[tuple[str, type[msgspec.Struct]]]] = {
@@ -40,6 +40,7 @@ SECTIONS: dict[str, list[tuple[str, type[msgspec.Struct]]]] = {
         ("[[models]]", Model),
     ],
     "rates": [("[[rates]]", rates.Rate)],
+    "budgets": [("[[budgets]]", budgets.Budget), ("[alerts]", budgets.AlertSettings)],
     "rules": [
         ("[[rules]]", rules.Rule),
         ("when", rules.Match),

@@ -67,6 +67,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "runtimes": lambda: section("runtimes"),
     "rules": lambda: section("rules"),
     "rates": lambda: section("rates"),
+    "budgets": lambda: section("budgets"),
     "quirks": quirks,
     "detectors": detectors,
     "measured-detectors": measured,
