@@ -1,6 +1,6 @@
 # Freehold's verbs. `make run` and `make test` need nothing beforehand but Python 3.11+, make and a package index.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-parts test-flows check fast bench proof clients docs lock clean
+.PHONY: help run test test-parts test-flows check fast bench proof clients clients-lock docs lock clean
 
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --no-input -q
@@ -78,6 +78,11 @@ clients: .venv/.dev
 	.venv/bin/python tests/clients/install.py
 	.venv/bin/python -m pytest -m clients tests/clients $(ARGS)
 	.venv/bin/python docs/generate.py
+
+# The locks of what `make clients` drives, from the releases that are current today.
+clients-lock:
+	@test -x .venv/lock/bin/uv || { $(PYTHON) -m venv .venv/lock; .venv/lock/bin/pip -q install uv; }
+	$(PYTHON) tests/clients/install.py --newest .venv/lock/bin/uv
 
 docs: .venv/.dev
 	.venv/bin/python docs/generate.py

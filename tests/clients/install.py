@@ -2,8 +2,11 @@
 
 npm packages as locked in npm/package-lock.json, without their install scripts (the binaries of the platform packages run
 as they are); Python packages as locked in requirements/, one environment for aider, which pins what others need newer.
+
+`--newest UV` moves the locks to the current releases first; it installs nothing by itself.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +17,7 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 PLACE = REPOSITORY / "build" / "clients"
 LOCKS = {"sdks": REPOSITORY / "requirements" / "clients.txt", "aider": REPOSITORY / "requirements" / "aider.txt"}
+QUIET = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
 PROGRAMS = {
     "claude": ("npm/node_modules/@anthropic-ai/claude-code-*/claude",),
     "codex": ("npm/node_modules/@openai/codex/bin/codex.js",),
@@ -44,11 +48,22 @@ def install_npm() -> None:
     stamp, lock = folder / ".made", (HERE / "npm" / "package-lock.json").read_text()
     if stamp.exists() and stamp.read_text() == lock:
         return
+    shutil.rmtree(folder / "node_modules", ignore_errors=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(HERE / "npm" / name, folder)
-    quiet = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
-    subprocess.run(("npm", "ci", "--ignore-scripts", *quiet), cwd=folder, check=True)
+    # Not `npm ci`: it refuses a lock without the packages of platforms that the registry it was made from does not have.
+    subprocess.run(("npm", "install", *QUIET), cwd=folder, check=True)
+    for name, version in wanted().items():
+        found = json.loads((folder / "node_modules" / name / "package.json").read_text())["version"]
+        if found != version:
+            sys.exit(f"{name} {found} was installed, {version} is locked")
     stamp.write_text(lock)
+
+
+def wanted() -> dict[str, str]:
+    """The npm clients with their versions."""
+    read: dict[str, dict[str, str]] = json.loads((HERE / "npm" / "package.json").read_text())
+    return read["dependencies"]
 
 
 def install_python(folder: Path, lock: Path) -> None:
@@ -74,5 +89,24 @@ def link_programs() -> None:
             link.symlink_to(os.path.relpath(found, folder))
 
 
+def renew(uv: str) -> None:
+    """Write the locks anew, from the current releases."""
+    locked, place = HERE / "npm" / "package-lock.json", PLACE / "locking"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    shutil.copy(HERE / "npm" / "package.json", place)
+    only_lock = ("--package-lock-only", "--omit-lockfile-registry-resolved", *QUIET)
+    current = (f"{name}@latest" for name in wanted())
+    subprocess.run(("npm", "install", "--save-exact", *only_lock, *current), cwd=place, check=True)
+    shutil.copy(place / "package.json", HERE / "npm")
+    shutil.copy(place / "package-lock.json", locked)
+    pins = ("--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--no-header", "--quiet")
+    for group, lock in (("clients", LOCKS["sdks"]), ("aider", LOCKS["aider"])):
+        subprocess.run((uv, "pip", "compile", "--upgrade", *pins, "--group", group, "-o", lock), cwd=REPOSITORY, check=True)
+
+
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--newest"]:
+        renew(sys.argv[2])
+    else:
+        main()

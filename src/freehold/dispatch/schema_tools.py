@@ -110,7 +110,11 @@ def _introduction(must_call: bool) -> str:
     calls = '{"calls": [{"name": ..., "arguments": {...}}]}'
     if must_call:
         return f"Answer with JSON only, calling tools: {calls}. Take the arguments from the user's words. The tools:"
-    return f'Answer with JSON only: call tools with {calls} where they help, otherwise {{"{REPLY_KEY}": "..."}}. The tools:'
+    # Of nine wordings tried on SmolLM2 the one that had it call, answer from results and leave plain questions alone most often.
+    return (
+        f"Answer with JSON only. First call the tools you need: {calls}. "
+        f'With their results, or where none is needed, answer: {{"{REPLY_KEY}": "..."}}. The tools:'
+    )
 
 
 def _answer_schema(tools: tuple[Tool, ...], *, must_call: bool, many: bool, reply: dict[str, Any]) -> dict[str, Any]:

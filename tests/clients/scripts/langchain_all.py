@@ -6,17 +6,17 @@ from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from langchain_ollama import ChatOllama
 from langchain_openai import ChatOpenAI
-from prompt import MODEL, MOST_TURNS, PROMPT, read_file
+from prompt import MODEL, MOST_TURNS, PROMPT, SYSTEM, read_file
 
 models = [
-    ChatOpenAI(model=MODEL),
-    ChatOpenAI(model=MODEL, use_responses_api=True),
-    ChatAnthropic(model=MODEL, max_tokens=1024),
-    ChatOllama(model=MODEL, base_url=os.environ["OLLAMA_HOST"]),
+    ChatOpenAI(model=MODEL, temperature=0),
+    ChatOpenAI(model=MODEL, use_responses_api=True, temperature=0),
+    ChatAnthropic(model=MODEL, max_tokens=1024, temperature=0),
+    ChatOllama(model=MODEL, base_url=os.environ["OLLAMA_HOST"], temperature=0),
 ]
 answers = []
 for model in models:
-    bound, messages = model.bind_tools([read_file]), [SystemMessage("Be short."), HumanMessage(PROMPT)]
+    bound, messages = model.bind_tools([read_file]), [SystemMessage(SYSTEM), HumanMessage(PROMPT)]
     for _ in range(MOST_TURNS):
         said = bound.invoke(messages)
         messages.append(said)

@@ -7,15 +7,15 @@ import json
 import os
 
 import litellm
-from prompt import MODEL, MOST_TURNS, PROMPT, SCHEMA, read_file
+from prompt import MODEL, MOST_TURNS, PROMPT, SCHEMA, SYSTEM, read_file
 
 tools = [{"type": "function", "function": {"name": "read_file", "description": "Read a file", "parameters": SCHEMA}}]
 answers = []
 for name in (f"openai/{MODEL}", f"anthropic/{MODEL}"):
-    messages = [{"role": "system", "content": "Be short."}, {"role": "user", "content": PROMPT}]
+    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": PROMPT}]
     base = os.environ[f"{name.partition('/')[0].upper()}_API_BASE"]
     for _ in range(MOST_TURNS):
-        said = litellm.completion(name, messages, tools=tools, api_base=base).choices[0].message
+        said = litellm.completion(name, messages, tools=tools, api_base=base, temperature=0).choices[0].message
         messages.append(said.model_dump())
         for call in said.tool_calls or ():
             text = read_file(**json.loads(call.function.arguments))

@@ -1,12 +1,12 @@
 """The Ollama client, streamed."""
 
 import ollama
-from prompt import MODEL, MOST_TURNS, PROMPT, read_file
+from prompt import MODEL, MOST_TURNS, PROMPT, SYSTEM, read_file
 
-messages = [{"role": "system", "content": "Be short."}, {"role": "user", "content": PROMPT}]
+messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": PROMPT}]
 for _ in range(MOST_TURNS):
     text, calls, thought = "", [], ""
-    for piece in ollama.chat(model=MODEL, messages=messages, tools=[read_file], stream=True):
+    for piece in ollama.chat(model=MODEL, messages=messages, tools=[read_file], stream=True, options={"temperature": 0}):
         text += piece.message.content or ""
         thought += piece.message.thinking or ""
         calls += piece.message.tool_calls or ()

@@ -3,13 +3,13 @@
 import json
 
 import openai
-from prompt import MODEL, MOST_TURNS, PROMPT, SCHEMA, read_file
+from prompt import MODEL, MOST_TURNS, PROMPT, SCHEMA, SYSTEM, read_file
 
 client = openai.OpenAI()
 tools = [{"type": "function", "function": {"name": "read_file", "description": "Read a file", "parameters": SCHEMA}}]
-messages = [{"role": "system", "content": "Be short."}, {"role": "user", "content": PROMPT}]
+messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": PROMPT}]
 for _ in range(MOST_TURNS):
-    with client.chat.completions.stream(model=MODEL, messages=messages, tools=tools) as stream:
+    with client.chat.completions.stream(model=MODEL, messages=messages, tools=tools, temperature=0) as stream:
         said = stream.get_final_completion().choices[0].message
     messages.append(said.model_dump(exclude_none=True, exclude={"parsed"}))
     for call in said.tool_calls or ():

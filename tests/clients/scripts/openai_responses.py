@@ -3,13 +3,15 @@
 import json
 
 import openai
-from prompt import MODEL, MOST_TURNS, PROMPT, SCHEMA, read_file
+from prompt import MODEL, MOST_TURNS, PROMPT, SCHEMA, SYSTEM, read_file
 
 client = openai.OpenAI()
 tools = [{"type": "function", "name": "read_file", "description": "Read a file", "parameters": SCHEMA, "strict": False}]
 items = [{"role": "user", "content": PROMPT}]
 for _ in range(MOST_TURNS):
-    with client.responses.stream(model=MODEL, instructions="Be short.", input=items, tools=tools, store=False) as stream:
+    with client.responses.stream(
+        model=MODEL, instructions=SYSTEM, input=items, tools=tools, store=False, temperature=0
+    ) as stream:
         said = stream.get_final_response()
     calls = [item for item in said.output if item.type == "function_call"]
     items += [item.model_dump(exclude_none=True, exclude={"parsed_arguments", "status"}) for item in said.output]

@@ -7,6 +7,7 @@ from pathlib import Path
 FILE = sys.argv[1]
 MODEL = os.environ["OPENAI_MODEL"]
 PROMPT = f"Read the file {FILE} with your tool and answer with the code that stands in it."
+SYSTEM = "You are a helpful assistant."
 MOST_TURNS = 4
 
 

@@ -19,8 +19,9 @@ const models = [
   createAnthropic({ baseURL, apiKey })(model),
 ];
 const asked = {
-  system: "Be short.",
+  system: "You are a helpful assistant.",
   prompt: `Read the file ${file} with your tool and answer with the code that stands in it.`,
+  temperature: 0,
   stopWhen: stepCountIs(4),
   tools: {
     read_file: tool({

@@ -95,6 +95,21 @@ def test_without_tools_to_call_nothing_is_asked_for(more: dict[str, Any]) -> Non
     assert offered.messages == (HI,)
 
 
+@pytest.mark.parametrize("more", [{"tool_choice": ToolChoice("none")}, {"tools": ()}])
+def test_after_calls_only_a_reply_is_allowed_where_none_may_be_made(more: dict[str, Any]) -> None:
+    called = Message("assistant", (ToolCallPart("1", "get_weather", '{"city": "Rome"}'),))
+    request = ask(messages=(HI, called, Message("user", (ToolResultPart("1", (TextPart("sun"),)),))), **more)
+    assert offers_by_schema(request)
+    assert allows(request, WORDS)
+    assert not allows(request, ONE)
+    system = offer_by_schema(request).messages[0]
+    assert system.role == "system"
+    assert "get_weather" not in "".join(part.text for part in system.parts if isinstance(part, TextPart))
+    shaped = msgspec.structs.replace(request, output=OutputFormat("json_schema", CITY))
+    assert not offers_by_schema(shaped), "the client's own schema is enough"
+    assert offer_by_schema(shaped).output == shaped.output
+
+
 def test_a_vendors_own_tool_is_left_to_the_wire_format() -> None:
     search = Opaque("anthropic_messages", "web_search", msgspec.Raw(b"{}"))
     assert offer_by_schema(ask(tools=(search,))).tools == (search,)
