@@ -115,6 +115,8 @@ def relay_request(envelope: EmbeddingsEnvelope, model: str) -> tuple[bytes, tupl
 def relay_reply(body: bytes, asked_model: str) -> tuple[bytes, EmbeddingsReply]:
     """A runtime's reply with only `model` edited. Raises FaultError(INVALID_REPLY), or what an error object means."""
     try:
+        if not body.isascii():
+            body.decode()  # what stays raw JSON is not looked at otherwise
         read = _REPLY.decode(body)
         if read.error and bytes(read.error) != b"null":
             raise FaultError(read_fault(200, {}, body))

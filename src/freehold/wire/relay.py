@@ -7,7 +7,7 @@ still lacks (`_end_mark`). A stream that is whole but for its mark is given it (
 from abc import ABC, abstractmethod
 from typing import Protocol
 
-from freehold.fault import Fault, FaultError, Kind
+from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.wire.codec import Tap
 from freehold.wire.sse import SseEvent, SseSplitter
 
@@ -38,11 +38,11 @@ class EventRelay(ABC):
             raise self._fault
         blocks = self._splitter.feed(data)
         if len(blocks) == 1:
-            return self._pass(blocks[0])
+            return self._pass_text(blocks[0])
         out: list[bytes] = []
         for block in blocks:
             try:
-                out.append(self._pass(block))
+                out.append(self._pass_text(block))
             except FaultError as error:
                 self._fault = error
                 if not any(out):
@@ -57,7 +57,7 @@ class EventRelay(ABC):
         out: list[bytes] = []
         for block in self._splitter.end():
             try:
-                out.append(self._pass(block))
+                out.append(self._pass_text(block))
             except FaultError as error:
                 if error.fault.kind is not Kind.INVALID_REPLY:
                     raise
@@ -72,6 +72,15 @@ class EventRelay(ABC):
     def fault(self, fault: Fault) -> bytes:  # noqa: ARG002 - most formats tell a fault the same way wherever it comes
         """See `wire.codec.Pipe.fault`."""
         return b""
+
+    def _pass_text(self, block: SseEvent) -> bytes:
+        """An event, its name and a comment too: clients decode every line before they look at it."""
+        if not block.raw.isascii():
+            try:
+                block.raw.decode()
+            except UnicodeDecodeError:
+                raise faulty(Kind.INVALID_REPLY, "the runtime's stream is not valid UTF-8") from None
+        return self._pass(block)
 
     def _pass_silent(self, block: SseEvent) -> bytes:
         """A comment passes; an event behind the end mark is left out."""

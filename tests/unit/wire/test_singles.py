@@ -168,3 +168,21 @@ def test_the_event_that_ends_a_broken_stream_is_openais_error(fits_openai: Calla
         AudioPipe().end()
     event = msgspec.json.decode(write_error_event(caught.value.fault).removeprefix(b"data: ").strip())
     fits_openai("ErrorResponse", {"error": event["error"]})
+
+
+@pytest.mark.parametrize(
+    ("shot", "body", "param"),
+    [
+        (MODERATIONS, b'{"input":[{"type":"text","text":"a","text":"b"}]}', "input"),
+        (MODERATIONS, b'{"input":["x",{"type":"image_url","image_url":{"url":"u","url":"v"}}]}', "input"),
+        (RERANK, b'{"model":"m","query":"q","documents":["x",{"text":"a", "text":"b"}]}', "documents"),
+        (RERANK, b'{"model":"m","query":"q","documents":[{"text":"a","meta":[{"k":1,"\\u006b":2}]}]}', "documents"),
+    ],
+)
+def test_a_key_said_twice_inside_an_input_is_refused(shot: SingleShot, body: bytes, param: str):
+    with pytest.raises(FaultError, match="stands twice") as raised:
+        shot.peek(body, "application/json")
+    assert (raised.value.fault.kind, raised.value.fault.param) == (Kind.INVALID_REQUEST, param)
+    assert shot.peek(
+        body.replace(b'"text":"b"', b'"more":"b"').replace(b'"url":"v"', b'"v":"v"').replace(b"\\u006b", b"l"), ""
+    ).inputs

@@ -69,6 +69,8 @@ _read_message = msgspec.json.Decoder(WireMessage).decode
 def read_event(data: bytes) -> WireEvent:
     """One stream event. Raises FaultError: INVALID_REPLY, or what an error event means."""
     try:
+        if not data.isascii():
+            data.decode()  # what stays raw JSON is not looked at otherwise
         event = _read_event(data)
     except UNREADABLE as error:
         raise _unreadable(error, data) from None

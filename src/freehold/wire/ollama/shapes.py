@@ -80,6 +80,8 @@ _decode = msgspec.json.Decoder(Chunk).decode
 def read_chunk(data: bytes) -> Chunk:
     """Decode one line or a whole reply. Raises FaultError: INVALID_REPLY for what is not this format, or an error's own fault."""
     try:
+        if not data.isascii():
+            data.decode()  # what stays raw JSON is not looked at otherwise
         chunk = _decode(data)
     except UNREADABLE as error:
         raise faulty(Kind.INVALID_REPLY, f"the runtime's answer is no chat of Ollama's format: {error}") from None

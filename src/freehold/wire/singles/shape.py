@@ -10,7 +10,7 @@ import msgspec
 
 from freehold.chat import Usage
 from freehold.fault import FaultError, Kind, faulty
-from freehold.wire.body import UNREADABLE, refusal, split_top
+from freehold.wire.body import PROMPT_FIELDS, UNREADABLE, refusal, refuse_repeats, split_top
 from freehold.wire.codec import EditName
 from freehold.wire.multipart import Form, is_multipart, read_form
 from freehold.wire.openai_faults import read_fault
@@ -148,9 +148,14 @@ def read_json(body: bytes, decoder: "msgspec.json.Decoder[_S]") -> tuple[JsonBod
     """A JSON request split and checked. Raises FaultError(INVALID_REQUEST) naming the field."""
     top = split_top(body)
     try:
-        return JsonBody(body, top), decoder.decode(body)
+        read = decoder.decode(body)
     except UNREADABLE as error:
         raise refusal(error) from None
+    for key in PROMPT_FIELDS & top.keys():
+        value = bytes(top[key])
+        if value[:1] in b"[{" and b"{" in value:
+            refuse_repeats(value, key)
+    return JsonBody(body, top), read
 
 
 def read_multipart(body: bytes, content_type: str, files: tuple[str, ...]) -> FormBody:
@@ -206,6 +211,8 @@ def relay_request(envelope: SingleEnvelope, model: str) -> tuple[bytes, tuple[Ed
 def relay_json(body: bytes, shot: SingleShot, asked_model: str) -> tuple[bytes, Shown]:
     """A runtime's whole JSON reply with only `model` edited. Raises FaultError(INVALID_REPLY), or what its error means."""
     try:
+        if not body.isascii():
+            body.decode()  # what stays raw JSON is not looked at otherwise
         read, top = _REPLY.decode(body), _TOP.decode(body)
     except UNREADABLE as error:
         raise faulty(Kind.INVALID_REPLY, f"the runtime's answer is no {shot.operation} reply: {error}") from None
