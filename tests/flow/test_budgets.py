@@ -102,7 +102,9 @@ async def test_what_was_paid_is_what_the_ledger_says_and_no_more_is_reserved(ser
     assert (await store.balances([today(served)]))[today(served)].reserved == 0
 
 
-async def test_a_spent_budget_degrades_to_what_is_free_and_the_plan_says_why(serve: Serve, fake: FakeRuntime, other_fake: FakeRuntime):
+async def test_a_spent_budget_degrades_to_what_is_free_and_the_plan_says_why(
+    serve: Serve, fake: FakeRuntime, other_fake: FakeRuntime
+):
     served = await serve(NO_ENGINE + paid(fake) + free(other_fake) + AUTO + budget(usd=0.000001))
     for _ in range(2):
         await ask(served)
@@ -126,7 +128,9 @@ async def never() -> Any:
 
 
 async def test_over_budget_is_402_in_each_clients_format_with_the_reset_and_is_not_tried_again(serve: Serve, fake: FakeRuntime):
-    served = await serve(NO_ENGINE + paid(fake, formats='["openai_chat", "anthropic_messages"]') + budget(usd=0.000001, over="refuse"))
+    served = await serve(
+        NO_ENGINE + paid(fake, formats='["openai_chat", "anthropic_messages"]') + budget(usd=0.000001, over="refuse")
+    )
     with pytest.raises(openai.APIStatusError) as told:
         await served.openai(max_retries=2).chat.completions.create(model="big", messages=HELLO, max_tokens=1000)
     assert told.value.status_code == 402
@@ -168,7 +172,9 @@ async def test_without_a_limit_of_the_client_one_is_sent_where_nothing_else_boun
     assert json.loads(fake.journal[0].body)["max_tokens"] == 32_768
 
 
-async def test_every_attempt_reserves_for_itself_and_one_that_was_turned_down_costs_nothing(serve: Serve, start: Start, fake: FakeRuntime):
+async def test_every_attempt_reserves_for_itself_and_one_that_was_turned_down_costs_nothing(
+    serve: Serve, start: Start, fake: FakeRuntime
+):
     first = await start(Act(status=503))
     config = (
         runtime_toml("a", "vendor", base_url(first)) + deployment_toml("a", "m", "m1", price=PRICE)
@@ -259,3 +265,29 @@ async def test_while_the_store_is_away_free_work_goes_on_and_paid_work_does_not(
         await ask(served, model="big")
     assert told.value.status_code == 503
     assert fake.journal == []
+
+
+TAKEN = Act(raw=b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n")
+
+
+async def test_an_alert_reaches_the_webhook_once_with_its_key(serve: Serve, fake: FakeRuntime, start: Start):
+    hook = await start(TAKEN, TAKEN, TAKEN)
+    alerts = f'[alerts]\nwebhook = "{base_url(hook)}"\negress = "local"\napi_key = "env:HOOK"\n'
+    served = await serve(NO_ENGINE + paid(fake) + budget(alerts=[0.00001]) + alerts, environ={"HOOK": "a-bearer-token"})
+    for _ in range(2):
+        await ask(served, model="big")
+        await settled(served)
+    await hook.received(1)
+    assert hook.journal[0].headers["authorization"] == "Bearer a-bearer-token"
+    told = json.loads(hook.journal[0].body)
+    assert (told["budget"], told["share"], told["unit"]) == ("team", 0.00001, "usd")
+    assert len(hook.journal) == 1
+
+
+async def test_no_alert_leaves_above_the_ceiling(serve: Serve, fake: FakeRuntime, start: Start):
+    hook = await start(TAKEN)
+    alerts = f'[alerts]\nwebhook = "{base_url(hook)}"\negress = "vendor"\n[egress]\nceiling = "local"\n'
+    served = await serve(NO_ENGINE + free(fake) + budget(usd=None, tokens=1000, local_tokens=True, alerts=[0.001]) + alerts)
+    await ask(served, model="small", max_tokens=10)
+    await settled(served)
+    assert hook.journal == []

@@ -29,7 +29,7 @@ class MemoryStore:
     def balance(self, account: str) -> Balance:
         return Balance(self.spent.get(account, 0), sum(held.get(account, 0) for held in self.held.values()))
 
-    async def reserve(self, attempt_id: str, charges: Sequence[Charge], lease_s: float) -> Short | None:
+    async def reserve(self, attempt_id: str, charges: Sequence[Charge], _lease_s: float) -> Short | None:
         await self._reach()
         if self.gate is not None:
             await self.gate.wait()
@@ -64,7 +64,7 @@ class MemoryStore:
         if self.write is not None:
             self.write(record)
 
-    async def renew(self, attempt_ids: Sequence[str], lease_s: float) -> None:
+    async def renew(self, attempt_ids: Sequence[str], _lease_s: float) -> None:
         await self._reach()
         self.renewed.append(tuple(attempt_ids))
 

@@ -169,11 +169,14 @@ def dry_run(config: Path | None, request: Path, wire_format: str, headers: list[
                 "rule": plan.rule,
                 "steps": steps,
                 "rejected": plan.rejected,
+                "budgets": dict(rehearsed.budgets),
                 "refusal": None if plan.refusal is None else msgspec.to_builtins(plan.refusal),
             }
         )
         return
     _decision(features, loaded.policy.version, plan.rule, steps, plan.rejected)
+    if rehearsed.budgets:
+        show.pairs("budgets, as if nothing of them were spent", list(rehearsed.budgets))
     if plan.refusal is not None:
         show.pairs("refusal", [(plan.refusal.kind.value, plan.refusal.message)])
 

@@ -14,13 +14,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 
 import msgspec
 
-from freehold.costs.bound import Most, price_state
+from freehold.costs.bound import Most
 from freehold.fault import Fault, FaultError, Kind
 from freehold.features import Features
 from freehold.limits.alerts import Alerts
 from freehold.limits.answer_lengths import AnswerLengths, Client
 from freehold.limits.charges import Item, Spans, items_of
-from freehold.limits.over_budget import OverBudgetError, amount, over_budget, resets, why_unknown
+from freehold.limits.over_budget import OverBudgetError, amount, over_budget, resets, unknown_prices
 from freehold.limits.turns import LOOKS_EACH_S, Lines, Turn
 from freehold.policy.budgets import BudgetLine, BudgetTable
 from freehold.record import AttemptRecord
@@ -123,19 +123,7 @@ class Budgets:
         """By budget: the deployments that it keeps out because their price is not known, today."""
         day = self._wall_ms() // 86_400_000
         if self._unknown[0] is not table or self._unknown[1] != day:
-            found: dict[str, dict[str, OverBudget]] = {}
-            for line in table.lines:
-                if line.nano_usd is None or line.budget.unknown_price != "refuse":
-                    continue
-                over = OverBudget(line.name, why_unknown(line))
-                kept_out = {
-                    one.id: over
-                    for one in table.placed
-                    if one.id in line.covers and price_state(one, self._wall_ms()) == "unknown"
-                }
-                if kept_out:
-                    found[line.name] = kept_out
-            self._unknown = (table, day, found)
+            self._unknown = (table, day, unknown_prices(table, self._wall_ms()))
         return self._unknown[2]
 
     def _add_spent(

@@ -6,9 +6,11 @@ is left is merely reserved by others, or the window ends within a minute. Everyt
 
 import datetime as dt
 
+from freehold.costs.bound import price_state
 from freehold.fault import Fault, FaultError, Kind
 from freehold.limits.charges import Item
-from freehold.policy.budgets import NANO_USD_PER_USD, BudgetLine, Unit
+from freehold.policy.budgets import NANO_USD_PER_USD, BudgetLine, BudgetTable, Unit
+from freehold.routing.situation import OverBudget
 from freehold.storage.reservations import Balance
 
 SOON_S = 60.0
@@ -73,6 +75,19 @@ def why_unknown(line: BudgetLine) -> str:
     return f"its price is not known, and budget '{line.name}' counts money"
 
 
+def unknown_prices(table: BudgetTable, at_ms: int) -> dict[str, dict[str, OverBudget]]:
+    """By budget, then by deployment: what budgets keep out because its price is not known on that day."""
+    found: dict[str, dict[str, OverBudget]] = {}
+    for line in table.lines:
+        if line.nano_usd is None or line.budget.unknown_price != "refuse":
+            continue
+        over = OverBudget(line.name, why_unknown(line))
+        kept_out = {one.id: over for one in table.placed if one.id in line.covers and price_state(one, at_ms) == "unknown"}
+        if kept_out:
+            found[line.name] = kept_out
+    return found
+
+
 def span_said(line: BudgetLine) -> str:
     """The budget's window and whose account it is, in words."""
     budget = line.budget
@@ -83,6 +98,15 @@ def span_said(line: BudgetLine) -> str:
 def resets(resets_ms: int | None) -> str:
     """When it is whole again, in words."""
     return "it is not filled up by itself" if resets_ms is None else f"it is whole again at {moment(resets_ms)}"
+
+
+def told(line: BudgetLine) -> str:
+    """What a budget holds, in words."""
+    budget = line.budget
+    sums = [amount(line.nano_usd, "usd")] if line.nano_usd is not None else []
+    sums += [amount(budget.tokens, "tokens")] if budget.tokens is not None else []
+    then = "then what is free" if budget.over == "local" else "then refused"
+    return f"{' and '.join(sums)} {span_said(line)}, {then}"
 
 
 def moment(at_ms: int) -> str:

@@ -23,6 +23,8 @@ from freehold.telemetry.log import Log
 
 TIMEOUT_S = 5.0
 FOLDER = "budget-alerts"
+KEPT_S = 62 * 86_400
+"""The longest window that ends, twice."""
 
 
 def make_budgets(
@@ -47,12 +49,18 @@ def make_budgets(
 def mark_once(folder: Path, name: str) -> bool:
     """Whether this is the first time, ever, that anybody asks for this name. The marker is a file, so it outlives us.
 
-    Where it cannot be made, it counts as the first time: an alert twice is better than none.
+    Where it cannot be made, it counts as the first time: an alert twice is better than none. Those of windows that are long
+    over are removed.
     """
-    marker = folder / hashlib.sha256(name.encode()).hexdigest()[:32]
+    ends = "/total/" not in name
+    marker = folder / f"{'ends' if ends else 'stays'}-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(marker, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        made_s = marker.stat().st_mtime
+        for old in folder.glob("ends-*"):
+            if made_s - old.stat().st_mtime > KEPT_S:
+                old.unlink(missing_ok=True)
     except FileExistsError:
         return False
     except OSError:

@@ -112,7 +112,9 @@ def test_alerts_that_no_ceiling_lets_out_are_told():
 
 def test_the_key_of_alerts_is_kept_as_a_secret():
     config = read_config(
-        VENDOR + '[alerts]\nwebhook = "https://hooks.example/x"\napi_key = "env:HOOK"\n', {"HOME": "/nowhere", "HOOK": "s3cret-value"}, None
+        VENDOR + '[alerts]\nwebhook = "https://hooks.example/x"\napi_key = "env:HOOK"\n',
+        {"HOME": "/nowhere", "HOOK": "s3cret-value"},
+        None,
     )
     assert config.secrets["[alerts]"].reveal() == "s3cret-value"
     assert "s3cret-value" not in repr(config)

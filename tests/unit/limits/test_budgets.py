@@ -1,6 +1,7 @@
 """Reservations at work: never more than the budget, room lent to whoever waits first, and nothing forgotten."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -59,7 +60,9 @@ class Desk:
         self.budgets = Budgets(self.store.open, alerts, now=loop.time, wall_ms=lambda: AT_MS, tell=self.tell)
         self.count = 0
 
-    def ask(self, table: BudgetTable, *, out: int = 1000, lowest: int = 256, within_s: float = 30.0, most: Most | None = None) -> Asking:
+    def ask(
+        self, table: BudgetTable, *, out: int = 1000, lowest: int = 256, within_s: float = 30.0, most: Most | None = None
+    ) -> Asking:
         self.count += 1
         items = items_of(table.lines, PLACED, Caller(), most or Most(input_tokens=1000), AT_MS, self.budgets.spans)
         assert not isinstance(items, UnknownPrice)
@@ -76,6 +79,12 @@ class Desk:
         """Until nothing is settled any more."""
         while self.budgets._tasks:
             await asyncio.wait(self.budgets._tasks)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Let the others run until something holds."""
+    while not holds():  # noqa: ASYNC110 - there is no event for it, only what the test looks at
+        await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -171,8 +180,7 @@ async def test_room_that_comes_free_goes_to_whoever_waits_first(desk: Desk):
     async with asyncio.TaskGroup() as group:
         for number in range(5):
             group.create_task(wait(number))
-        while len(desk.budgets._lines._lines.get(first.asking.items[0].account, ())) < 5:
-            await asyncio.sleep(0)
+        await until(lambda: len(desk.budgets._lines._lines.get(first.asking.items[0].account, ())) == 5)
         desk.budgets.void(first, attempt("req"))
     assert served == [0, 1, 2, 3, 4]
 
@@ -181,8 +189,7 @@ async def test_a_newcomer_does_not_overtake_those_who_wait(desk: Desk):
     table = tokens(3000)
     first = await desk.budgets.reserve(desk.ask(table, out=1500, lowest=1500))
     waiting = asyncio.ensure_future(desk.budgets.reserve(desk.ask(table, out=2000, lowest=2000)))
-    while first.asking.items[0].account not in desk.budgets._lines:
-        await asyncio.sleep(0)
+    await until(lambda: first.asking.items[0].account in desk.budgets._lines)
     small = asyncio.ensure_future(desk.budgets.reserve(desk.ask(table, out=10, lowest=10, most=Most(input_tokens=1))))
     for _ in range(50):
         await asyncio.sleep(0)
@@ -264,12 +271,10 @@ async def test_what_cannot_be_settled_now_is_settled_when_the_store_is_back(desk
 async def test_one_timer_renews_all_that_is_under_way_and_stops_with_the_last(desk: Desk, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "RENEWED_EACH_S", 0.0)
     held = [await desk.budgets.reserve(desk.ask(tokens(90_000))) for _ in range(3)]
-    while {"req.1", "req.2", "req.3"} not in map(set, desk.store.renewed):
-        await asyncio.sleep(0)
+    await until(lambda: {"req.1", "req.2", "req.3"} in map(set, desk.store.renewed))
     for one in held:
         desk.settle(one)
-    while desk.budgets._renewal is not None:
-        await asyncio.sleep(0)
+    await until(lambda: desk.budgets._renewal is None)
     await desk.done()
     assert desk.store.held == {}
 
