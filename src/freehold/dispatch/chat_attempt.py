@@ -9,7 +9,7 @@ from freehold.dispatch.attempt import Attempt, Means
 from freehold.dispatch.call_reader import CallReader, reads_calls
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.mend import end_with_a_question, mend, must_be_read, needs_mending
-from freehold.dispatch.paying import reserve_for_chat
+from freehold.dispatch.paying import must_reserve, reserve_for_chat
 from freehold.dispatch.reach import Headers
 from freehold.fault import Fault
 from freehold.fit.context import fits
@@ -48,7 +48,7 @@ class ChatAttempt(Attempt):
             and not must_be_read(flight, step.placed.egress)
         )
         self._sends_as_is = sends_as_is
-        is_relay = sends_as_is and not self.reads_calls
+        is_relay = sends_as_is and not self.reads_calls and flight.placeholders is None
         super().__init__(means, flight, step, is_relay=is_relay, streams=flight.envelope.stream or "always_stream" in self.quirks)
         self.chat = flight
         self.upstream_codec = upstream_codec
@@ -56,6 +56,8 @@ class ChatAttempt(Attempt):
             self.event_mark = ndjson.LINE_END
         self.keeps_body = sends_as_is or (speaks_it and flight.envelope.operation == "completion")
         """The client's own body goes out, also where the reply is read: for its calls, or since a prompt has no other spelling."""
+        if flight.placeholders is not None:
+            self.tap.edits.add("redacted")
         self.calls: CallReader | None = None
         """Reads the reply's calls, where they have to be looked at."""
         self.is_by_schema = by_schema
@@ -67,7 +69,7 @@ class ChatAttempt(Attempt):
     async def open(self) -> None:
         """Send the request and read the reply's head. Raises FaultError."""
         body, edits = self._body(None)
-        if self.flight.budgets:
+        if self.flight.budgets and must_reserve(self):
             longest = await reserve_for_chat(self, body, self._answer_ceiling())
             if longest is not None:
                 body, edits = self._body(longest)
@@ -91,9 +93,12 @@ class ChatAttempt(Attempt):
             fill_in=self.step.placed.fill_in,
             window=self._window(),
         )
+        envelope = self.chat.envelope_at(self.step.placed.egress)
+        if envelope is not self.chat.envelope:
+            self.tap.edits.add("steady_prefix")
         if self.keeps_body:
-            return self.upstream_codec.relay_request(self.chat.envelope, sent)
-        request = mend(carry_request(self.chat.request(), self.upstream_codec.FORMAT), self.quirks)
+            return self.upstream_codec.relay_request(envelope, sent)
+        request = mend(carry_request(self.chat.request_of(envelope), self.upstream_codec.FORMAT), self.quirks)
         if self.upstream_codec.FORMAT != "openai_responses":
             request = end_with_a_question(request, self.chat.codec.FORMAT)
         if self.streams and not request.stream:

@@ -12,9 +12,12 @@ from freehold.features import Features
 from freehold.policy.budgets import BudgetLine
 from freehold.policy.rates import RateTable
 from freehold.record import AttemptRecord
+from freehold.routing.placeholders import Placeholders
 from freehold.routing.plan import Plan
+from freehold.runtime import Egress
 from freehold.wire.codec import Asked, Codec, Envelope
 from freehold.wire.offering import without_conversation
+from freehold.wire.steady import steady
 
 
 class Flight:
@@ -96,7 +99,7 @@ class Flight:
 class ChatFlight(Flight):
     """A chat request."""
 
-    __slots__ = ("_offering", "_request", "asked", "codec", "envelope")
+    __slots__ = ("_offering", "_request", "_steady", "_steady_request", "asked", "codec", "envelope", "placeholders")
 
     def __init__(
         self,
@@ -110,7 +113,9 @@ class ChatFlight(Flight):
         codec: Codec,
         envelope: Envelope,
         asked: Asked,
+        placeholders: Placeholders | None = None,
     ) -> None:
+        """`placeholders`: the envelope is what redaction left, and these are put back into the answer."""
         super().__init__(
             request_id=request_id,
             headers=headers,
@@ -122,8 +127,27 @@ class ChatFlight(Flight):
         self.codec = codec
         self.envelope = envelope
         self.asked = asked
+        self.placeholders = placeholders
         self._request: ChatRequest | None = None
         self._offering: ChatRequest | None = None
+        self._steady: Envelope | None = None
+        self._steady_request: ChatRequest | None = None
+
+    def envelope_at(self, egress: Egress) -> Envelope:
+        """What a runtime of this class is sent: a local one is spared what would spoil its prompt cache."""
+        if egress is not Egress.LOCAL:
+            return self.envelope
+        if self._steady is None:
+            self._steady = steady(self.envelope, self.codec.peek)
+        return self._steady
+
+    def request_of(self, envelope: Envelope) -> ChatRequest:
+        """One of the envelopes that `envelope_at` gives, in the neutral middle, read once."""
+        if envelope is self.envelope:
+            return self.request()
+        if self._steady_request is None:
+            self._steady_request = self.codec.read_request(envelope)
+        return self._steady_request
 
     def request(self) -> ChatRequest:
         """The request in the neutral middle, read once and only when something needs it."""
