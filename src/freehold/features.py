@@ -98,6 +98,13 @@ class Finding(msgspec.Struct, frozen=True, array_like=True):
     length: int
 
 
+class Redacted(msgspec.Struct, frozen=True, array_like=True):
+    """How often something of one kind was replaced by a placeholder before a request was sent. Never the text."""
+
+    kind: str
+    count: int
+
+
 class Features(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a rule may match and a plan may weigh."""
 
@@ -129,6 +136,10 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     """Which source set the label: server, key, header, dataset, path, pattern or detector, with its name."""
     findings: tuple[Finding, ...] = ()
     """What detectors found, the highest labels first; sixteen at most."""
+    redacted: tuple[Redacted, ...] = ()
+    """What was replaced by placeholders; all else here, `findings` apart, is of the text that is left."""
+    label_before: Label | None = None
+    """The label before anything was replaced; None: nothing was."""
     session: str | None
     """Opaque id of the client's session, scoped to the caller by whoever stores it."""
     agent: str | None = None

@@ -42,8 +42,11 @@ def serve(
         log.event("config.warning", level="warning", says=warning)
     signal(SIGHUP, SIG_IGN)  # until it means "read the configuration again": it must not end a start
     where = (host or settings.server.host, settings.server.port if port is None else port)
-    if config.server_key is None and where[0] not in {"127.0.0.1", "::1", "localhost"}:
-        show.fail(f"listening on {where[0]} needs server.api_key: anybody who reaches that address could spend and read", 2)
+    if config.server_key is None and not settings.server.require_keys and where[0] not in {"127.0.0.1", "::1", "localhost"}:
+        show.fail(
+            f"listening on {where[0]} needs server.api_key or server.require_keys: anybody who reaches that address could spend and read",
+            2,
+        )
     if fence:
         _go_inside(path, *where, demo=demo)
     if listening_fd is not None:

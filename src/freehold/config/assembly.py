@@ -21,7 +21,7 @@ from freehold.config.checking import (
     with_implied,
 )
 from freehold.config.checking_budgets import check_budgets
-from freehold.config.checking_labels import check_labels
+from freehold.config.checking_labels import check_datasets, check_labels
 from freehold.config.checking_prices import check_prices
 from freehold.config.decoding import Decoded, decode_file
 from freehold.config.facts import family_of, know_model, read_fim_families, read_model_facts, read_quirks
@@ -29,7 +29,7 @@ from freehold.config.prices import Pricing, version_of
 from freehold.config.settings import File, PriceEntry, Settings
 from freehold.config.vendors import VendorsFound, find_vendors, read_vendors
 from freehold.policy.globs import is_glob
-from freehold.policy.labels import LabelSettings
+from freehold.policy.labels import LabelSettings, bind
 from freehold.policy.problems import Problem
 from freehold.policy.rates import check_rates
 from freehold.policy.references import problems_of
@@ -82,6 +82,7 @@ def assemble(
     if not user.defaults.embedded:
         default = msgspec.structs.replace(default, runtimes=(), deployments=())
     problems = [*check_server(user.server), *check_storage(user.storage), *check_labels(user.labels)]
+    problems += check_datasets(user.datasets, user.labels)
     vendors = find_vendors(user, environ, local_only=local_only or user.egress.ceiling is not Egress.VENDOR)
     problems += _check_items(
         user, default, decoded, [*_named_in(table, "runtimes", "name"), *(one.name for one in vendors.runtimes)]
@@ -109,7 +110,7 @@ def assemble(
         placed=placed,
         aliases=aliases,
         rules=rules,
-        labels=user.labels,
+        labels=bind(user.labels, user.datasets),
         problems=(*decoded.problems, *(one for one in problems if not _told(one, decoded.problems))),
         warnings=_unused(user),
         base=Base(

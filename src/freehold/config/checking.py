@@ -88,9 +88,11 @@ def check_server(server: ServerSettings) -> Iterator[Problem]:
     yield from check_reference(server.api_key, "server.api_key")
     if server.host != "localhost" and read_literal(server.host) is None:
         yield Problem("server.host", f"'{server.host}' is no IP address", "an address of this machine, or localhost")
-    elif server.api_key is None and not is_loopback(server.host):
+    elif server.api_key is None and not server.require_keys and not is_loopback(server.host):
         message = f"{server.host} can be reached from other machines, and no key is asked for"
-        yield Problem("server.host", message, 'set server.api_key = "env:NAME", or listen on 127.0.0.1')
+        yield Problem(
+            "server.host", message, 'set server.api_key = "env:NAME" or server.require_keys = true, or listen on 127.0.0.1'
+        )
 
 
 def check_families(models: Iterable[tuple[Model, str]], families: Mapping[str, object]) -> Iterator[Problem]:

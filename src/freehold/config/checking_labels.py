@@ -2,14 +2,15 @@
 can arise is ever served (`policy.concerns`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from freehold.config.checking import check_name
-from freehold.policy.labels import LabelSettings
+from freehold.policy.labels import Dataset, LabelSettings
 from freehold.policy.problems import Problem, suggest
 from freehold.routing.detectors.kinds import DEFAULTS, KINDS
 from freehold.routing.detectors.paths import LEAST_LITERAL, literal_of
 from freehold.routing.detectors.patterns import problem_of
+from freehold.routing.redaction import is_redactable
 
 LONGEST_GLOB = 200
 MOST_ENTRIES = 256
@@ -34,8 +35,26 @@ def check_labels(labels: LabelSettings) -> Iterator[Problem]:
         plain = host.removeprefix("*").strip(".")
         if len(plain) < LEAST_LITERAL or not all(one.isalnum() or one in "-." for one in plain) or not plain.isascii():
             yield Problem(f"labels.internal_hosts[{index}]", f"'{host}' is no domain", "such as corp.example.com")
+    patterns = [one.name for one in labels.patterns]
+    for index, name in enumerate(labels.redact):
+        if not is_redactable(name, patterns):
+            known = ["patterns", *DEFAULTS, *KINDS, *(f"pattern:{one}" for one in patterns)]
+            yield Problem(f"labels.redact[{index}]", f"'{name}' is no detector, no group and no pattern", suggest(name, known))
     yield from _check_counts(labels)
     yield from _check_patterns(labels)
+
+
+def check_datasets(datasets: Mapping[str, Dataset], labels: LabelSettings) -> Iterator[Problem]:
+    """What is wrong with `[datasets]`: names, and what contradicts `[labels.datasets]`."""
+    for name, dataset in datasets.items():
+        path = f'datasets."{name}"'
+        yield from check_name(name, path)
+        former = labels.datasets.get(name)
+        if dataset.label is not None and former is not None and dataset.label is not former:
+            said = f"is {dataset.label}, and labels.datasets has it as {former}"
+            yield Problem(f"{path}.label", said, "say it once")
+        if dataset.label is None and dataset.ceiling is None and former is None:
+            yield Problem(path, "says nothing", "a label, a ceiling, or both")
 
 
 def _check_counts(labels: LabelSettings) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from freehold.policy.budgets import AlertSettings, Budget
-from freehold.policy.labels import LabelSettings
+from freehold.policy.labels import Dataset, LabelSettings
 from freehold.policy.rates import Rate
 from freehold.policy.rules import Rule
 from freehold.runtime import Deployment, Egress, Model, Price, Runtime
@@ -20,11 +20,13 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Where Freehold listens, and to whom."""
 
     host: str = "127.0.0.1"
-    """An address of this machine. Anything but loopback needs `api_key`."""
+    """An address of this machine. Anything but loopback needs `api_key` or `require_keys`."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8840
     """0 takes any free port."""
     api_key: str | None = None
-    """`env:NAME`, `file:PATH` or `keyring:NAME`: the key clients must send. None: no key is asked for, on loopback only."""
+    """`env:NAME`, `file:PATH` or `keyring:NAME`: a key that may do everything. None: no key is asked for, on loopback only."""
+    require_keys: bool = False
+    """True: a virtual key is asked for (`freehold key`), also on loopback and without `api_key`."""
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
     allowed_hosts: tuple[str, ...] = ()
     """Host headers accepted beside those of the address it listens on (`localhost`, `127.0.0.1`, `::1`)."""
@@ -114,6 +116,8 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     cache: CacheSettings = CacheSettings()
     discovery: DiscoverySettings = DiscoverySettings()
     labels: LabelSettings = LabelSettings()
+    datasets: dict[str, Dataset] = {}
+    """What holds for requests tagged with a dataset, by its key or by `x-freehold-dataset`: `[datasets.NAME]`."""
     runtimes: tuple[Runtime, ...] = ()
     """Places that run models: `[[runtimes]]`."""
     deployments: tuple[Deployment, ...] = ()

@@ -66,6 +66,8 @@ class Gate(msgspec.Struct, frozen=True):
     """Deployment id to the reason, in words."""
     ceiling_rank: int
     """The highest egress class it leaves to any call made for the request."""
+    redact: bool = False
+    """It looks at what redaction left; otherwise also at what there was before."""
 
 
 class Preference(msgspec.Struct, frozen=True):
@@ -204,7 +206,7 @@ class Compiler:
                 if half.fits(self._names.placed[one], asked_fits, unknown_fits=True)
             }
             if blocked or ceiling_rank < _FARTHEST:
-                gates.append(Gate(compiled.rule.name, compiled.conditions, blocked, ceiling_rank))
+                gates.append(Gate(compiled.rule.name, compiled.conditions, blocked, ceiling_rank, compiled.rule.redact))
         return tuple(gates)
 
 

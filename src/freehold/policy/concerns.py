@@ -13,8 +13,8 @@ from freehold.policy.compiled import why_blocked
 from freehold.policy.globs import is_glob, make_matcher
 from freehold.policy.rules import Match, Rule, hours_of
 from freehold.policy.snapshot import Policy
-from freehold.policy.unserved import unserved_labels
-from freehold.runtime import SINGLE_OPERATIONS, Placed, completes
+from freehold.policy.unserved import always_holds, unserved_labels
+from freehold.runtime import EGRESS_ORDER, SINGLE_OPERATIONS, Egress, Placed, completes
 
 _LISTS = ("labels", "tasks", "operations", "wire_formats", "models", "aliases", "licences", "agents", "request_classes")
 _FLAGS = ("tools", "images", "schema", "stream", "open_weights")
@@ -29,6 +29,9 @@ def concerns_of(policy: Policy) -> tuple[str, ...]:
         *_above_ceiling(policy, placed),
         *_gates(policy.gates, placed),
         *unserved_labels(policy),
+        *_lifted(policy, placed),
+        *_datasets(policy, placed),
+        *_unredacted(policy),
         *_dead(policy),
         *_idle_globs(policy, placed),
     )
@@ -57,6 +60,47 @@ def _above_ceiling(policy: Policy, placed: Sequence[Placed]) -> Iterator[str]:
     elif len(allowed) < len(placed):
         out = [one.id for one in placed if one not in allowed]
         yield f"the server's ceiling is {policy.server_ceiling}: never used are {', '.join(out)}"
+
+
+def _lifted(policy: Policy, placed: Sequence[Placed]) -> Iterator[str]:
+    """Gates that keep data from leaving at one label and not at a higher one: whatever raises the label opens the way."""
+    away = [one for one in placed if one.egress is not Egress.LOCAL and one.egress.within(policy.server_ceiling)]
+    for gate in policy.gates:
+        kept = [one for one in away if why_blocked(gate, one) is not None]
+        named = sorted(gate.when.labels, key=LABEL_ORDER.__getitem__)
+        for label in [label for label in Label if named and label not in named and LABEL_ORDER[label] > LABEL_ORDER[named[0]]]:
+            others = [one for one in policy.gates if always_holds(one.when, label, "chat")]
+            if lifted := _left(others, kept):
+                ids = ", ".join(one.id for one in lifted)
+                yield (
+                    f"rule '{gate.name}' holds for label {', '.join(named)} and not for {label}, where {ids} may be used: "
+                    f'what raises a label opens the way; write label = "{named[0]}", which means that and higher'
+                )
+                break
+
+
+def _datasets(policy: Policy, placed: Sequence[Placed]) -> Iterator[str]:
+    """Datasets whose label and ceiling together leave nothing."""
+    for name, ceiling in policy.ceilings.items():
+        if EGRESS_ORDER[ceiling] > policy.server_rank:
+            yield f"dataset '{name}': its ceiling {ceiling} is above the server's, {policy.server_ceiling}, which holds"
+        label = max(policy.labels.datasets[name], policy.labels.default, key=LABEL_ORDER.__getitem__)
+        within = [one for one in placed if one.egress.within(ceiling) and one.egress.within(policy.server_ceiling)]
+        gates = [gate for gate in policy.gates if always_holds(gate.when, label, "chat")]
+        if within and not _left(gates, within):
+            rules = ", ".join(f"'{gate.name}'" for gate in gates)
+            yield f"dataset '{name}': label {label} under ceiling {ceiling} leaves no deployment, by {rules}; all of it is refused"
+        elif not within:
+            yield f"dataset '{name}': no deployment is within its ceiling {ceiling}; all of it is refused"
+
+
+def _unredacted(policy: Policy) -> Iterator[str]:
+    """One half of what redaction needs, without the other."""
+    rules = [gate.name for gate in policy.gates if gate.redact]
+    if rules and not policy.labels.redact:
+        yield f"rule '{rules[0]}' yields to redaction, and labels.redact names nothing: nothing is ever redacted"
+    elif policy.labels.redact and not rules:
+        yield "labels.redact names what may be redacted, and no rule with `allow` or `deny` says `redact = true`: nothing ever is"
 
 
 def _gates(gates: Sequence[Rule], placed: Sequence[Placed]) -> Iterator[str]:

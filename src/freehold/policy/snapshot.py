@@ -13,7 +13,7 @@ from types import MappingProxyType
 import msgspec
 
 from freehold.policy.compiled import Compiler, Resolution
-from freehold.policy.labels import LabelSettings
+from freehold.policy.labels import BoundLabels, LabelSettings
 from freehold.policy.names import Names
 from freehold.policy.problems import PolicyError, close_names
 from freehold.policy.references import problems_of
@@ -32,10 +32,12 @@ class Policy:
     __slots__ = (
         "_names",
         "aliases",
+        "ceilings",
         "gates",
         "labels",
         "placed",
         "preferences",
+        "redacts",
         "resolution",
         "rules",
         "server_ceiling",
@@ -61,10 +63,14 @@ class Policy:
         self.rules = tuple(rules)
         self.gates = tuple(rule for rule in rules if rule.allow is not None or rule.deny is not None)
         self.preferences = tuple(rule for rule in rules if rule.try_)
+        self.redacts = bool(labels.redact) and any(rule.redact for rule in self.gates)
+        """Whether redaction can ever happen."""
         self.server_ceiling = server_ceiling
         self.server_rank = EGRESS_ORDER[server_ceiling]
         self.labels = labels
         """Where requests' labels come from."""
+        self.ceilings = MappingProxyType(labels.ceilings if isinstance(labels, BoundLabels) else {})
+        """By dataset: the highest egress class of requests that work on it."""
         self.source_json = _content_of(placed, self.aliases, rules, server_ceiling, labels).decode()
         """All that can change a decision, as JSON: what the version is a hash of."""
         self.version = sha256(self.source_json.encode()).hexdigest()[:VERSION_HEX_DIGITS]

@@ -22,7 +22,7 @@ def unserved_labels(policy: Policy) -> Iterator[str]:
     refused: dict[tuple[str, ...], tuple[list[Label], dict[str, None]]] = {}
     for label in Label:
         for work, able in _by_work(placed):
-            gates = [gate for gate in policy.gates if _always_holds(gate.when, label, work)]
+            gates = [gate for gate in policy.gates if always_holds(gate.when, label, work)]
             if able and all(any(why_blocked(gate, one) is not None for gate in gates) for one in able):
                 names = tuple(gate.name for gate in gates if any(why_blocked(gate, one) is not None for one in able))
                 labels, works = refused.setdefault(names, ([], {}))
@@ -46,7 +46,7 @@ def _by_work(placed: Sequence[Placed]) -> Iterator[tuple[str, list[Placed]]]:
         yield operation, [one for one in placed if getattr(one.deployment.abilities, operation)]
 
 
-def _always_holds(when: Match, label: Label, work: str) -> bool:
+def always_holds(when: Match, label: Label, work: str) -> bool:
     """Whether a gate holds for every request of this label and kind of work, whatever else there is to it."""
     if msgspec.structs.replace(when, label=None, labels=(), operations=()) != Match():
         return False

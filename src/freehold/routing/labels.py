@@ -59,7 +59,7 @@ def label_request(detectors: Detectors, caller: Caller, headers: Mapping[str, st
     if len(found) > 1:
         found = tuple(sorted(found, key=lambda one: -detectors.rank_of(one.kind))[:MOST_FINDINGS])
     if detectors.rank_of(found[0].kind) > rank:
-        label, reason = detectors.label_of(found[0].kind), _in_words(found[0].kind)
+        label, reason = detectors.label_of(found[0].kind), in_words(found[0].kind)
     return Labelled(label, reason, found)
 
 
@@ -80,19 +80,20 @@ def _said(detectors: Detectors, caller: Caller, headers: Mapping[str, str]) -> I
     asked = label_said(headers)
     if asked is not None:
         yield asked, "header"
-    header = headers.get(DATASET_HEADER)
+    header = headers.get(DATASET_HEADER, caller.dataset)
     if header is not None:
         datasets = detectors.settings.datasets
         for name in (one.strip() for one in header.split(",")):
             if name not in datasets:
                 # Whoever tags a request relies on the tag: to pass over an unknown one would undo what it stands for.
                 known = ", ".join(list(datasets)[:MOST_SHOWN]) or "none"
-                said = f"header {DATASET_HEADER}: is no dataset of [labels.datasets]; there are: {known}"
+                said = f"header {DATASET_HEADER}: is no dataset of [datasets] or [labels.datasets]; there are: {known}"
                 raise faulty(Kind.INVALID_REQUEST, said, param=DATASET_HEADER)
             yield datasets[name], f"dataset {name}"
 
 
-def _in_words(kind: str) -> str:
+def in_words(kind: str) -> str:
+    """The source of a label that a kind of finding is."""
     for prefix, word in ((PATH, "path"), (PATTERN, "pattern")):
         if kind.startswith(prefix):
             return f"{word} {kind.removeprefix(prefix)}"

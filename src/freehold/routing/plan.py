@@ -28,9 +28,11 @@ from freehold.policy.compiled import (
     Preference,
 )
 from freehold.policy.conditions import all_hold
+from freehold.policy.globs import Matcher
 from freehold.policy.rules import Caching, Hold
 from freehold.policy.snapshot import Policy
 from freehold.record import Rejected
+from freehold.routing.permitted import model_matcher
 from freehold.routing.situation import Situation
 from freehold.routing.turned_away import LACKS, Funnel, Turned, refuse, refuse_over_budget, refuse_unknown
 from freehold.runtime import Egress, Placed
@@ -46,6 +48,8 @@ class Step(msgspec.Struct, frozen=True):
 
     placed: Placed
     reason: str
+    redacted: bool = False
+    """It is sent what redaction left of the request."""
 
 
 class Escalate(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +86,8 @@ class _Demand(msgspec.Struct, frozen=True):
     ceiling_rank: int
     gates: Sequence[Gate]
     need: int
+    key_allows: Matcher | None
+    """Of a deployment's id or model; None: the key does not limit them."""
 
 
 _LOCAL, _SELF_HOSTED, _VENDOR = Egress.LOCAL, Egress.SELF_HOSTED, Egress.VENDOR
@@ -94,10 +100,11 @@ def make_plan(features: Features, policy: Policy, situation: Situation) -> Plan:
     found = policy.resolution(features.asked_model)
     if found is None:
         return _refused(refuse_unknown(features, policy), (), None, ceiling_rank)
-    gates = [gate for gate in found.gates if all_hold(gate.conditions, features, situation.hour)]
+    gates = [gate for gate in found.gates if _holds(gate, features, situation.hour)]
     for gate in gates:
         ceiling_rank = min(ceiling_rank, gate.ceiling_rank)
-    demand = _Demand(features, situation, ceiling_rank, gates, _needs(features))
+    key_allows = model_matcher(features.caller, features.asked_model)
+    demand = _Demand(features, situation, ceiling_rank, gates, _needs(features), key_allows)
     preference = next(one for one in found.preferences if all_hold(one.conditions, features, situation.hour))
     steps: list[Step] = []
     late: list[Step] = []
@@ -126,6 +133,8 @@ def make_plan(features: Features, policy: Policy, situation: Situation) -> Plan:
     if not steps:
         fault = refuse(turned, demand.features, _CLASSES[ceiling_rank], situation.now_ms)
         return _refused(fault, rejected, preference.name, ceiling_rank)
+    if features.redacted:
+        steps = [_redacted(step) for step in steps]
     return Plan(
         steps=tuple(steps),
         rejected=rejected,
@@ -134,6 +143,20 @@ def make_plan(features: Features, policy: Policy, situation: Situation) -> Plan:
         escalate=None if preference.escalation is None else _escalate(preference, demand, judged),
         cache=preference.cache,
     )
+
+
+def _holds(gate: Gate, features: Features, hour: int) -> bool:
+    """Whether a gate applies. One that does not yield to redaction also looks at the label there was before it."""
+    if all_hold(gate.conditions, features, hour):
+        return True
+    before = features.label_before
+    if before is None or gate.redact:
+        return False
+    return all_hold(gate.conditions, msgspec.structs.replace(features, label=before), hour)
+
+
+def _redacted(step: Step) -> Step:
+    return Step(step.placed, f"redacted; {step.reason}", redacted=True)
 
 
 def _refused(fault: Fault, rejected: tuple[Rejected, ...], rule: str | None, ceiling_rank: int) -> Plan:
@@ -169,6 +192,8 @@ def _needs(features: Features) -> int:
 def _turn_away(candidate: Candidate, demand: _Demand) -> Turned | None:
     """Why the deployment cannot be a step: policy first, so that nothing blocked is judged any further."""
     one = candidate.id
+    if demand.key_allows is not None and not (demand.key_allows(one) or demand.key_allows(candidate.placed.model.id)):
+        return Turned(Funnel.POLICY, Rejected(one, f"the key '{demand.features.caller.key}' may not use it"))
     for gate in demand.gates:
         if (reason := gate.blocked.get(one)) is not None:
             return Turned(Funnel.POLICY, Rejected(one, reason, gate.name))
@@ -224,5 +249,7 @@ def _escalate(preference: Preference, demand: _Demand, judged: dict[str, bool]) 
             steps.append(Step(target.placed, reason))
     if not steps:
         return None
+    if demand.features.redacted:
+        steps = [_redacted(step) for step in steps]
     rule = preference.escalation
     return Escalate(checks=rule.on, steps=tuple(steps), at_most=rule.at_most, hold=rule.hold)

@@ -41,8 +41,11 @@ from freehold.server.discovering import Discovering
 from freehold.server.endpoints.health import Readiness, RuntimeStatus
 from freehold.server.gateway import Door, Gateway
 from freehold.server.intake import Intake
+from freehold.server.key_desk import KeyDesk
+from freehold.server.key_watch import KeyWatch
+from freehold.server.redacting import PlaceholderKey
 from freehold.server.routes import make_routes, make_tails, speller_of
-from freehold.server.snapshot import make_snapshot
+from freehold.server.snapshot import make_snapshot, require_keys_beyond_loopback
 from freehold.server.swap import Changes, compare, keep_fixed, unchanged_deployments
 from freehold.server.workers.told import ToldEngines
 from freehold.sessions.sticky import Sticky
@@ -97,6 +100,7 @@ class App:
         self.retries = RetryBudgets(now)
         self.rates = Rates(now, log.event, shared_rates(config))
         self.desk = Desk(self._store, Shelf(config.data_dir / "batches"), now_ms=wall_ms, random_bytes=random_bytes)
+        self.keys = KeyWatch(self._store, now=now, log=log)
         self.budgets = make_budgets(lambda: self.config, self.upstreams, log, store_url=self._store, now=now, wall_ms=wall_ms)
         means = Means(
             self.upstreams,
@@ -128,6 +132,7 @@ class App:
     def _make_intake(self, now: Callable[[], float], random_bytes: Callable[[int], bytes]) -> Intake:
         return Intake(
             snapshot=make_snapshot(self.config),
+            register=self.keys.register,
             counting=self.counting,
             breakers=self.breakers,
             sticky=self.sticky,
@@ -138,6 +143,7 @@ class App:
             random_bytes=random_bytes,
             windows=self.windows,
             budgets=self.budgets,
+            placeholder_key=PlaceholderKey(self.config.data_dir),
         )
 
     def _make_context(self) -> Context:
@@ -156,6 +162,7 @@ class App:
                 max_entries=cache.max_entries,
             ),
             desk=self.desk,
+            keys=KeyDesk(self._store, self.keys, now_ms=wall_ms, log=self.log),
             rates=self.rates,
         )
 
@@ -215,6 +222,7 @@ class App:
         config = keep_fixed(old, config)
         kept = frozenset(name for name, launch in config.launches.items() if old.launches.get(name) == launch)
         snapshot = make_snapshot(config, self.intake.snapshot, kept)
+        require_keys_beyond_loopback(snapshot, self._address)
         self.config, self.intake.snapshot = config, snapshot
         self._connector.server_ceiling = config.policy.server_ceiling
         self.breakers.keep(unchanged_deployments(old, config))
@@ -289,6 +297,7 @@ class App:
         """Begin: storage first, then the engines in the background. Raises StoreError."""
         prepare(self._store)
         self.writer.start()
+        await self.keys.start()
         policy = self.config.policy
         self.ledger.policy_used(policy.version, policy.source_json)
         self.engines.start()
@@ -301,6 +310,7 @@ class App:
     async def stop(self) -> None:
         """End in reverse order; every queued row is written before this returns."""
         try:
+            await self.keys.stop()
             await self.batches.stop()
             await self.discovering.stop()
             await self.engines.stop()

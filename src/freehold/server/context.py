@@ -10,6 +10,7 @@ from freehold.ledger import Ledger
 from freehold.limits.rates import Rates
 from freehold.server.batches.desk import Desk
 from freehold.server.intake import Intake
+from freehold.server.key_desk import KeyDesk
 from freehold.telemetry.log import Log
 
 RETRY_AFTER_S = 1.0
@@ -29,6 +30,8 @@ class Context(msgspec.Struct, frozen=True):
     answers: AnswerCache
     desk: Desk
     """Files and batches."""
+    keys: KeyDesk
+    """Virtual keys."""
     rates: Rates
     """Counts what `[[rates]]` limit."""
 

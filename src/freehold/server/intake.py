@@ -11,9 +11,10 @@ import msgspec
 
 from freehold.dispatch.flight import ChatFlight, Flight
 from freehold.fault import FaultError
-from freehold.features import Caller, Features
+from freehold.features import Caller, Features, Right
 from freehold.fit.tokens import EXACT
-from freehold.identity.callers import identify
+from freehold.identity.callers import Register
+from freehold.identity.tags import tag
 from freehold.ledger import Ledger
 from freehold.ledger.ids import RANDOM_BYTES, new_id
 from freehold.limits.breaker import Breakers
@@ -29,6 +30,7 @@ from freehold.routing.single_features import gather_single
 from freehold.routing.situation import OverBudget, Situation
 from freehold.server.counting import Counting, Tokens, is_close
 from freehold.server.deadline import timeout_of
+from freehold.server.redacting import Left, PlaceholderKey, leave_out
 from freehold.server.snapshot import Snapshot
 from freehold.sessions.sticky import Sticky
 from freehold.wire.blocks import strictly, with_place
@@ -46,6 +48,7 @@ class Intake:
         self,
         *,
         snapshot: Snapshot,
+        register: Register,
         counting: Counting,
         breakers: Breakers,
         sticky: Sticky,
@@ -56,9 +59,12 @@ class Intake:
         random_bytes: Callable[[int], bytes],
         windows: dict[str, int],
         budgets: Budgets,
+        placeholder_key: PlaceholderKey,
     ) -> None:
         self.snapshot = snapshot
         """What the next request is decided by. Replaced as a whole; read once per request."""
+        self.register = register
+        """Virtual keys."""
         self._counting = counting
         self._breakers = breakers
         self._sticky = sticky
@@ -69,6 +75,7 @@ class Intake:
         self._random_bytes = random_bytes
         self._windows = windows
         self._budgets = budgets
+        self._placeholder_key = placeholder_key
 
     @property
     def policy(self) -> Policy:
@@ -84,9 +91,14 @@ class Intake:
         """A fresh id, sortable by time."""
         return new_id("req_", self._wall_ms(), self._random_bytes(RANDOM_BYTES))
 
-    def identify(self, headers: Mapping[str, str]) -> Caller:
-        """The caller. Raises FaultError(UNAUTHENTICATED)."""
-        return identify(headers, self.snapshot.keys)
+    def identify(self, headers: Mapping[str, str], right: Right | None) -> Caller:
+        """The caller, with what its request is tagged with. `right` is what the endpoint takes; None: any key will do.
+
+        Raises FaultError: UNAUTHENTICATED, FORBIDDEN, INVALID_REQUEST for a tag that is none.
+        """
+        snapshot = self.snapshot
+        caller = self.register.identify(headers, right, snapshot.keys, self._wall_ms())
+        return tag(caller, headers, snapshot.policy.ceilings)
 
     async def decide(
         self, codec: Codec, envelope: Envelope, headers: Mapping[str, str], caller: Caller, request_id: str
@@ -94,7 +106,16 @@ class Intake:
         """The flight of a chat request, decided and written to the ledger."""
         snapshot, due_s = self.snapshot, self._due(headers, streams=envelope.stream)
         features = await self.features(codec, envelope, headers, caller, snapshot=snapshot)
-        plan, at_ms, budgets = self._decided(request_id, features, snapshot)
+        plan, situation, budgets = self._planned(features, snapshot)
+        sent, placeholders = envelope, None
+        if plan.refusal is not None and snapshot.policy.redacts:
+            left = await self._leave_out(codec, envelope, headers, caller, features, snapshot)
+            if left is not None:
+                kept = self._planned(left.features, snapshot)
+                if kept[0].refusal is None:
+                    sent, features, placeholders = left.envelope, left.features, left.placeholders
+                    plan, situation, budgets = kept
+        self._ledger.decided(decision_record(request_id, snapshot.policy, features, situation, plan))
         flight = ChatFlight(
             request_id=request_id,
             headers=headers,
@@ -103,16 +124,17 @@ class Intake:
             policy_version=snapshot.policy.version,
             reaches=snapshot.reaches,
             codec=codec,
-            envelope=envelope,
+            envelope=sent,
             asked=Asked(
                 model=envelope.model,
                 stream_usage=envelope.stream_usage,
                 reply_id=request_id,
-                now_s=at_ms // 1000,
+                now_s=situation.now_ms // 1000,
                 prompt_tokens=features.prompt_tokens,
                 top=envelope.top,
                 spent_ns=self._stopwatch() if envelope.format == "ollama" else None,
             ),
+            placeholders=placeholders,
         )
         flight.deadline_s, flight.rates, flight.budgets = due_s, snapshot.rates, budgets
         return flight
@@ -193,12 +215,30 @@ class Intake:
 
     def _decided(self, request_id: str, features: Features, snapshot: Snapshot) -> tuple[Plan, int, Sequence[BudgetLine]]:
         """The plan, when it was made, and the budgets that the request is held to."""
+        plan, situation, budgets = self._planned(features, snapshot)
+        self._ledger.decided(decision_record(request_id, snapshot.policy, features, situation, plan))
+        return plan, situation.now_ms, budgets
+
+    def _planned(self, features: Features, snapshot: Snapshot) -> tuple[Plan, Situation, Sequence[BudgetLine]]:
         table = snapshot.budgets
         budgets = () if table is None else table.matching(features)
         over = self._budgets.over(table, budgets, features) if table is not None and budgets else {}
-        plan, situation = self.plan(features, snapshot, over)
-        self._ledger.decided(decision_record(request_id, snapshot.policy, features, situation, plan))
-        return plan, situation.now_ms, budgets
+        return (*self.plan(features, snapshot, over), budgets)
+
+    async def _leave_out(
+        self, codec: Codec, envelope: Envelope, headers: Mapping[str, str], caller: Caller, features: Features, snapshot: Snapshot
+    ) -> Left | None:
+        """What redaction leaves of a refused request; None: it would be refused just so."""
+        tokenizer = tokenizer_of(snapshot.policy, envelope.model)
+        tokens = self._counting.at_hand(tokenizer, 0) or await self._counting.load(tokenizer)
+        return leave_out(
+            codec,
+            envelope,
+            features,
+            snapshot.detectors,
+            self._placeholder_key.get(),
+            lambda left: self._gather(codec, left, headers, caller, tokens, snapshot, None),
+        )
 
     async def features(
         self,
@@ -290,6 +330,6 @@ def decision_record(request_id: str, policy: Policy, features: Features, situati
         features=features,
         situation=msgspec.Raw(_encode(situation)),
         rule=plan.rule,
-        steps=tuple(PlannedStep(step.placed.id, step.reason) for step in plan.steps),
+        steps=tuple(PlannedStep(step.placed.id, step.reason, step.redacted) for step in plan.steps),
         rejected=plan.rejected,
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from freehold.dispatch.runner import Dispatch
 from freehold.dispatch.singles import Singles
+from freehold.server.access import require_rules
 from freehold.server.context import Context
 from freehold.server.endpoints.batches import BatchesEndpoint
 from freehold.server.endpoints.chat import ChatEndpoint
@@ -11,6 +12,7 @@ from freehold.server.endpoints.counts import CountTokensEndpoint
 from freehold.server.endpoints.embeddings import EmbeddingsEndpoint
 from freehold.server.endpoints.files import FilesEndpoint
 from freehold.server.endpoints.health import HealthEndpoint, Readiness, ReadyEndpoint
+from freehold.server.endpoints.keys import KeysEndpoint
 from freehold.server.endpoints.models import ModelsEndpoint
 from freehold.server.endpoints.ollama import (
     REMEDIES,
@@ -59,10 +61,13 @@ def make_routes(
     files, batches = FilesEndpoint(context), BatchesEndpoint(context)
     routes["POST", "/v1/files"], routes["GET", "/v1/files"] = files.add, files.listed
     routes["POST", "/v1/batches"], routes["GET", "/v1/batches"] = batches.add, batches.listed
+    keys = KeysEndpoint(context)
+    routes["POST", "/admin/keys"], routes["GET", "/admin/keys"] = keys.add, keys.listed
     for shot in SINGLE_SHOTS:
         routes["POST", f"/v1{shot.path}"] = SingleEndpoint(context, singles, shot)
     routes["POST", "/rerank"] = routes["POST", "/v1/rerank"]
     routes["GET", "/openapi.json"] = OpenApiEndpoint(lambda: make_document(routes, make_tails(context)))
+    require_rules((*(path for _, path in routes), *make_tails(context)))
     return routes
 
 
@@ -91,6 +96,7 @@ def make_tails(context: Context) -> dict[str, TailEndpoint]:
         "/v1/models/": ModelsEndpoint(context).one,
         "/v1/files/": FilesEndpoint(context),
         "/v1/batches/": BatchesEndpoint(context),
+        "/admin/keys/": KeysEndpoint(context),
     }
 
 

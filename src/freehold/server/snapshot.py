@@ -6,11 +6,12 @@ One reference is read once per request, so that no request sees parts of two con
 import msgspec
 
 from freehold.config import Config
+from freehold.config.checking import is_loopback
 from freehold.config.checking_budgets import budgets_of
 from freehold.dispatch.reach import Reaches
 from freehold.fault import Fault, Kind
 from freehold.features import Caller
-from freehold.identity.callers import KeyTable, make_key
+from freehold.identity.callers import SERVER, KeyTable, Opening, make_key
 from freehold.policy.budgets import BudgetTable
 from freehold.policy.rates import RateTable
 from freehold.policy.snapshot import Policy
@@ -22,7 +23,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     policy: Policy
     keys: KeyTable | None
-    """None: no key is asked for."""
+    """The server's own key; None: who sends none is the local user."""
     reaches: Reaches
     """The runtimes of this configuration; engines write into it while it is the current one."""
     max_body_bytes: int
@@ -51,6 +52,12 @@ def make_snapshot(config: Config, former: Snapshot | None = None, kept_engines: 
         windows=_windows(config.policy),
         rates=RateTable(config.settings.rates, config.policy.placed.values()) if config.settings.rates else None,
     )
+
+
+def require_keys_beyond_loopback(snapshot: Snapshot, address: tuple[str, int] | None) -> None:
+    """Raise ValueError where a server that others reach would ask for no key."""
+    if snapshot.keys is None and address is not None and not is_loopback(address[0]):
+        raise ValueError(f"{address[0]} is listened on: keys must be asked for, by server.api_key or server.require_keys")
 
 
 def _detectors(policy: Policy, former: Snapshot | None) -> Detectors:
@@ -82,5 +89,5 @@ def _place_runtimes(config: Config, former: Snapshot | None, kept_engines: froze
 
 def _key_table(config: Config) -> KeyTable | None:
     if config.server_key is None:
-        return None
-    return KeyTable((make_key(config.server_key, Caller(key="server")),))
+        return KeyTable() if config.settings.server.require_keys else None
+    return make_key(config.server_key, Opening(Caller(key=SERVER), administers=True))

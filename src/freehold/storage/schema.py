@@ -168,6 +168,7 @@ attempts = Table(
     Column("price_version", Text, doc="The price it was costed by: source, date, hash; NULL: there was none."),
     Column("verdicts", Text, doc="JSON list: what the named checks said of the reply; NULL: there was none."),
     *_rare_usage_columns(),
+    Column("sent_bytes", BigInteger, doc="Of the request's body, where it left this machine; NULL: it did not."),
     PrimaryKeyConstraint("request_id", "number"),
     _one_of("mode", ("relay", "translate")),
     _one_of("end", get_args(AttemptEnd)),
@@ -248,6 +249,80 @@ batches = Table(
     Column("state", Text, nullable=False, doc="JSON: status, counts, result files, times, errors."),
     PrimaryKeyConstraint("batch_id"),
     info={"says": "One row per batch."},
+)
+
+virtual_keys = Table(
+    "virtual_keys",
+    metadata,
+    Column("name", Text, nullable=False, doc="Named in rows, rules and budgets as the caller's key; used once, for good."),
+    Column("caller_user", Text, nullable=False, doc="Whose it is."),
+    Column("caller_team", Text, doc="The team of that user."),
+    Column("project", Text, doc="The project all its requests are tagged with."),
+    Column("ceiling", Text, nullable=False, doc="The highest egress class its requests may reach."),
+    Column("label", Text, doc="The least label of its requests."),
+    Column("rights", Text, nullable=False, doc="JSON: operations, models and datasets it is limited to."),
+    Column("created_ms", BigInteger, nullable=False, doc="When it was made."),
+    Column("created_by", Text, nullable=False, doc="The key that made it; `cli` for the command line."),
+    Column("expires_ms", BigInteger, doc="From then on it opens nothing."),
+    Column("revoked_ms", BigInteger, doc="When it was revoked."),
+    PrimaryKeyConstraint("name"),
+    info={"says": "One row per virtual key, revoked ones too."},
+)
+
+key_secrets = Table(
+    "key_secrets",
+    metadata,
+    Column("digest", Text, nullable=False, doc="BLAKE3 of the secret, in hexadecimal; the secret itself is kept nowhere."),
+    Column("key_name", Text, nullable=False, doc="Whose secret it is."),
+    Column("hint", Text, nullable=False, doc="How it begins, to recognise it by."),
+    Column("created_ms", BigInteger, nullable=False, doc="When it was drawn."),
+    Column("ends_ms", BigInteger, doc="From then on it opens nothing: its key was rotated."),
+    PrimaryKeyConstraint("digest"),
+    info={"says": "The secrets that open virtual keys; two of one key while it is rotated."},
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account", Text, nullable=False, doc="A budget in one of its windows."),
+    Column("spent", BigInteger, nullable=False, doc="Settled, in the account's unit: nano-USD or tokens."),
+    Column("reserved", BigInteger, nullable=False, doc="What attempts under way may still cost."),
+    PrimaryKeyConstraint("account"),
+    CheckConstraint("spent >= 0", name="spent"),
+    CheckConstraint("reserved >= 0", name="reserved"),
+    info={"says": "How each budget stands, where the store is SQL alone."},
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("attempt_id", Text, nullable=False, doc="The attempt it was made for; gone when that is settled or let go."),
+    Column("owner", Text, nullable=False, doc="The process that made it: machine, process id and start time."),
+    Column("lapses_ms", BigInteger, nullable=False, doc="From then on it is settled by anybody, unless it was renewed."),
+    Column("charges", Text, nullable=False, doc="JSON: what is reserved, by account."),
+    PrimaryKeyConstraint("attempt_id"),
+    info={"says": "One row per attempt that is paid for and under way."},
+)
+Index(None, reservations.c.lapses_ms)
+
+money_flags = Table(
+    "money_flags",
+    metadata,
+    Column("attempt_id", Text, nullable=False, doc="The attempt it is about."),
+    Column(
+        "flag",
+        Text,
+        nullable=False,
+        doc="lapsed (its process died or was cut off: settled at what was reserved), overrun (it cost more than was reserved) "
+        "or unwritten (its row was refused by the database).",
+    ),
+    Column("account", Text, nullable=False, doc="The account it is about."),
+    Column("at_ms", BigInteger, nullable=False, doc="When it was noticed."),
+    Column("reserved", BigInteger, nullable=False, doc="What had been reserved of that account."),
+    Column("spent", BigInteger, nullable=False, doc="What was charged."),
+    PrimaryKeyConstraint("attempt_id", "flag", "account"),
+    _one_of("flag", ("lapsed", "overrun", "unwritten")),
+    info={"says": "What did not go as reserved, each in a row of its own."},
 )
 
 alembic_version = Table(

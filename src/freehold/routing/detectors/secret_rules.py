@@ -5,6 +5,7 @@ any shape is looked through once. Vendors lengthen their tokens, so most rules t
 """
 
 from freehold.routing.detectors.anchored import ANYTHING, TOKEN, WORD, WORD_OR_DASH, Rule
+from freehold.routing.detectors.own_keys import CHECK_CHARS, PREFIX, RANDOM_CHARS, is_own_key
 from freehold.routing.detectors.secret_values import (
     is_assigned_secret,
     is_bare_secret,
@@ -124,6 +125,14 @@ _FORGES = (
 )
 
 _MODELS = (
+    Rule(
+        kind="freehold-key",
+        starts=(PREFIX,),
+        then=f"{_ALNUM}{{{RANDOM_CHARS + CHECK_CHARS}}}{_NO_MORE}",
+        check=is_own_key,
+        not_behind=WORD,
+        source="docs/keys.md",
+    ),
     _vendor("anthropic-key", "sk-ant-", f"(?:api|admin|sid|oat|ort)[0-9]{{2}}-{_URL}{{40,200}}", "Anthropic: API keys"),
     _vendor("openai-key", "sk-proj- sk-svcacct- sk-admin- sk-None-", f"{_URL}{{40,200}}", "OpenAI: API keys"),
     _vendor("openai-key", "sk-", f"{_ALNUM}{{32,64}}{_NO_MORE_URL}", "OpenAI and compatible: API keys"),

@@ -13,6 +13,7 @@ import msgspec
 
 from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.features import Caller
+from freehold.identity.tags import PROJECT_HEADER
 from freehold.ledger.ids import RANDOM_BYTES, new_id
 from freehold.routing.features import CEILING_HEADER, HINT_PREFIX, effective_ceiling
 from freehold.routing.labels import DATASET_HEADER, LABEL_HEADER, label_said
@@ -164,7 +165,7 @@ class Desk:
         kept = {
             name: value
             for name, value in headers.items()
-            if name in {LABEL_HEADER, DATASET_HEADER, CEILING_HEADER} or name.startswith(HINT_PREFIX)
+            if name in {LABEL_HEADER, DATASET_HEADER, PROJECT_HEADER, CEILING_HEADER} or name.startswith(HINT_PREFIX)
         }
         label_said(kept)  # a header that no line could be decided with is told now
         effective_ceiling(caller.ceiling, caller, kept)

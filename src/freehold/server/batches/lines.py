@@ -12,8 +12,8 @@ import msgspec
 from freehold.dispatch.flight import ChatFlight, Flight
 from freehold.dispatch.runner import Dispatch
 from freehold.dispatch.singles import Singles
-from freehold.fault import Kind, faulty
-from freehold.features import Caller
+from freehold.features import Caller, Right
+from freehold.identity.tags import tag
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation, RawHeaders
 from freehold.server.endpoints.chat import ChatEndpoint
@@ -79,15 +79,11 @@ class _BatchIntake(Intake):
         self.__dict__.update(intake.__dict__)
         self._caller = caller
 
-    def identify(self, headers: Mapping[str, str]) -> Caller:  # noqa: ARG002 - no header of a line says who asks
-        """The batch's caller as its key stands now. Raises FaultError(UNAUTHENTICATED) where there is no such key any more."""
-        keys = self.snapshot.keys
-        if keys is None:
-            return self._caller
-        for key in keys.keys:
-            if (key.caller.key, key.caller.user) == (self._caller.key, self._caller.user):
-                return key.caller
-        raise faulty(Kind.UNAUTHENTICATED, "the key that this batch was made with is no longer valid here")
+    def identify(self, headers: Mapping[str, str], right: Right | None) -> Caller:
+        """The batch's caller as its key stands now: no header of a line says who asks. Raises FaultError as `Intake.identify`."""
+        snapshot = self.snapshot
+        caller = self.register.standing(self._caller, right, snapshot.keys, self._wall_ms())
+        return tag(caller, headers, snapshot.policy.ceilings)
 
     async def decide(
         self, codec: Codec, envelope: Envelope, headers: Mapping[str, str], caller: Caller, request_id: str

@@ -15,6 +15,7 @@ class BatchesEndpoint(Kept):
 
     methods = ("GET", "POST")
     """Of one batch; POST is for `cancel` only."""
+    right = "batches"
 
     async def __call__(self, conversation: Conversation, headers: Mapping[str, str], tail: str) -> None:
         """One batch, or its end."""

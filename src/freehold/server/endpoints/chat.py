@@ -26,7 +26,7 @@ class ChatEndpoint(RecordedEndpoint):
     async def _serve(self, conversation: Conversation, headers: Mapping[str, str], row: RequestRow) -> None:
         context = self._context
         context.admit()
-        row.caller = caller = context.intake.identify(headers)
+        row.caller = caller = context.intake.identify(headers, "chat")
         body = await conversation.read_body(context.max_body_bytes, headers.get("content-length"))
         envelope = self._codec.peek(body)
         if await self._answer_here(conversation, envelope, row):

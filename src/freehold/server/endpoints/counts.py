@@ -22,7 +22,7 @@ class CountTokensEndpoint(RecordedEndpoint):
     async def _serve(self, conversation: Conversation, headers: Mapping[str, str], row: RequestRow) -> None:
         intake = self._context.intake
         self._context.admit()
-        row.caller = caller = intake.identify(headers)
+        row.caller = caller = intake.identify(headers, "chat")
         body = await conversation.read_body(intake.max_body_bytes, headers.get("content-length"))
         envelope = token_counts.peek(body)
         if not intake.policy.knows(envelope.model):

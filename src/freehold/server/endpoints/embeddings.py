@@ -22,7 +22,7 @@ class EmbeddingsEndpoint(RecordedEndpoint):
     async def _serve(self, conversation: Conversation, headers: Mapping[str, str], row: RequestRow) -> None:
         context = self._context
         context.admit()
-        row.caller = caller = context.intake.identify(headers)
+        row.caller = caller = context.intake.identify(headers, "embeddings")
         body = await conversation.read_body(context.max_body_bytes, headers.get("content-length"))
         envelope = embeddings.peek(body)
         row.flight = flight = await context.intake.decide_embeddings(envelope, headers, caller, row.request_id)

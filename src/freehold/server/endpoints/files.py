@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from freehold.fault import Fault, FaultError, Kind, faulty
-from freehold.features import Caller
+from freehold.features import Caller, Right
 from freehold.server.batches.desk import MOST_LISTED, Desk, told_file
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation
@@ -23,6 +23,9 @@ _encode = msgspec.json.Encoder().encode
 class Kept:
     """What the endpoints of files and batches share: who asks, and faults in OpenAI's spelling."""
 
+    right: Right = "files"
+    """What these endpoints take of a key."""
+
     def __init__(self, context: Context) -> None:
         self._context = context
 
@@ -31,7 +34,7 @@ class Kept:
         return self._context.desk
 
     def _caller(self, headers: Mapping[str, str]) -> Caller:
-        return self._context.intake.identify(headers)
+        return self._context.intake.identify(headers, self.right)
 
     async def _send(self, conversation: Conversation, value: object) -> None:
         request_id = self._context.intake.new_request_id().encode()

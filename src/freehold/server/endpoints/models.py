@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import TypedDict
 from urllib.parse import parse_qsl
 
-from freehold.fault import Fault, FaultError, Kind, faulty
+from freehold.fault import FaultError, Kind, faulty
+from freehold.routing.permitted import is_limited, usable
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation
 from freehold.server.faults import JSON_HEADER, send_fault
@@ -30,33 +31,25 @@ class ModelsEndpoint:
         await self._answer(conversation, headers, tail)
 
     async def _answer(self, conversation: Conversation, headers: Mapping[str, str], wanted: str | None) -> None:
-        policy = self._context.intake.policy
         speaks_anthropic = "anthropic-version" in headers
         codec = CODECS["anthropic_messages" if speaks_anthropic else "openai_chat"]
         request_id = self._context.intake.new_request_id()
-        fault = self._fault(headers, wanted)
-        if fault is not None:
-            await send_fault(conversation, codec, fault, request_id)
+        try:
+            body = self._told(conversation, headers, wanted, anthropic=speaks_anthropic)
+        except FaultError as error:
+            await send_fault(conversation, codec, error.fault, request_id)
             return
-        if wanted is not None:
-            body = one_model(wanted, anthropic=speaks_anthropic)
-        else:
-            extra = [name for name in ANTHROPIC_NAMES if speaks_anthropic and policy.knows(name)]
-            try:
-                body = list_models([*extra, *policy.listed()], anthropic=speaks_anthropic, **_page(conversation.query))
-            except FaultError as error:
-                await send_fault(conversation, codec, error.fault, request_id)
-                return
         await conversation.send_whole(200, [JSON_HEADER, (b"x-freehold-request-id", request_id.encode())], body)
 
-    def _fault(self, headers: Mapping[str, str], wanted: str | None) -> Fault | None:
-        try:
-            self._context.intake.identify(headers)
-        except FaultError as error:
-            return error.fault
-        if wanted is None or self._context.intake.policy.knows(wanted):
-            return None
-        return Fault(kind=Kind.UNKNOWN_MODEL, message=f"there is no model {wanted[:100]!r}; GET /v1/models lists them")
+    def _told(self, conversation: Conversation, headers: Mapping[str, str], wanted: str | None, *, anthropic: bool) -> bytes:
+        policy, caller = self._context.intake.policy, self._context.intake.identify(headers, None)
+        if wanted is None:
+            extra = [name for name in ANTHROPIC_NAMES if anthropic and policy.knows(name)]
+            names = [name for name in (*extra, *policy.listed()) if not is_limited(caller) or usable(policy, name, caller)]
+            return list_models(names, anthropic=anthropic, **_page(conversation.query))
+        if not policy.knows(wanted) or (is_limited(caller) and not usable(policy, wanted, caller)):
+            raise faulty(Kind.UNKNOWN_MODEL, f"there is no model {wanted[:100]!r}; GET /v1/models lists them")
+        return one_model(wanted, anthropic=anthropic)
 
 
 class _Page(TypedDict, total=False):

@@ -11,6 +11,8 @@ from typing import Protocol
 from freehold.dispatch.runner import Dispatch
 from freehold.dispatch.singles import Singles
 from freehold.fault import FaultError, Kind, faulty
+from freehold.features import Caller
+from freehold.routing.permitted import usable
 from freehold.runtime import Placed
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation, stream_headers
@@ -87,7 +89,7 @@ class OllamaEmbedEndpoint(RecordedEndpoint):
     async def _serve(self, conversation: Conversation, headers: Mapping[str, str], row: RequestRow) -> None:
         context = self._context
         context.admit()
-        row.caller = caller = context.intake.identify(headers)
+        row.caller = caller = context.intake.identify(headers, "embeddings")
         body = await conversation.read_body(context.max_body_bytes, headers.get("content-length"))
         envelope = self._peek(body)
         row.flight = flight = await context.intake.decide_embeddings(envelope, headers, caller, row.request_id)
@@ -112,9 +114,9 @@ class _Looking(ABC):
         context = self._context
         request_id = context.intake.new_request_id()
         try:
-            context.intake.identify(headers)
+            caller = context.intake.identify(headers, None)
             body = await conversation.read_body(context.max_body_bytes, headers.get("content-length"))
-            answer = self._answer(body)
+            answer = self._answer(body, caller)
         except FaultError as error:
             if error.fault.kind is not Kind.CLIENT_GONE:
                 await send_fault(conversation, CODECS["ollama"], error.fault, request_id)
@@ -122,14 +124,14 @@ class _Looking(ABC):
         await conversation.send_whole(200, [JSON_HEADER, (b"x-freehold-request-id", request_id.encode())], answer)
 
     @abstractmethod
-    def _answer(self, body: bytes) -> bytes:
+    def _answer(self, body: bytes, caller: Caller) -> bytes:
         """The answer's body."""
 
 
 class VersionEndpoint(_Looking):
     """`GET /api/version`."""
 
-    def _answer(self, body: bytes) -> bytes:  # noqa: ARG002 - a GET has none
+    def _answer(self, body: bytes, caller: Caller) -> bytes:  # noqa: ARG002 - a GET has none
         return write_version()
 
 
@@ -143,25 +145,29 @@ class ModelsEndpoints:
         self.show = _Told(context, self._show)
         self.loaded = _Told(context, self._loaded)
 
-    def _tags(self, body: bytes) -> bytes:  # noqa: ARG002 - a GET has none
+    def _tags(self, body: bytes, caller: Caller) -> bytes:  # noqa: ARG002 - a GET has none
         windows = self._windows()
         policy = self._context.intake.policy
-        facts = [self._facts(name, policy.resolve(name) or (), windows) for name in policy.listed()]
+        found = [(name, usable(policy, name, caller)) for name in policy.listed()]
+        facts = [self._facts(name, placed, windows) for name, placed in found if placed]
         return write_tags(facts, modified_s=self._now_s())
 
-    def _show(self, body: bytes) -> bytes:
+    def _show(self, body: bytes, caller: Caller) -> bytes:
         name = read_show(body)
-        placed = self._context.intake.policy.resolve(name)
-        if placed is None:
+        placed = usable(self._context.intake.policy, name, caller)
+        if not placed:
             raise not_found(name)
         return write_show(self._facts(name, placed, self._windows()), modified_s=self._now_s())
 
-    def _loaded(self, body: bytes) -> bytes:  # noqa: ARG002 - a GET has none
+    def _loaded(self, body: bytes, caller: Caller) -> bytes:  # noqa: ARG002 - a GET has none
         """Models whose engine we run and know to be ready; whether another runtime has one loaded is not asked."""
         readiness, placed = self._readiness(), self._context.intake.policy.placed
         ready = {one.name for one in readiness.runtimes if one.status == "ready"}
         windows = self._windows()
-        facts = [self._facts(one.deployment.model, (one,), windows) for one in placed.values() if one.runtime.name in ready]
+        loaded = [
+            one for one in placed.values() if one.runtime.name in ready and usable(self._context.intake.policy, one.id, caller)
+        ]
+        facts = [self._facts(one.deployment.model, (one,), windows) for one in loaded]
         return write_loaded(facts, expires_s=self._now_s() + LOADED_FOR_S)
 
     def _now_s(self) -> int:
@@ -194,12 +200,12 @@ class ModelsEndpoints:
 class _Told(_Looking):
     """Answers by a function of the body."""
 
-    def __init__(self, context: Context, tell: Callable[[bytes], bytes]) -> None:
+    def __init__(self, context: Context, tell: Callable[[bytes, Caller], bytes]) -> None:
         super().__init__(context)
         self._tell = tell
 
-    def _answer(self, body: bytes) -> bytes:
-        return self._tell(body)
+    def _answer(self, body: bytes, caller: Caller) -> bytes:
+        return self._tell(body, caller)
 
 
 class NotDoneHere(_Looking):
@@ -209,7 +215,7 @@ class NotDoneHere(_Looking):
         super().__init__(context)
         self._remedy = remedy
 
-    def _answer(self, body: bytes) -> bytes:  # noqa: ARG002 - whatever is asked
+    def _answer(self, body: bytes, caller: Caller) -> bytes:  # noqa: ARG002 - whatever is asked
         raise faulty(Kind.UNSUPPORTED, f"Freehold does not do this through Ollama's API: {self._remedy}")
 
 

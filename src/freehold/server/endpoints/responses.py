@@ -34,7 +34,7 @@ class StoredResponsesEndpoint:
             param="response_id",
         )
         try:
-            intake.identify(headers)
+            intake.identify(headers, "chat")
         except FaultError as error:
             fault = error.fault
         await send_fault(conversation, self._codec, fault, intake.new_request_id())

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from freehold.dispatch.single_attempt import SingleStream
 from freehold.dispatch.singles import Singles
+from freehold.server.access import right_of
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation, RawHeaders
 from freehold.server.endpoints.recorded import RecordedEndpoint, decision_headers
@@ -26,7 +27,7 @@ class SingleEndpoint(RecordedEndpoint):
     async def _serve(self, conversation: Conversation, headers: Mapping[str, str], row: RequestRow) -> None:
         context, shot = self._context, self._shot
         context.admit()
-        row.caller = caller = context.intake.identify(headers)
+        row.caller = caller = context.intake.identify(headers, right_of(shot.operation))
         body = await conversation.read_body(context.max_body_bytes, headers.get("content-length"))
         envelope = shot.peek(body, headers.get("content-type", ""))
         row.flight = flight = await context.intake.decide_single(shot.operation, envelope, headers, caller, row.request_id)

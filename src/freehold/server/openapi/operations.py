@@ -9,7 +9,9 @@ from typing import Literal
 
 import msgspec
 
+from freehold.identity.issuing import KeyWanted
 from freehold.server.endpoints.health import Readiness
+from freehold.server.endpoints.keys import RotationWanted
 from freehold.server.openapi import anthropic_shapes as anthropic
 from freehold.server.openapi import ollama_shapes as ollama
 from freehold.server.openapi import openai_shapes as openai
@@ -135,6 +137,21 @@ STORED: dict[tuple[str, str], Operation] = {
     ("POST", "/v1/batches/{id}/cancel"): _look("End a batch of yours; what it has is kept", other.Batch),
 }
 
+ADMIN: dict[tuple[str, str], Operation] = {
+    ("POST", "/admin/keys"): Operation(
+        summary="Make a virtual key; the answer is the only place its secret is in",
+        spelling="openai",
+        body=KeyWanted,
+        answer=other.MadeKey,
+    ),
+    ("GET", "/admin/keys"): _look("All virtual keys", other.KeysPage),
+    ("GET", "/admin/keys/{id}"): _look("One virtual key", other.VirtualKey),
+    ("DELETE", "/admin/keys/{id}"): _look("Revoke a virtual key, now and for good", other.VirtualKey),
+    ("POST", "/admin/keys/{id}/rotate"): Operation(
+        summary="Give a virtual key a new secret", spelling="openai", body=RotationWanted, answer=other.MadeKey
+    ),
+}
+
 LOOKING: dict[tuple[str, str], Operation] = {
     ("GET", "/v1/responses"): Operation(
         summary="There is no WebSocket: clients that try one first go on by POST at once",
@@ -169,4 +186,4 @@ LOOKING: dict[tuple[str, str], Operation] = {
     ("GET", "/openapi.json"): _look("This document", other.AnyAnswer, "none", keyless=True),
 }
 
-OPERATIONS: Mapping[tuple[str, str], Operation] = {**CHAT, **SINGLE, **STORED, **LOOKING}
+OPERATIONS: Mapping[tuple[str, str], Operation] = {**CHAT, **SINGLE, **STORED, **ADMIN, **LOOKING}

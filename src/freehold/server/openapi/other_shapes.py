@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from freehold.features import Label, Right
+from freehold.runtime import Egress
 from freehold.server.openapi.openai_shapes import ChatStreamOptions
 
 Name = Annotated[str, Meta(min_length=1)]
@@ -198,3 +200,44 @@ class Health(msgspec.Struct):
     status: Literal["ok"]
     name: str
     version: str
+
+
+class KeySecret(msgspec.Struct):
+    """A secret of a virtual key, by how it begins."""
+
+    begins: str
+    created_ms: int
+    ends_ms: int | None
+
+
+class VirtualKey(msgspec.Struct):
+    """A virtual key, without what opens it."""
+
+    name: str
+    state: Literal["active", "expired", "revoked"]
+    user: str
+    team: str | None
+    project: str | None
+    ceiling: Egress
+    label: Label | None
+    operations: list[Right] | None
+    models: list[str] | None
+    datasets: list[str] | None
+    created_ms: int
+    created_by: str
+    expires_ms: int | None
+    revoked_ms: int | None
+    secrets: list[KeySecret]
+
+
+class MadeKey(VirtualKey):
+    """A virtual key with its new secret, which is told once."""
+
+    key: str
+
+
+class KeysPage(msgspec.Struct):
+    """All virtual keys."""
+
+    object: Literal["list"]
+    data: list[VirtualKey]
