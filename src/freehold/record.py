@@ -31,6 +31,8 @@ class PlannedStep(msgspec.Struct, frozen=True):
     deployment: str
     reason: str
     """Why it stands at this place, in words."""
+    redacted: bool = False
+    """It is sent what redaction left of the request."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -91,6 +93,8 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of audio as the runtime reported them."""
     price_version: str | None = None
     """The price it was costed by: source, date, hash."""
+    sent_bytes: int | None = None
+    """Of the request's body, where it left this machine; None: it went to a local runtime, or nowhere."""
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):

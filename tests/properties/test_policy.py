@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freehold.features import Caller, Features, Label, Task
+from freehold.features import LABEL_ORDER, Caller, Features, Label, Task
 from freehold.policy.rules import Rule
 from freehold.policy.snapshot import Policy
 from freehold.routing.plan import Plan, make_plan
@@ -203,3 +203,72 @@ def test_the_order_of_gates_does_not_matter(
     assert one.steps == other.steps
     assert one.escalate == other.escalate
     assert one.ceiling == other.ceiling
+
+
+@st.composite
+def label_gates(draw: st.DrawFn) -> list[Rule]:
+    """Rules with gates that look at the label, among others, and no gate that names a label without those above it.
+
+    One that does opens a way for what raises the label; `freehold check` says so (`policy.concerns`).
+    """
+    rules = [rule for rule in draw(rule_lists()) if not (rule.when.labels and (rule.allow or rule.deny))]
+    for index in range(draw(st.integers(1, 2))):
+        label = draw(st.sampled_from(list(Label)))
+        gate = {"name": f"label gate {index}", "when": {"label": label}, draw(st.sampled_from(["allow", "deny"])): draw(scopes())}
+        rules.insert(draw(st.integers(0, len(rules))), msgspec.convert(gate, Rule))
+    return rules
+
+
+@st.composite
+def easy_requests(draw: st.DrawFn) -> Features:
+    """What nearly every deployment can do: policy alone decides."""
+    return msgspec.structs.replace(
+        draw(requests()), operation="chat", asked_model="auto", prompt_tokens=400, max_tokens=None, tools=0, images=0, schema=False,
+        ceiling=Egress.VENDOR,
+    )  # fmt: skip
+
+
+def raise_label(features: Features, label: Label) -> Features:
+    return msgspec.structs.replace(features, label=max(label, features.label, key=LABEL_ORDER.__getitem__))
+
+
+@QUICK
+@given(fleets(), label_gates(), easy_requests(), situations, st.sampled_from(list(Label)))
+def test_raising_the_label_never_adds_a_deployment(
+    fleet: list[Placed], rules: list[Rule], features: Features, situation: Situation, label: Label
+) -> None:
+    raised = raise_label(features, label)
+    policy = policy_of(fleet, rules)
+    before, after = make_plan(features, policy, situation), make_plan(raised, policy, situation)
+    assert steps(after) <= steps(before)
+    assert after.ceiling.within(before.ceiling)
+
+
+@QUICK
+@given(fleets(), label_gates(), easy_requests(), situations, st.sampled_from(list(Label)))
+def test_raising_the_label_never_lets_an_escalation_go_where_the_gates_did_not(
+    fleet: list[Placed], rules: list[Rule], features: Features, situation: Situation, label: Label
+) -> None:
+    """A preference may name other targets for a higher label: they are among those that the gates allowed at the lower one."""
+    raised = raise_label(features, label)
+    gates_alone = [rule for rule in rules if rule.allow or rule.deny]
+    anything = [msgspec.convert({"name": "any", "try": [*Egress], "escalate": {"on": ["empty"], "to": [*Egress]}}, Rule)]
+    gates_alone = [
+        msgspec.convert({"name": one.name, "when": one.when, "allow": one.allow, "deny": one.deny}, Rule) for one in gates_alone
+    ]
+    allowed = make_plan(features, policy_of(fleet, [*gates_alone, *anything]), situation)
+    plan = make_plan(raised, policy_of(fleet, rules), situation)
+    if plan.refusal is None and allowed.refusal is None:
+        assert escalations(plan) <= steps(allowed) | escalations(allowed)
+
+
+@QUICK
+@given(fleets(), rule_lists(), requests(), situations, st.sampled_from(list(Egress)))
+def test_no_rule_label_or_situation_reaches_above_a_ceiling(
+    fleet: list[Placed], rules: list[Rule], features: Features, situation: Situation, ceiling: Egress
+) -> None:
+    for label in Label:
+        plan = make_plan(msgspec.structs.replace(features, label=label, ceiling=ceiling), policy_of(fleet, rules), situation)
+        used = [step.placed for step in (*plan.steps, *(plan.escalate.steps if plan.escalate else ()))]
+        assert all(one.egress.within(ceiling) for one in used)
+        assert plan.ceiling.within(ceiling)

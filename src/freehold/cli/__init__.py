@@ -164,6 +164,33 @@ def reconcile(
 
 
 @app.command()
+def audit(
+    what: Annotated[str, typer.Argument(help="export or verify.")] = "export",
+    file: Annotated[
+        Path | None, typer.Argument(help="Where the export goes, or the one to verify. Default: standard output.")
+    ] = None,
+    *,
+    since: Annotated[str | None, typer.Option(help="First day or moment (UTC), such as 2026-11-01 or 2026-11-01T08:00.")] = None,
+    until: Annotated[str | None, typer.Option(help="First day or moment (UTC) that is left out.")] = None,
+    after: Annotated[str | None, typer.Option(help="Head of the export this one goes on from.")] = None,
+    head: Annotated[str | None, typer.Option(help="With verify: the head that was printed when it was written.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Export who sent what class of data where, as JSON lines in a hash chain; or verify such a file. No prompt is in it."""
+    from freehold.cli import auditing, show
+
+    if what not in set(auditing.Action):
+        show.fail(f"{what!r} is none of {', '.join(auditing.Action)}", 2)
+    if what == auditing.Action.EXPORT:
+        auditing.export(config, file, since=since, until=until, after=after, as_json=as_json)
+    elif file is None:
+        show.fail("which file is to be verified?", 2)
+    else:
+        auditing.verify(file, head=head, after=after, as_json=as_json)
+
+
+@app.command()
 def runtimes(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the runtimes with their egress class and their state in the running server."""
     from freehold.cli import looking

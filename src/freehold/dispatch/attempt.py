@@ -108,6 +108,7 @@ class Attempt:
         self.held: Held | None = None
         """What was reserved for it. None: nothing had to be."""
         self._is_sent = False
+        self._body_bytes = 0
         self._admission: Admission | None = None
         """What it took of rates. None: no rate holds for it."""
         self._exchange: Exchange | None = None
@@ -154,7 +155,7 @@ class Attempt:
             is_background=self.flight.yields,
         )
         before_s = self.means.now()
-        self._is_sent = True
+        self._is_sent, self._body_bytes = True, len(body)
         try:
             self._exchange = exchange = await self.means.upstreams.open(call)
             self.status = exchange.status
@@ -315,7 +316,7 @@ class Attempt:
             answered_model=_name(tap.answered_model),
             fingerprint=_name(tap.fingerprint),
             mode=self._mode(),
-            edits=tuple(sorted(tap.edits)),
+            edits=(*sorted(tap.edits), *(f"redacted {one.count} {one.kind}" for one in self.flight.features.redacted)),
             started_ms=self.started_ms,
             first_content_ms=None if self.first_content_s is None else (self.first_content_s - self.started_s) * 1000,
             duration_ms=seconds * 1000,
@@ -330,6 +331,7 @@ class Attempt:
             images=self.images,
             audio_s=self.audio_s,
             price_version=placed.price_version,
+            sent_bytes=None if placed.egress is Egress.LOCAL or self._never_left(fault) else self._body_bytes,
         )
         if self._admission is not None:
             self._admission.end(0 if was_turned_down else None if usage is None else usage.input_tokens + usage.output_tokens)
@@ -353,9 +355,12 @@ class Attempt:
 
     def _was_turned_down(self, fault: Fault | None) -> bool:
         """The request never arrived, or was answered by an error status: vendors charge for neither."""
-        if not self._is_sent or (self.status is not None and self.status >= 400):
+        return (self.status is not None and self.status >= 400) or self._never_left(fault)
+
+    def _never_left(self, fault: Fault | None) -> bool:
+        """No byte of the request can have reached anybody. A runtime whose places are all taken was never asked."""
+        if not self._is_sent:
             return True
-        # A runtime whose places are all taken was never asked.
         return fault is not None and (fault.kind in NEVER_ARRIVED or (fault.kind is Kind.OVERLOADED and self.status is None))
 
     def _mode(self) -> Literal["relay", "translate"]:

@@ -22,6 +22,10 @@ Cell = str | int | float | None
 Row = tuple[Cell, ...]
 
 
+LARGEST = 2**63 - 1
+"""The largest integer that a column takes."""
+
+
 class PolicyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A policy that decisions were made with, stored once, so that they can be computed again."""
 
@@ -68,18 +72,18 @@ RARE_USAGE_COLUMNS = ("cache_write_1h_tokens", "audio_input_tokens", "audio_outp
 _REQUEST_RARE = ("caller_team", "session", "agent", "fault", "fault_message")
 _ATTEMPT_RARE = ("fingerprint", "fault", "fault_message", "images", "audio_s", "price_version")
 _REQUEST_PLAIN = _plain(RequestRecord, but=("usage", *_REQUEST_RARE))
-_ATTEMPT_PLAIN = _plain(AttemptRecord, but=("attempt_id", "edits", "verdicts", "usage", *_ATTEMPT_RARE))
+_ATTEMPT_PLAIN = _plain(AttemptRecord, but=("attempt_id", "edits", "verdicts", "usage", "sent_bytes", *_ATTEMPT_RARE))
 _DECISION_PLAIN = _plain(DecisionRecord, but=_Decided.__struct_fields__)
 
 COLUMNS: dict[RowKind, tuple[str, ...]] = {
     "requests": (*_REQUEST_PLAIN, *USAGE_COLUMNS, *_REQUEST_RARE, *RARE_USAGE_COLUMNS),
-    "attempts": (*_ATTEMPT_PLAIN, "edits", *USAGE_COLUMNS, *_ATTEMPT_RARE, "verdicts", *RARE_USAGE_COLUMNS),
+    "attempts": (*_ATTEMPT_PLAIN, "edits", *USAGE_COLUMNS, *_ATTEMPT_RARE, "verdicts", *RARE_USAGE_COLUMNS, "sent_bytes"),
     "decisions": (*_DECISION_PLAIN, "decided"),
     "policies": PolicyRecord.__struct_fields__,
 }
 WIDTHS: dict[RowKind, tuple[int, ...]] = {
     "requests": (len(COLUMNS["requests"]), len(COLUMNS["requests"]) - len(_REQUEST_RARE) - len(RARE_USAGE_COLUMNS)),
-    "attempts": (len(COLUMNS["attempts"]), len(COLUMNS["attempts"]) - len(_ATTEMPT_RARE) - 1 - len(RARE_USAGE_COLUMNS)),
+    "attempts": (len(COLUMNS["attempts"]), len(COLUMNS["attempts"]) - len(_ATTEMPT_RARE) - 2 - len(RARE_USAGE_COLUMNS)),
     "decisions": (len(COLUMNS["decisions"]),),
     "policies": (len(COLUMNS["policies"]),),
 }
@@ -121,9 +125,9 @@ def _attempt_row(record: AttemptRecord) -> Row:
     row: Row = (*_attempt_plain(record), _json(record.edits), *(_NO_USAGE if usage is None else _usage_cells(usage)))
     rare: Row = _attempt_rare(record)
     shares = _rare_usage_cells(usage)
-    if rare == _NO_ATTEMPT_RARE and not verdicts and shares == _NO_RARE_USAGE:
+    if rare == _NO_ATTEMPT_RARE and not verdicts and shares == _NO_RARE_USAGE and record.sent_bytes is None:
         return row
-    return (*row, *rare, _json(verdicts) if verdicts else None, *shares)
+    return (*row, *rare, _json(verdicts) if verdicts else None, *shares, record.sent_bytes)
 
 
 def _decision_row(record: DecisionRecord) -> Row:
@@ -186,7 +190,7 @@ def attempt_record(cells: Mapping[str, object]) -> AttemptRecord:
     return _whole(
         AttemptRecord,
         cells,
-        (*_ATTEMPT_PLAIN, *_ATTEMPT_RARE),
+        (*_ATTEMPT_PLAIN, *_ATTEMPT_RARE, "sent_bytes"),
         attempt_id=f"{cells['request_id']}.{cells['number']}",
         edits=_edits(str(cells["edits"])),
         verdicts=() if cells["verdicts"] is None else _verdicts(str(cells["verdicts"])),
@@ -206,3 +210,14 @@ def decision_record(cells: Mapping[str, object]) -> DecisionRecord:
         steps=decided.steps,
         rejected=decided.rejected,
     )
+
+
+def mended_cell(cell: Cell) -> Cell:
+    """The value itself where a database takes it, else the nearest one that it does."""
+    match cell:
+        case str():
+            return cell.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+        case int():
+            return max(-LARGEST, min(cell, LARGEST))
+        case _:
+            return cell

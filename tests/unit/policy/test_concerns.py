@@ -53,6 +53,10 @@ def concerns(text: str, **environ: str) -> list[str]:
             '[[rules]]\nname = "a"\ntry = ["local"]\n[[rules]]\nname = "b"\nwhen = { tools = true }\ntry = ["vendor"]',
             "the `try` of rule 'b' is never reached: rule 'a' always matches before it",
         ),
+        (
+            TEAM + '[[rules]]\nname = "a"\nwhen = { labels = ["confidential"] }\nallow = { egress = "local" }\n',
+            "rule 'a' holds for label confidential and not for restricted, where team/mid may be used",
+        ),
         ('[[rules]]\nname = "a"\ndeny = { models = ["gpt-*"] }', "'gpt-*', which fits nothing that is configured"),
         ('[[models]]\nid = "other"\nlicence = "MIT"', "'other' is not deployed anywhere"),
     ],
