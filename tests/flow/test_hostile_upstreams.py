@@ -2,26 +2,33 @@
 
 import asyncio
 import itertools
-import json
 from typing import Any
 
 import pytest
 
 from freehold.gateways.fake import FakeRuntime
 from support.gateway import NO_ENGINE, Serve, base_url, deployment_toml, runtime_toml
-from support.hostile import KEEP, SSE_CHUNKED, Asked, Step, answer, as_json, chunked, finished, hostile, mark, opened, reply, said
+from support.hostile import KEEP, Asked, Step, hostile
+from support.hostile_pieces import answer, as_json, chunked, finished, head_chunked, mark, opened, reply, said
 from support.hostile_ways import WAYS
-from support.rawclient import Answer, ClientFormat, ask
+from support.rawclient import Answer, ClientFormat, ask, ended_well, text_of
 
-FORMATS: tuple[ClientFormat, ...] = ("openai_chat", "anthropic_messages")
+CLIENTS: dict[ClientFormat, tuple[ClientFormat, ...]] = {
+    "openai_chat": ("openai_chat", "anthropic_messages"),
+    "anthropic_messages": ("openai_chat", "anthropic_messages"),
+    "openai_responses": ("openai_responses", "openai_chat"),
+    "openai_completions": ("openai_completions",),
+    "ollama": ("ollama", "openai_chat"),
+}
+"""Who asks each kind of upstream: its own format, relayed, and another, translated. No chat becomes a bare completion."""
 AT_ONCE = 24
 FINE = "[[fake: say=fine]]"
 LONGEST_S = 4.5
 """An error body that hangs is given 3 s; everything else ends much sooner."""
 
 
-def cases(ways: Any) -> list[tuple[str, ClientFormat, bool]]:
-    return list(itertools.product(ways, FORMATS, (False, True)))
+def cases(ways: Any, upstream: ClientFormat) -> list[tuple[str, ClientFormat, bool]]:
+    return list(itertools.product(ways, CLIENTS[upstream], (False, True)))
 
 
 def config_for(bad: str, good: str, upstream: str, models: list[str]) -> str:
@@ -37,34 +44,13 @@ def config_for(bad: str, good: str, upstream: str, models: list[str]) -> str:
             chunk_timeout_s="0.3",
             total_timeout_s="1.2",
         )
-        + runtime_toml("good", "self_hosted", good)
+        + runtime_toml("good", "self_hosted", good, formats='["openai_chat", "openai_completions"]')
         + deployment_toml("good", "g", "g", free="true")
         + "".join(deployment_toml("bad", model, model, free="true") for model in models)
         + "[aliases]\n"
         + "".join(f'"ask-{model}" = ["bad/{model}", "good/g"]\n' for model in models)
         + '[[rules]]\nname = "in order"\ntry = ["local", "self_hosted"]\n'
     )
-
-
-def text_of(client_format: ClientFormat, got: Answer, *, stream: bool) -> str:
-    if not stream:
-        whole = json.loads(got.body)
-        if client_format == "openai_chat":
-            return whole["choices"][0]["message"]["content"] or ""
-        return "".join(part.get("text", "") for part in whole["content"])
-    events = [event for event in got.events if isinstance(event, dict)]
-    if client_format == "openai_chat":
-        return "".join(c["delta"].get("content") or "" for e in events for c in e.get("choices", ()) if "delta" in c)
-    return "".join(e["delta"].get("text", "") for e in events if e.get("type") == "content_block_delta")
-
-
-def ended_well(client_format: ClientFormat, got: Answer, *, stream: bool) -> bool:
-    if got.status != 200 or not got.is_whole:
-        return False
-    if not stream:
-        return True
-    marks = [e for e in got.events if e == "[DONE]" or (isinstance(e, dict) and e.get("type") == "message_stop")]
-    return len(marks) == 1 and not any(isinstance(e, dict) and "error" in e for e in got.events)
 
 
 def outcome(client_format: ClientFormat, got: Answer, detail: Any, *, stream: bool) -> str:
@@ -86,9 +72,9 @@ def outcome(client_format: ClientFormat, got: Answer, detail: Any, *, stream: bo
     return f"{got.status} {ends} {first.fault} {first.fault_message} whole={got.is_whole} {got.body[-300:]!r}"
 
 
-@pytest.mark.parametrize("upstream", FORMATS)
+@pytest.mark.parametrize("upstream", CLIENTS)
 async def test_every_hostile_way_ends_as_it_must(serve: Serve, fake: FakeRuntime, upstream: ClientFormat, capsys: Any) -> None:
-    wanted = {f"w{number}": case for number, case in enumerate(cases(WAYS))}
+    wanted = {f"w{number}": case for number, case in enumerate(cases(WAYS, upstream))}
     scripts = {model: WAYS[name].script for model, (name, _, _) in wanted.items()}
     defects: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: defects.append(context))
@@ -134,7 +120,7 @@ async def test_bytes_behind_an_answer_reach_nobody(serve: Serve, fake: FakeRunti
         mine = asked.body["messages"][-1]["content"]
         form = asked.format
         if asked.stream:
-            proper = SSE_CHUNKED + chunked(opened(form) + said(form, mine) + finished(form) + mark(form)) + b"0\r\n\r\n"
+            proper = head_chunked(form) + chunked(opened(form) + said(form, mine) + finished(form) + mark(form)) + b"0\r\n\r\n"
         else:
             proper = answer(as_json(reply(form, mine)))
         return [proper + answer(as_json(reply(form, f"stolen from {mine}"))), KEEP]

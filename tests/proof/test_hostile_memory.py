@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from support.gateway import NO_ENGINE, deployment_toml, running, runtime_toml
-from support.hostile import HANG, SSE_HEAD, Asked, Drip, Step, hostile, opened, said
+from support.hostile import HANG, Asked, Drip, Step, hostile
+from support.hostile_pieces import SSE_HEAD, opened, said
 from support.rawclient import ClientFormat, body_of, request_bytes
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(590)]

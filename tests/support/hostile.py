@@ -27,6 +27,13 @@ class Drip:
         self.data, self.gap_s, self.step, self.times = data, gap_s, step, times
 
 
+_PATHS: dict[ClientFormat, str] = {
+    "anthropic_messages": "/messages",
+    "openai_responses": "/responses",
+    "openai_chat": "/chat/completions",
+    "openai_completions": "/completions",
+    "ollama": "/api/chat",
+}
 Step = bytes | Drip | Literal["hang", "rst", "keep"]
 Script = Callable[["Asked"], list[Step]]
 
@@ -39,7 +46,8 @@ class Asked:
         self.body: dict[str, Any] = json.loads(body)
         self.connection = connection
         self.stream = bool(self.body.get("stream"))
-        self.format: ClientFormat = "anthropic_messages" if b"/messages " in head.split(b"\r\n")[0] else "openai_chat"
+        path = head.split(b" ", 2)[1].decode()
+        self.format: ClientFormat = next(form for form, end in _PATHS.items() if path.endswith(end))
 
 
 class Hostile:
@@ -127,104 +135,3 @@ async def hostile(scripts: dict[str, Script]) -> AsyncIterator[Hostile]:
         yield server
     finally:
         await server.stop()
-
-
-# What a good runtime would send, in pieces.
-
-SSE_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
-SSE_CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-def as_json(value: object) -> bytes:
-    return json.dumps(value).encode()
-
-
-def answer(body: bytes, *, status: str = "200 OK", kind: str = "application/json", more: str = "") -> bytes:
-    """A whole answer with its length."""
-    head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n{more}\r\n"
-    return head.encode() + body
-
-
-def chunked(body: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(body), body)
-
-
-def event(value: object, name: str = "") -> bytes:
-    return (f"event: {name}\n".encode() if name else b"") + b"data: " + as_json(value) + b"\n\n"
-
-
-def said(form: ClientFormat, text: str) -> bytes:
-    """A piece of content."""
-    if form == "openai_chat":
-        return event({"id": "c", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": text}}]})
-    return event(
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}, "content_block_delta"
-    )
-
-
-def opened(form: ClientFormat, **more: Any) -> bytes:
-    """What stands before content."""
-    if form == "openai_chat":
-        chunk = {
-            "id": "c",
-            "object": "chat.completion.chunk",
-            "model": "m",
-            "choices": [{"index": 0, "delta": {"role": "assistant"}}],
-        }
-        return event(chunk | more)
-    message = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": {"input_tokens": 3}}
-    begun = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
-    return event({"type": "message_start", "message": message | more}, "message_start") + event(begun, "content_block_start")
-
-
-def finished(form: ClientFormat, **usage: Any) -> bytes:
-    """The finish, without the end mark."""
-    if form == "openai_chat":
-        chunk: dict[str, Any] = {"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
-        return event(chunk | ({"usage": usage} if usage else {}))
-    stop = event({"type": "content_block_stop", "index": 0}, "content_block_stop")
-    return stop + event(
-        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2} | usage}, "message_delta"
-    )
-
-
-def mark(form: ClientFormat) -> bytes:
-    return b"data: [DONE]\n\n" if form == "openai_chat" else event({"type": "message_stop"}, "message_stop")
-
-
-def ping(form: ClientFormat) -> bytes:
-    return b": ping\n\n" if form == "openai_chat" else event({"type": "ping"}, "ping")
-
-
-def reply(form: ClientFormat, text: str = "bad", **more: Any) -> dict[str, Any]:
-    """A whole reply."""
-    if form == "openai_chat":
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-        return {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage} | more
-    return {
-        "id": "m",
-        "type": "message",
-        "role": "assistant",
-        "model": "m",
-        "content": [{"type": "text", "text": text}],
-        "stop_reason": "end_turn",
-        "usage": {"input_tokens": 3, "output_tokens": 2},
-    } | more
-
-
-def good(asked: Asked, text: str = "bad", **more: Any) -> bytes:
-    """A proper answer as it was asked for, streams until the connection closes."""
-    form = asked.format
-    if not asked.stream:
-        return answer(as_json(reply(form, text, **more)))
-    return SSE_HEAD + opened(form, **more) + said(form, text) + finished(form) + mark(form)
-
-
-def begun(asked: Asked, text: str = "bad") -> bytes:
-    """A stream up to its first content; of a whole answer half."""
-    form = asked.format
-    if asked.stream:
-        return SSE_HEAD + opened(form) + said(form, text)
-    whole = answer(as_json(reply(form, text)))
-    return whole[:-20]

@@ -6,216 +6,52 @@ as it is), `cut FAULT` (content went out, then an error event), `told FAULT` (th
 
 import gzip
 import json
-from typing import Any
 
-import msgspec
-
-from support.hostile import (
-    HANG,
-    KEEP,
-    RST,
-    SSE_CHUNKED,
+from support.hostile import HANG, RST, Drip
+from support.hostile_pieces import (
     SSE_HEAD,
-    Asked,
-    Drip,
-    Script,
-    Step,
     answer,
     as_json,
     begun,
-    chunked,
-    event,
     finished,
     good,
+    head,
     mark,
     opened,
     ping,
     reply,
-    said,
 )
-
-
-class Way(msgspec.Struct, frozen=True):
-    script: Script
-    whole: str
-    stream: str
-    """Expected of each, unless one of the names below is set."""
-    anthropic_whole: str | None = None
-    anthropic_stream: str | None = None
-    translated_stream: str | None = None
-
-    def expected(self, upstream: str, client: str, *, stream: bool) -> str:
-        if upstream == "anthropic_messages" and (own := self.anthropic_stream if stream else self.anthropic_whole):
-            return own
-        if stream and self.translated_stream and upstream != client:
-            return self.translated_stream
-        return self.stream if stream else self.whole
-
-
-INVALID, BROKEN, SILENT = "next invalid_reply", "next broken_stream", "next first_content_timeout"
-OK = b"HTTP/1.1 200 OK\r\n"
-JSON = b"content-type: application/json\r\n"
-HTML = b"<!doctype html><html><body>Sign in to the network</body></html>"
-
-
-def plays(*steps: Step) -> Script:
-    return lambda _: list(steps)
-
-
-def way(script: Script | bytes, whole: str, stream: str | None = None, **own: str) -> Way:
-    return Way(plays(script) if isinstance(script, bytes) else script, whole, stream or whole, **own)
-
-
-def whole_or(stream: bytes | Any, whole: bytes | Any) -> Script:
-    """One script for streams, another for whole answers; each is bytes or makes them from what was asked."""
-
-    def script(asked: Asked) -> list[Step]:
-        made = stream if asked.stream else whole
-        made = made(asked) if callable(made) else made
-        return list(made) if isinstance(made, list) else [made]
-
-    return script
-
-
-def body(value: bytes | Any) -> Script:
-    """This body as a whole answer, or as the one event of a stream."""
-
-    def script(asked: Asked) -> list[Step]:
-        made = value(asked) if callable(value) else value
-        raw = made if isinstance(made, bytes) else as_json(made)
-        return [SSE_HEAD + b"data: " + raw + b"\n\n"] if asked.stream else [answer(raw)]
-
-    return script
-
-
-def events(*parts: Any) -> Script:
-    """A stream of these parts, made from the format; a whole answer is good."""
-
-    def script(asked: Asked) -> list[Step]:
-        if not asked.stream:
-            return [good(asked)]
-        return [SSE_HEAD + b"".join(part(asked.format) if callable(part) else part for part in parts)]
-
-    return script
-
-
-def hello(form: Any) -> bytes:
-    return said(form, "bad")
-
-
-def status(
-    code: int, kind: str = "application/json", text: bytes = b'{"error":{"message":"no","type":"x"}}', more: str = ""
-) -> bytes:
-    return answer(text, status=f"{code} Some Words", kind=kind, more=more)
-
-
-def call(**piece: Any) -> bytes:
-    """A chunk with one piece of a tool call; to a Messages client the delta of a block that never began."""
-    return event({"choices": [{"index": 0, "delta": {"tool_calls": [piece]}}]})
-
-
-def delta_without_start(asked: Asked) -> list[Step]:
-    if asked.format == "openai_chat":
-        return [SSE_HEAD + opened("openai_chat") + call(index=7, function={"arguments": "{"}) + finished("openai_chat")]
-    orphan = {"type": "content_block_delta", "index": 7, "delta": {"type": "input_json_delta", "partial_json": "{"}}
-    return [SSE_HEAD + event(orphan, "content_block_delta") + finished("anthropic_messages")]
-
-
-def odd_index(index: int) -> Script:
-    def script(asked: Asked) -> list[Step]:
-        if not asked.stream:
-            return [good(asked)]
-        raw = good(asked)
-        old, new = b'"index": 0', b'"index": %d' % index
-        return [raw.replace(old, new)]
-
-    return script
-
-
-def odd_usage(value: int) -> Script:
-    def script(asked: Asked) -> list[Step]:
-        raw = as_json(reply(asked.format)) if not asked.stream else b""
-        if not asked.stream:
-            for count in (b": 3", b": 2", b": 5"):
-                raw = raw.replace(count, b": %d" % value)
-            return [answer(raw)]
-        usage = (
-            {"prompt_tokens": value, "completion_tokens": value} if asked.format == "openai_chat" else {"output_tokens": value}
-        )
-        return [SSE_HEAD + opened(asked.format) + hello(asked.format) + finished(asked.format, **usage) + mark(asked.format)]
-
-    return script
-
-
-def compressed(coding: str, raw: bytes) -> Way:
-    return way(answer(raw, more=f"content-encoding: {coding}\r\n"), INVALID)
-
-
-def split_answer(asked: Asked) -> list[Step]:
-    """A second answer right behind the first, for whoever asks next."""
-    first = good(asked) if not asked.stream else b""
-    if asked.stream:
-        form = asked.format
-        first = SSE_CHUNKED + chunked(opened(form) + hello(form) + finished(form) + mark(form)) + b"0\r\n\r\n"
-    return [first + answer(as_json(reply(asked.format, "SMUGGLED"))), KEEP]
-
-
-def error_event(asked: Asked) -> bytes:
-    if asked.format == "openai_chat":
-        return event({"error": {"message": "it broke", "type": "server_error", "code": 500}})
-    return event({"type": "error", "error": {"type": "api_error", "message": "it broke"}}, "error")
-
-
-def error_object(asked: Asked) -> bytes:
-    if asked.format == "openai_chat":
-        return answer(b'{"error":{"message":"it broke","type":"server_error"}}')
-    return answer(b'{"type":"error","error":{"type":"api_error","message":"it broke"}}')
-
-
-def mid_error(asked: Asked) -> bytes:
-    return begun(asked) + error_event(asked)
-
-
-def deep(asked: Asked) -> bytes:
-    nested = b'{"a":' * 1_000_000 + b"1" + b"}" * 1_000_000
-    return b'{"choices":' + nested + b"}" if asked.format == "openai_chat" else b'{"type":' + nested + b"}"
-
-
-def surrogate(asked: Asked) -> list[Step]:
-    return (
-        [good(asked).replace(b'"bad"', b'"\\ud800b\\udfffad"')]
-        if asked.stream
-        else [answer(as_json(reply(asked.format)).replace(b'"bad"', b'"\\ud800b\\udfffad"'))]
-    )
-
-
-def twice(asked: Asked) -> bytes:
-    raw = as_json(reply(asked.format))
-    return answer(raw[:-1] + b',"model":"n","id":"other"}')
-
-
-def same_length(asked: Asked, old: bytes, new: bytes) -> bytes:
-    raw = as_json(reply(asked.format)).replace(old, new)
-    return good(asked).replace(old, new) if asked.stream else answer(raw)
-
-
-def with_length(wrong: int) -> Script:
-    """The length in the head is `wrong` bytes more than the body; of a stream too."""
-
-    def script(asked: Asked) -> list[Step]:
-        if not asked.stream:
-            raw = as_json(reply(asked.format))
-            return [OK + JSON + b"content-length: %d\r\n\r\n" % (len(raw) + wrong) + raw]
-        raw = opened(asked.format) + hello(asked.format) + finished(asked.format)
-        return [OK + b"content-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % (len(raw) + wrong) + raw]
-
-    return script
-
-
-def chunk_error(bad: bytes) -> Script:
-    """A chunked body whose framing goes wrong: before content, so that the next one serves."""
-    return plays(OK + JSON + b"transfer-encoding: chunked\r\n\r\n" + bad)
-
+from support.hostile_scripts import (
+    BROKEN,
+    HTML,
+    INVALID,
+    JSON,
+    OK,
+    SILENT,
+    Way,
+    body,
+    chunk_error,
+    compressed,
+    deep,
+    delta_without_start,
+    error_event,
+    error_object,
+    events,
+    hello,
+    mid_error,
+    odd_index,
+    odd_usage,
+    plays,
+    same_length,
+    says,
+    split_answer,
+    status,
+    surrogate,
+    twice,
+    way,
+    whole_or,
+    with_length,
+)
 
 FRAMING: dict[str, Way] = {
     "an endless header": way(plays(OK + b"x: " + b"a" * 200_000, HANG), INVALID),
@@ -257,16 +93,19 @@ SILENCE: dict[str, Way] = {
     "silent before the head": way(plays(HANG), SILENT),
     "silent amid the head": way(plays(OK + b"content-", HANG), SILENT),
     "silent before content": way(plays(SSE_HEAD, HANG), "next total_timeout", SILENT),
-    "silent behind the preamble": way(lambda a: [SSE_HEAD + opened(a.format), HANG], "next total_timeout", SILENT),
+    "silent behind the preamble": way(lambda a: [head(a.format) + opened(a.format), HANG], "next total_timeout", SILENT),
     "silent amid the body": way(lambda a: [begun(a), HANG], "next total_timeout", "cut chunk_timeout"),
     "silent behind the finish": way(
-        lambda a: [SSE_HEAD + opened(a.format) + hello(a.format) + finished(a.format), HANG] if a.stream else [good(a)], "serves"
+        lambda a: [head(a.format) + opened(a.format) + hello(a.format) + finished(a.format), HANG] if a.stream else [good(a)],
+        "serves",
+        openai_responses_stream="cut chunk_timeout",
+        ollama_stream="cut chunk_timeout",
     ),
     "a head that drips": way(plays(Drip(OK + b"x-slow: " + b"a" * 1000, 0.02)), SILENT),
     "pings without end": way(
-        lambda a: [SSE_HEAD, Drip(ping(a.format), 0.02, step=100, times=1000)], "next total_timeout", SILENT
+        lambda a: [head(a.format), Drip(ping(a.format), 0.02, step=100, times=1000)], "next total_timeout", SILENT
     ),
-    "an answer that drips": way(lambda a: [Drip(good(a), 0, step=1)], "serves"),
+    "an answer that drips": way(lambda a: [Drip(good(a), 0, step=5)], "serves"),
 }
 CLOSES: dict[str, Way] = {
     "closed before the head": way(plays(), BROKEN),
@@ -274,7 +113,7 @@ CLOSES: dict[str, Way] = {
     "closed amid the head": way(OK + b"content-ty", BROKEN),
     "reset amid the head": way(plays(OK + b"content-ty", RST), BROKEN),
     "closed behind the head": way(SSE_HEAD, INVALID, BROKEN),
-    "closed before content": way(lambda a: [SSE_HEAD + opened(a.format)], INVALID, BROKEN),
+    "closed before content": way(lambda a: [head(a.format) + opened(a.format)], INVALID, BROKEN),
     "closed amid the body": way(lambda a: [begun(a)], BROKEN, "cut broken_stream"),
     "reset amid the body": way(lambda a: [begun(a), Drip(b"\n", 0.05), RST], BROKEN, "cut broken_stream"),
     "an empty body": way(answer(b""), INVALID),
@@ -283,12 +122,15 @@ CLOSES: dict[str, Way] = {
 }
 BODIES: dict[str, Way] = {
     "a page of HTML": way(answer(HTML, kind="text/html"), INVALID),
-    "a page that does not say so": way(answer(HTML, kind="text/plain"), INVALID),
+    "a page that does not say so": way(answer(HTML, kind="text/plain"), INVALID, ollama_stream=BROKEN),
     "a page under JSON's name": way(answer(HTML), INVALID),
     "a picture": way(answer(b"\x89PNG\r\n\x1a\n" + bytes(100), kind="image/png"), INVALID),
     "no content type": way(
         lambda a: [
-            good(a).replace(b"content-type: application/json\r\n", b"").replace(b"content-type: text/event-stream\r\n", b"")
+            good(a)
+            .replace(b"content-type: application/json\r\n", b"")
+            .replace(b"content-type: text/event-stream\r\n", b"")
+            .replace(b"content-type: application/x-ndjson\r\n", b"")
         ],
         "serves",
     ),
@@ -297,18 +139,28 @@ BODIES: dict[str, Way] = {
             good(a)
             .replace(b"application/json", b"APPLICATION/JSON; charset=UTF-8")
             .replace(b"text/event-stream", b"TEXT/EVENT-STREAM")
+            .replace(b"application/x-ndjson", b"APPLICATION/X-NDJSON")
         ],
         "serves",
     ),
     "a whole answer for a stream": way(lambda a: [answer(as_json(reply(a.format)))], "serves"),
     "a stream for a whole answer": way(
-        lambda a: [SSE_HEAD + opened(a.format) + hello(a.format) + finished(a.format) + mark(a.format)], INVALID, "serves"
+        lambda a: [head(a.format) + opened(a.format) + hello(a.format) + finished(a.format) + mark(a.format)], INVALID, "serves"
     ),
     "a number": way(body(b"7"), INVALID),
-    "null": way(body(b"null"), INVALID),
+    "null": way(body(b"null"), INVALID, openai_completions_stream=BROKEN),
     "a list": way(body(b"[]"), INVALID),
-    "an empty object": way(body(b"{}"), INVALID, BROKEN, anthropic_stream=INVALID),
-    "JSON of something else": way(body(b'{"hello":"world"}'), INVALID, BROKEN, anthropic_stream=INVALID),
+    "an empty object": way(
+        body(b"{}"), INVALID, BROKEN, anthropic_stream=INVALID, openai_responses_stream=INVALID, ollama_stream=INVALID
+    ),
+    "JSON of something else": way(
+        body(b'{"hello":"world"}'),
+        INVALID,
+        BROKEN,
+        anthropic_stream=INVALID,
+        openai_responses_stream=INVALID,
+        ollama_stream=INVALID,
+    ),
     "half of it": way(lambda a: [answer(as_json(reply(a.format))[:-5])], INVALID),
     "NUL bytes": way(answer(bytes(1000)), INVALID),
     "bad UTF-8": way(lambda a: [same_length(a, b'"bad"', b'"\xff\xfe\xc0\x80"')], INVALID),
@@ -319,10 +171,16 @@ BODIES: dict[str, Way] = {
     "a key said twice": way(whole_or(good, twice), "serves"),
     "content that is a list": way(lambda a: [same_length(a, b'"bad"', b"[1]")], INVALID),
     "content that is a number": way(lambda a: [same_length(a, b'"bad"', b"12345")], INVALID),
-    "usage that is a text": way(lambda a: [answer(as_json(reply(a.format) | {"usage": "many"}))], INVALID),
-    "a byte order mark": way(whole_or(lambda a: SSE_HEAD + b"\xef\xbb\xbf" + good(a)[len(SSE_HEAD) :], good), "serves"),
+    "usage that is a text": way(
+        lambda a: [answer(as_json(reply(a.format) | {"usage": "many", "prompt_eval_count": "many"}))], INVALID
+    ),
+    "a byte order mark": way(
+        whole_or(lambda a: head(a.format) + b"\xef\xbb\xbf" + good(a)[len(head(a.format)) :], good),
+        "serves",
+        ollama_stream=INVALID,
+    ),
     "an error object under 200": way(whole_or(error_object, error_object), "next upstream_error"),
-    "an error event first": way(whole_or(lambda a: SSE_HEAD + error_event(a), error_object), "next upstream_error"),
+    "an error event first": way(whole_or(lambda a: head(a.format) + error_event(a), error_object), "next upstream_error"),
     "an error event amid content": way(whole_or(mid_error, error_object), "next upstream_error", "cut upstream_error"),
     "usage below zero": way(odd_usage(-5), "serves"),
     "usage of 10^18": way(odd_usage(10**18), "serves"),
@@ -333,27 +191,44 @@ BODIES: dict[str, Way] = {
 EVENTS: dict[str, Way] = {
     "content before the role": way(events(hello, opened, finished, mark), "serves"),
     "no finish": way(
-        events(opened, hello, b"data: [DONE]\n\n"), "serves", "cut broken_stream", anthropic_stream="cut invalid_reply"
+        events(opened, hello, b"data: [DONE]\n\n"),
+        "serves",
+        "cut broken_stream",
+        anthropic_stream="cut invalid_reply",
+        ollama_stream="cut invalid_reply",
     ),
     "a finish said twice": way(events(opened, hello, finished, finished, mark), "serves"),
-    "no end mark": way(events(opened, hello, finished), "serves"),
+    "no end mark": way(
+        events(opened, hello, finished), "serves", openai_responses_stream="cut broken_stream", ollama_stream="cut broken_stream"
+    ),
     "two end marks": way(events(opened, hello, finished, mark, mark), "serves"),
     "content behind the finish": way(events(opened, hello, finished, hello, mark), "serves"),
-    "rubbish behind the end": way(events(opened, hello, finished, mark, b"data: {rubbish\n\n"), "serves"),
-    "an error behind the end": way(events(opened, hello, finished, mark, b'data: {"error":{"message":"x"}}\n\n'), "serves"),
-    "an end and nothing else": way(events(mark), "serves", BROKEN, anthropic_stream="serves"),
+    "rubbish behind the end": way(events(opened, hello, finished, mark, says(b"{rubbish")), "serves"),
+    "an error behind the end": way(events(opened, hello, finished, mark, says(b'{"error":{"message":"x"}}')), "serves"),
+    "an end and nothing else": way(
+        events(mark), "serves", BROKEN, anthropic_stream="serves", openai_responses_stream="serves", ollama_stream="serves"
+    ),
     "a finish and nothing else": way(events(finished, mark), "serves"),
     "no stream of events": way(events(b"hello there, how are you\n\n"), "serves", INVALID),
-    "events of no JSON": way(events(b"data: {{{{\n\n"), "serves", INVALID),
+    "events of no JSON": way(events(says(b"{{{{")), "serves", INVALID),
     "events of another kind": way(
-        events(b"event: weather\ndata: {}\n\n", opened, hello, finished, mark), "serves", anthropic_stream=INVALID
+        events(b"event: weather\ndata: {}\n\n", opened, hello, finished, mark),
+        "serves",
+        anthropic_stream=INVALID,
+        ollama_stream=INVALID,
     ),
     "a delta whose call never began": way(
-        whole_or(delta_without_start, good), "serves", translated_stream=INVALID, anthropic_stream="serves"
+        whole_or(delta_without_start, good),
+        "serves",
+        translated_stream=INVALID,
+        anthropic_stream="serves",
+        openai_responses_stream="serves",
+        openai_responses_translated_stream="serves",
+        ollama_translated_stream="serves",
     ),
     "a choice of -1": way(odd_index(-1), "serves"),
     "a choice of 10^9": way(odd_index(10**9), "serves"),
-    "rubbish amid content": way(events(opened, hello, b"data: {{{\n\n"), "serves", "cut invalid_reply"),
+    "rubbish amid content": way(events(opened, hello, says(b"{{{")), "serves", "cut invalid_reply"),
 }
 STATUSES: dict[str, Way] = {
     "401": way(status(401), "next upstream_auth"),
