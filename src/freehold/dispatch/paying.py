@@ -19,6 +19,11 @@ if TYPE_CHECKING:  # attempts import this module
     from freehold.dispatch.flight import Flight
 
 
+def must_reserve(attempt: "Attempt") -> bool:
+    """Whether the attempt is charged to any of its request's budgets. Free work is not, and waits for nothing."""
+    return charges_something(attempt.flight.budgets, attempt.step.placed, attempt.started_ms)
+
+
 async def reserve_for_chat(attempt: "ChatAttempt", body: bytes, ceiling: int | None) -> int | None:
     """Reserve for a body that would be sent like this; `ceiling` is the longest answer that it lets the model give.
 
@@ -26,8 +31,6 @@ async def reserve_for_chat(attempt: "ChatAttempt", body: bytes, ceiling: int | N
     FaultError while the store is away.
     """
     flight, placed = attempt.chat, attempt.step.placed
-    if not charges_something(flight.budgets, placed, attempt.started_ms):
-        return None
     wanted, must_be_sent = answer_bound(flight.features, placed, ceiling)
     most = most_of_chat(flight.features, placed, body, flight.envelope.top, answer_tokens=wanted)
     allowed = await _reserve(attempt, most, wanted, min(wanted, LOWEST_ANSWER_TOKENS))
@@ -36,11 +39,9 @@ async def reserve_for_chat(attempt: "ChatAttempt", body: bytes, ceiling: int | N
 
 async def reserve_for_single(attempt: "Attempt", body: bytes, text_bytes: int) -> None:
     """As `reserve_for_chat`, for an operation whose answer has no length to lower."""
-    flight, placed = attempt.flight, attempt.step.placed
-    if charges_something(flight.budgets, placed, attempt.started_ms):
-        most = most_of_single(flight.features, placed, body, text_bytes)
-        output_tokens = most.output_tokens or 0
-        await _reserve(attempt, most, output_tokens, output_tokens)
+    most = most_of_single(attempt.flight.features, attempt.step.placed, body, text_bytes)
+    output_tokens = most.output_tokens or 0
+    await _reserve(attempt, most, output_tokens, output_tokens)
 
 
 async def _reserve(attempt: "Attempt", most: Most, output_tokens: int, lowest: int) -> int:

@@ -4,7 +4,7 @@ from freehold.chat import Usage
 from freehold.dispatch.answers import Answer, LivePipe, StreamAnswer
 from freehold.dispatch.attempt import Attempt, Means
 from freehold.dispatch.flight import Flight
-from freehold.dispatch.paying import reserve_for_single
+from freehold.dispatch.paying import must_reserve, reserve_for_single
 from freehold.fault import Fault, Kind, faulty
 from freehold.routing.plan import Step
 from freehold.wire.openai_faults import read_fault
@@ -66,7 +66,7 @@ class SingleAttempt(Attempt):
         envelope, placed = self._envelope, self.step.placed
         body, edits = relay_request(envelope, placed.deployment.served_as)
         self.tap.edits.update(edits)
-        if self.flight.budgets:
+        if self.flight.budgets and must_reserve(self):
             await reserve_for_single(self, body, sum(len(text.encode("utf-8", "replace")) for text in envelope.texts))
         credentials = self.flight.reaches.find(placed.runtime.name).credentials("openai_chat")
         await self.send(self._shot.path, (("content-type", envelope.sent.content_type), *credentials), body, read_fault)

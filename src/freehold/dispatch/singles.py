@@ -12,7 +12,7 @@ from freehold.dispatch.admission import admit, exhausted
 from freehold.dispatch.answers import Answer
 from freehold.dispatch.attempt import Attempt, Means
 from freehold.dispatch.flight import Flight
-from freehold.dispatch.paying import ends_plan, reserve_for_single
+from freehold.dispatch.paying import ends_plan, must_reserve, reserve_for_single
 from freehold.dispatch.single_attempt import MAX_REPLY_BYTES, SingleAnswer, SingleAttempt, SingleStream
 from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.limits.over_budget import OverBudgetError
@@ -74,7 +74,7 @@ class Singles:
         if next((one for one in placed.runtime.formats if one in ("openai_chat", "ollama")), None) == "ollama":
             return await self._embed_by_ollama(attempt, envelope)
         body, edits = embeddings.relay_request(envelope, placed.deployment.served_as)
-        if attempt.flight.budgets:
+        if attempt.flight.budgets and must_reserve(attempt):
             await reserve_for_single(attempt, body, len(body))
         credentials = attempt.flight.reaches.find(placed.runtime.name).credentials("openai_chat")
         await attempt.send(embeddings.PATH, (("content-type", "application/json"), *credentials), body, read_fault)
@@ -92,7 +92,7 @@ class Singles:
         placed = attempt.step.placed
         window = self._means.windows.get(placed.id, placed.deployment.abilities.context)
         body = embed.write_request(envelope, placed.deployment.served_as, window)
-        if attempt.flight.budgets:
+        if attempt.flight.budgets and must_reserve(attempt):
             await reserve_for_single(attempt, body, len(body))
         credentials = attempt.flight.reaches.find(placed.runtime.name).credentials("ollama")
         headers = (("content-type", "application/json"), *credentials)
