@@ -21,7 +21,6 @@ class MemoryStore:
         """The most that spent + reserved ever was, by account."""
         self.is_away = False
         self.gate: asyncio.Event | None = None
-        self.write: Callable[[AttemptRecord], None] | None = None
 
     async def open(self) -> "MemoryStore":
         return self
@@ -49,7 +48,7 @@ class MemoryStore:
         await self._reach()
         self.log.append(("settle", attempt_id))
         if self.held.pop(attempt_id, None) is not None:
-            self._keep(attempt_id, record)
+            self.records[attempt_id] = record
             for account, amount in amounts.items():
                 self.spent[account] = self.spent.get(account, 0) + amount
 
@@ -57,12 +56,7 @@ class MemoryStore:
         await self._reach()
         self.log.append(("void", attempt_id))
         if self.held.pop(attempt_id, None) is not None and record is not None:
-            self._keep(attempt_id, record)
-
-    def _keep(self, attempt_id: str, record: AttemptRecord) -> None:
-        self.records[attempt_id] = record
-        if self.write is not None:
-            self.write(record)
+            self.records[attempt_id] = record
 
     async def renew(self, attempt_ids: Sequence[str], _lease_s: float) -> None:
         await self._reach()
@@ -71,6 +65,12 @@ class MemoryStore:
     async def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         await self._reach()
         return {account: self.balance(account) for account in accounts}
+
+    async def close(self) -> None:
+        self.log.append(("close", ""))
+
+    async def close(self) -> None:
+        self.log.append(("close", ""))
 
     async def _reach(self) -> None:
         await asyncio.sleep(0)

@@ -326,6 +326,14 @@ class Budgets:
         except StoreError as error:
             self._away(error)  # the next turn of the timer tries again, well before the leases end
 
+    def begin(self) -> None:
+        """Open the store now, in the background: what processes that died have left is settled then."""
+        self._in_background(self._begin())
+
+    async def _begin(self) -> None:
+        with contextlib.suppress(FaultError):  # it is in the log, and the first attempt tries again
+            await self._opened()
+
     async def store(self) -> BudgetStore:
         """The store, opened where it was not yet. Raises FaultError while it is away."""
         return await self._opened()
@@ -362,6 +370,9 @@ class Budgets:
         for task in self._tasks:
             task.cancel()
         await self._alerts.close()
+        if self._store is not None:
+            await self._store.close()
+            self._store = None
 
 
 def _spent(item: Item, record: AttemptRecord, held: Held) -> int:

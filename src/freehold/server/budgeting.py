@@ -17,8 +17,7 @@ from freehold.gateways.http import Call, Upstreams
 from freehold.limits.alerts import Alerts
 from freehold.limits.budgets import Budgets
 from freehold.runtime import Egress
-from freehold.storage.reservations import BudgetStore
-from freehold.storage.store import StoreUnavailableError
+from freehold.storage.opened_budgets import open_budgets
 from freehold.telemetry.log import Log
 
 TIMEOUT_S = 5.0
@@ -38,12 +37,8 @@ def make_budgets(
 ) -> Budgets:
     """The budgets of this process; nothing is opened yet."""
     folder = config().data_dir / FOLDER
-
-    async def open_store() -> BudgetStore:
-        raise StoreUnavailableError(f"{store_url.partition(':')[0]} keeps no budgets in this version")
-
     alerts = Alerts(log.event, lambda name: mark_once(folder, name), Webhook(config, upstreams, log).send)
-    return Budgets(open_store, alerts, now=now, wall_ms=wall_ms, tell=log.event)
+    return Budgets(lambda: open_budgets(store_url, wall_ms), alerts, now=now, wall_ms=wall_ms, tell=log.event)
 
 
 def mark_once(folder: Path, name: str) -> bool:

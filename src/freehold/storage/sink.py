@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, NotSupportedError, ProgrammingError, SQLAlchemyError
 
 from freehold.storage.engine import create_tables, insert_once, open_engine
-from freehold.storage.rows import COLUMNS, TO_ROW, WIDTHS, Cell, Record, RowKind
+from freehold.storage.rows import COLUMNS, TO_ROW, WIDTHS, Cell, Record, RowKind, mended_cell
 from freehold.storage.schema import metadata
 from freehold.storage.store import StoreUnavailableError
 
@@ -24,7 +24,6 @@ A busy event loop gives the interpreter lock back only every few milliseconds, a
 with 256 rows in one, a thread still writes some 50,000 rows a second beside a loop that never rests.
 """
 _REPEATABLE: frozenset[RowKind] = frozenset({"policies"})
-_LARGEST = 2**63 - 1
 _REFUSALS = (
     *(IntegrityError, DataError, ProgrammingError, InterfaceError, NotSupportedError),
     *(OverflowError, UnicodeError, AttributeError, KeyError, TypeError, ValueError),
@@ -153,7 +152,7 @@ class Sink:
             for kind, record in batch:
                 try:
                     row = TO_ROW[kind](record)
-                    fit = tuple(_mended(cell) for cell in row)
+                    fit = tuple(mended_cell(cell) for cell in row)
                     with connection.begin_nested():
                         wrote = self._insert(connection, kind, len(fit), fit)
                     rows += wrote
@@ -175,17 +174,6 @@ def _chunks(cells: list[Cell], width: int) -> Iterator[list[Cell]]:
 def _missing(kind: RowKind, offered: int, wrote: int) -> int:
     """How many were there already and should not have been."""
     return 0 if kind in _REPEATABLE else offered - wrote
-
-
-def _mended(cell: Cell) -> Cell:
-    """The value itself where a database takes it, else the nearest one that it does."""
-    match cell:
-        case str():
-            return cell.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
-        case int():
-            return max(-_LARGEST, min(cell, _LARGEST))
-        case _:
-            return cell
 
 
 def _reason(error: Exception) -> str:
