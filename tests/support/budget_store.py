@@ -69,9 +69,6 @@ class MemoryStore:
     async def close(self) -> None:
         self.log.append(("close", ""))
 
-    async def close(self) -> None:
-        self.log.append(("close", ""))
-
     async def _reach(self) -> None:
         await asyncio.sleep(0)
         if self.is_away:

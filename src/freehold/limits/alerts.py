@@ -75,7 +75,7 @@ class Alerts:
             await asyncio.sleep(GATHERED_S)
             await self._look_once()
 
-    async def _look_once(self) -> None:
+    async def _look_once(self, retries_s: tuple[float, ...] | None = None) -> None:
         dirty, self._dirty = self._dirty, {}
         assert self._store is not None
         try:
@@ -83,7 +83,7 @@ class Alerts:
         except StoreError:
             return  # whatever is spent next looks again
         bodies = [body for account, item in dirty.items() for body in await self._judge(item, balances.get(account, Balance()))]
-        for wait_s in (0.0, *RETRIES_S):
+        for wait_s in (0.0, *(RETRIES_S if retries_s is None else retries_s)):
             if bodies:
                 await asyncio.sleep(wait_s)
                 bodies = [body for body in bodies if not await self._send(body)]
@@ -123,4 +123,4 @@ class Alerts:
             task.cancel()
             await asyncio.wait([task], timeout=CLOSES_WITHIN_S)
         if self._dirty:
-            await asyncio.wait([asyncio.get_running_loop().create_task(self._look_once())], timeout=CLOSES_WITHIN_S)
+            await asyncio.wait([asyncio.get_running_loop().create_task(self._look_once(()))], timeout=CLOSES_WITHIN_S)
