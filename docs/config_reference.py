@@ -21,6 +21,7 @@ SECTIONS: dict[str, list[tuple[str, type[msgspec.Struct]]]] = {
         ("[log]", settings.LogSettings),
         ("[egress]", settings.EgressSettings),
         ("[cache]", settings.CacheSettings),
+        ("[sessions]", settings.SessionSettings),
         ("[labels]", labels.LabelSettings),
         ("[[labels.patterns]]", labels.Pattern),
         ("[defaults]", settings.DefaultsSettings),

@@ -46,6 +46,7 @@ class Kind(StrEnum):
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     CLIENT_GONE = "client_gone"
+    LOOP_STOPPED = "loop_stopped"
     REFUSED_BY_POLICY = "refused_by_policy"
     EGRESS_REFUSED = "egress_refused"
     NO_DEPLOYMENT = "no_deployment"
@@ -94,13 +95,24 @@ FAULTS: dict[Kind, Meaning] = {
     Kind.UNAUTHENTICATED: Meaning(_C, 401, False, False, "This server asks for a key and none, or an unknown one, was sent."),
     Kind.FORBIDDEN: Meaning(_C, 403, False, False, "Host or Origin is not on the allow-list, or the key may not do this."),
     Kind.CLIENT_GONE: Meaning(_C, 499, False, False, "The client closed the connection; the upstream was cancelled."),
+    Kind.LOOP_STOPPED: Meaning(
+        _C,
+        400,
+        False,
+        False,
+        "A session asks the same again and again, or far faster than anybody works; `[sessions]` says how often.",
+    ),
     Kind.REFUSED_BY_POLICY: Meaning(_P, 403, False, False, "A gate left no deployment; the message names the rule."),
     Kind.EGRESS_REFUSED: Meaning(_P, 403, False, False, "The call would have left the egress ceiling; the connector refused it."),
     Kind.NO_DEPLOYMENT: Meaning(
         _P, 503, False, False, "No deployment can serve this now; the message says why each was rejected."
     ),
     Kind.BUDGET_SPENT: Meaning(
-        _P, 402, True, False, "A budget does not pay for this; the message names it, what is left of it, and when it is whole again."
+        _P,
+        402,
+        True,
+        False,
+        "A budget does not pay for this; the message names it, what is left of it, and when it is whole again.",
     ),
     Kind.BUDGET_BUSY: Meaning(
         _P,
@@ -110,7 +122,11 @@ FAULTS: dict[Kind, Meaning] = {
         "What is left of a budget is reserved by requests under way, or it is whole again within a minute; see `retry-after`.",
     ),
     Kind.RATE_EXCEEDED: Meaning(
-        _P, 429, True, False, "A rate of this server (`[[rates]]`) is used up; the message names it, `retry-after` says for how long."
+        _P,
+        429,
+        True,
+        False,
+        "A rate of this server (`[[rates]]`) is used up; the message names it, `retry-after` says for how long.",
     ),
     Kind.ENGINE_NOT_READY: Meaning(_U, 503, True, False, "The local engine is starting or restarting."),
     Kind.WEIGHTS_MISSING: Meaning(
@@ -133,7 +149,11 @@ FAULTS: dict[Kind, Meaning] = {
         _F, 503, False, False, "Rows wait to be written faster than the store takes them; ask again in a moment."
     ),
     Kind.BUDGETS_AWAY: Meaning(
-        _F, 503, True, False, "The store of budgets cannot be reached, so nothing that is paid for is sent; ask again in a moment."
+        _F,
+        503,
+        True,
+        False,
+        "The store of budgets cannot be reached, so nothing that is paid for is sent; ask again in a moment.",
     ),
     Kind.SHUTTING_DOWN: Meaning(_F, 503, False, False, "This server is stopping; ask again."),
     Kind.INTERNAL: Meaning(_F, 500, False, False, "A defect of Freehold; the request id finds it in the log."),

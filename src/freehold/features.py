@@ -25,6 +25,10 @@ class Label(StrEnum):
 LABEL_ORDER: dict[Label, int] = {label: rank for rank, label in enumerate(Label)}
 
 
+Auxiliary = Literal["title", "compaction", "token_count", "web_search", "other"]
+"""Kinds of side jobs that agents ask for beside their main loop."""
+
+
 class Task(StrEnum):
     """The kind of work, named by a deterministic classifier."""
 
@@ -146,6 +150,8 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     """Client program as recognised from its headers: `claude-code`, `codex`, `opencode` ..."""
     request_class: str | None = None
     """main, subagent, compaction, auxiliary ..., where the client says so."""
+    auxiliary: Auxiliary | None = None
+    """The kind of side job, where it is known to be one; None: it is none, or nothing shows it."""
     ceiling: Egress = Egress.VENDOR
     """The tightest of server, caller and header ceilings, before any rule."""
     fill_in: bool = False

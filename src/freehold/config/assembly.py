@@ -135,6 +135,7 @@ def _settings(user: File) -> Settings:
         egress=user.egress,
         rates=user.rates,
         cache=user.cache,
+        sessions=user.sessions,
         discovery=user.discovery,
         budgets=user.budgets,
         alerts=user.alerts,

@@ -71,6 +71,15 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     max_entries: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
 
 
+class SessionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When an agent's session is stopped because it runs in circles (docs/clients.md). Requests without a session never are."""
+
+    same_request_most: Annotated[int, Meta(ge=0, le=1_000_000)] = 30
+    """How often the same request of a session may come, each within a minute of the one before. 0: as often as it likes."""
+    requests_per_minute: Annotated[int, Meta(ge=0, le=1_000_000)] = 600
+    """Requests of one session within a minute, whatever they ask. 0: any number."""
+
+
 class DefaultsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which parts of the built-in policy stand beside what this file says."""
 
@@ -114,6 +123,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     egress: EgressSettings = EgressSettings()
     defaults: DefaultsSettings = DefaultsSettings()
     cache: CacheSettings = CacheSettings()
+    sessions: SessionSettings = SessionSettings()
     discovery: DiscoverySettings = DiscoverySettings()
     labels: LabelSettings = LabelSettings()
     datasets: dict[str, Dataset] = {}
@@ -146,6 +156,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     egress: EgressSettings
     rates: tuple[Rate, ...] = ()
     cache: CacheSettings = CacheSettings()
+    sessions: SessionSettings = SessionSettings()
     discovery: DiscoverySettings = DiscoverySettings()
     budgets: tuple[Budget, ...] = ()
     alerts: AlertSettings = AlertSettings()

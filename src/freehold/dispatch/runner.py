@@ -16,13 +16,14 @@ from freehold.dispatch.chat_attempt import ChatAttempt, note_reply
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.held import Gathered, HeldPipe
 from freehold.dispatch.paying import ends_plan
+from freehold.dispatch.restoring import RestoringWriter, restore_reply
 from freehold.dispatch.schema_tools import SchemaToolReader, offers_by_schema
 from freehold.dispatch.verdicts import judge_reply
 from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.limits.over_budget import OverBudgetError
 from freehold.routing.plan import Escalate, Hold, Step
-from freehold.sessions.sticky import Sticky
-from freehold.wire.codec import Pipe, Reader
+from freehold.sessions.sticky import Sticky, lane_of
+from freehold.wire.codec import Pipe, Reader, Writer
 from freehold.wire.translate import TranslatePipe, note_events
 
 MAX_PLAIN_BYTES = 8 * 1024 * 1024
@@ -48,7 +49,7 @@ class Dispatch:
             answer = await self._escalated(flight, answer, plan.escalate)
         answer.take()
         if flight.features.session is not None:
-            self._sticky.set(flight.features.caller, flight.features.session, answer.placed.id)
+            self._sticky.set(flight.features.caller, flight.features.session, answer.placed.id, lane_of(flight.features))
         return answer
 
     async def _first_served(self, flight: ChatFlight, steps: Sequence[Step], escalate: Escalate | None) -> Answer:
@@ -153,7 +154,7 @@ class Dispatch:
         else:
             reply = fold(self._reader(attempt).whole(body))
             note_reply(attempt.tap, reply)
-            out = codec.write_whole(reply, flight.asked)
+            out = codec.write_whole(_restored(reply, flight), flight.asked)
         attempt.content_began()
         return Answer(attempt, out, judge_reply(attempt, reply, escalate))
 
@@ -170,7 +171,8 @@ class Dispatch:
         gathered.add(last)
         reply = fold(gathered.events)
         attempt.content_began()
-        return Answer(attempt, attempt.chat.codec.write_whole(reply, attempt.chat.asked), judge_reply(attempt, reply, escalate))
+        out = attempt.chat.codec.write_whole(_restored(reply, attempt.chat), attempt.chat.asked)
+        return Answer(attempt, out, judge_reply(attempt, reply, escalate))
 
     async def _stream(self, attempt: ChatAttempt, hold: Hold, escalate: Escalate | None) -> Answer:
         _refuse_html(attempt)
@@ -201,7 +203,7 @@ class Dispatch:
         events = self._reader(attempt).whole(await _whole_body(attempt))
         reply = fold(events)
         note_reply(attempt.tap, reply)
-        writer = attempt.chat.codec.writer(attempt.chat.asked)
+        writer = _writer(attempt.chat)
         out = b"".join(map(writer.write, events)) + writer.close()
         attempt.content_began()
         return StreamAnswer(attempt, out, None, judge_reply(attempt, reply, escalate))
@@ -225,7 +227,7 @@ class Dispatch:
         if attempt.is_relay:
             pipe = flight.codec.relay_pipe(flight.asked)
         else:
-            reader, writer = self._reader(attempt), flight.codec.writer(flight.asked)
+            reader, writer = self._reader(attempt), _writer(flight)
             if hold != "none":
                 pipe = HeldPipe(reader, writer, hold)
             elif isinstance(reader, CallReader):
@@ -257,6 +259,20 @@ class JudgedPipe:
         out = self._pipe.end()
         judge_reply(self._attempt, self._pipe.reply(), self._escalate)
         return out + self._pipe.release()
+
+
+def _writer(flight: ChatFlight) -> Writer:
+    """The client's writer, which puts back what was redacted."""
+    writer = flight.codec.writer(flight.asked)
+    if flight.placeholders is None:
+        return writer
+    return RestoringWriter(writer, flight.placeholders, is_json=flight.features.schema)
+
+
+def _restored(reply: Reply, flight: ChatFlight) -> Reply:
+    if flight.placeholders is None:
+        return reply
+    return restore_reply(reply, flight.placeholders, is_json=flight.features.schema)
 
 
 async def _whole_body(attempt: ChatAttempt) -> bytes:

@@ -16,7 +16,18 @@ from freehold.policy.snapshot import Policy
 from freehold.policy.unserved import always_holds, unserved_labels
 from freehold.runtime import EGRESS_ORDER, SINGLE_OPERATIONS, Egress, Placed, completes
 
-_LISTS = ("labels", "tasks", "operations", "wire_formats", "models", "aliases", "licences", "agents", "request_classes")
+_LISTS = (
+    "labels",
+    "tasks",
+    "operations",
+    "wire_formats",
+    "models",
+    "aliases",
+    "licences",
+    "agents",
+    "request_classes",
+    "auxiliary",
+)
 _FLAGS = ("tools", "images", "schema", "stream", "open_weights")
 
 

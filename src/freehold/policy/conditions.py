@@ -95,6 +95,9 @@ def _caller_conditions(when: Match) -> list[Condition]:
     if when.request_classes:
         class_fits = make_matcher(when.request_classes)
         conditions.append(lambda features, _hour: features.request_class is not None and class_fits(features.request_class))
+    if when.auxiliary:
+        kinds = when.auxiliary
+        conditions.append(lambda features, _hour: features.auxiliary in kinds)
     conditions.extend(_hint_condition(name, glob) for name, glob in when.hints.items())
     return conditions
 

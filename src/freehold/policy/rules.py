@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from freehold.chat import WireFormat
-from freehold.features import Label, Task
+from freehold.features import Auxiliary, Label, Task
 from freehold.runtime import Egress
 
 Check = Literal["empty", "refusal", "truncated", "invalid_json", "invalid_tool_arguments", "repeats"]
@@ -70,6 +70,8 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Globs over the recognised client program: `claude-code`, `codex` ..."""
     request_classes: tuple[str, ...] = ()
     """Globs over what the client says the request is for: `main`, `subagent`, `auxiliary` ..."""
+    auxiliary: tuple[Auxiliary, ...] = ()
+    """Kinds of side jobs, as headers or shapes show them: a title, a compaction, a token count, a web search, or another."""
     operations: tuple[Operation, ...] = ()
 
 
@@ -126,6 +128,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     escalate: Escalation | None = None
     cache: Caching | None = None
     """Whether answers are kept and given again to the very same request. Needs a `try` beside it."""
+    redact: bool = False
+    """Whether a gate yields to redaction: where nothing may serve a request, what `labels.redact` names is replaced by
+    placeholders, and this gate then looks at the label of what is left."""
     sticky: bool = True
     """Whether a session stays with the deployment that served it last."""
 

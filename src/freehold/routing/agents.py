@@ -11,6 +11,11 @@ import msgspec
 
 LONGEST_ID = 200
 
+_CODEX_CLASSES = {"compact": "compaction", "memory_consolidation": "auxiliary"}
+"""What Codex says in `x-openai-subagent`; whatever else stands there is a sub-agent."""
+_PARENT_HEADERS = ("x-claude-code-agent-id", "x-codex-parent-thread-id", "x-parent-session-id")
+"""Headers that sub-agents alone send: Claude Code's, Codex's, opencode's."""
+
 REQUEST_CLASSES = frozenset({"main", "subagent", "workflow", "compaction", "auxiliary"})
 
 _SESSION_HEADERS: tuple[tuple[str, str | None], ...] = (
@@ -95,9 +100,10 @@ def _request_class(headers: Mapping[str, str]) -> str | None:
     said = headers.get("x-claude-code-request-class")
     if said is not None and said in REQUEST_CLASSES:
         return said
-    if "x-claude-code-agent-id" in headers:
-        return "subagent"
-    return None
+    told = headers.get("x-openai-subagent")
+    if told is not None:
+        return _CODEX_CLASSES.get(told, "subagent")
+    return "subagent" if any(name in headers for name in _PARENT_HEADERS) else None
 
 
 def _checked(value: str) -> str | None:

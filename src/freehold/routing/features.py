@@ -14,6 +14,7 @@ from freehold.chat import WireFormat
 from freehold.fault import Kind, faulty
 from freehold.features import Caller, Features, Finding, Task
 from freehold.routing import agents, tasks
+from freehold.routing.auxiliary import name_auxiliary
 from freehold.routing.detectors.scanner import Detectors, Spot
 from freehold.routing.labels import Labelled, as_findings, label_request, other_fields
 from freehold.routing.task_rules import Signals
@@ -160,6 +161,9 @@ def gather(
     client = agents.recognise(headers, envelope.session_hint)
     operation = operation or envelope.operation
     task, reason = _name_task(envelope, prompt, client, operation, describe, cache)
+    auxiliary = name_auxiliary(
+        task, reason, client, envelope, lambda: None if prompt.asking is None else _signals(prompt.asking, describe, cache)
+    )
     return Features(
         operation=operation,
         fill_in=envelope.fill_in,
@@ -186,6 +190,7 @@ def gather(
         session=client.session,
         agent=client.agent,
         request_class=client.request_class,
+        auxiliary=auxiliary,
         ceiling=effective_ceiling(ceiling, caller, headers),
         hints=hints_of(headers),
     )

@@ -17,6 +17,7 @@ from freehold.policy.compiled import (
     COMPLETION,
     ECHO,
     FILL_IN,
+    FILL_IN_OLLAMA,
     IMAGES,
     JSON_SCHEMA,
     LOGPROBS,
@@ -133,10 +134,8 @@ def make_plan(features: Features, policy: Policy, situation: Situation) -> Plan:
     if not steps:
         fault = refuse(turned, demand.features, _CLASSES[ceiling_rank], situation.now_ms)
         return _refused(fault, rejected, preference.name, ceiling_rank)
-    if features.redacted:
-        steps = [_redacted(step) for step in steps]
     return Plan(
-        steps=tuple(steps),
+        steps=tuple(_with_causes(steps, features, situation.sticky, preference, rejected)),
         rejected=rejected,
         rule=preference.name,
         ceiling=_CLASSES[ceiling_rank],
@@ -153,6 +152,16 @@ def _holds(gate: Gate, features: Features, hour: int) -> bool:
     if before is None or gate.redact:
         return False
     return all_hold(gate.conditions, msgspec.structs.replace(features, label=before), hour)
+
+
+def _with_causes(
+    steps: list[Step], features: Features, sticky: str | None, preference: Preference, rejected: Sequence[Rejected]
+) -> list[Step]:
+    """The steps, the first saying why the session is not served where it was, and each that it is redacted."""
+    if sticky is not None and steps[0].placed.id != sticky:
+        why = _why_it_leaves(sticky, preference, steps, rejected)
+        steps[0] = Step(steps[0].placed, f"{steps[0].reason}; the session leaves {sticky}: {why}")
+    return [_redacted(step) for step in steps] if features.redacted else steps
 
 
 def _redacted(step: Step) -> Step:
@@ -177,7 +186,7 @@ def _needs(features: Features) -> int:
             COMPLETION
             | (RAW_PROMPT if features.needs_raw else 0)
             | (ECHO if features.needs_echo else 0)
-            | (FILL_IN if features.fill_in else 0)
+            | _fill_in_need(features)
             | (LOGPROBS if features.logprobs else 0)
         )
     return (
@@ -187,6 +196,12 @@ def _needs(features: Features) -> int:
         | (JSON_SCHEMA if features.schema else 0)
         | (LOGPROBS if features.logprobs else 0)
     )
+
+
+def _fill_in_need(features: Features) -> int:
+    if not features.fill_in:
+        return 0
+    return FILL_IN_OLLAMA if features.wire_format == "ollama" else FILL_IN
 
 
 def _turn_away(candidate: Candidate, demand: _Demand) -> Turned | None:
@@ -238,6 +253,17 @@ def _stay(steps: list[Step], sticky: str) -> None:
         if step.placed.deployment.id == sticky:
             steps.insert(0, Step(steps.pop(index).placed, "session stays where it is"))
             return
+
+
+def _why_it_leaves(sticky: str, preference: Preference, steps: Sequence[Step], rejected: Sequence[Rejected]) -> str:
+    """Why a session does not stay with the deployment that served it last. Nothing else moves one."""
+    for one in rejected:
+        if one.deployment == sticky:
+            return one.reason
+    for step in steps:
+        if step.placed.id == sticky:
+            return f"rule '{preference.name}' says sticky = false" if not preference.sticky else step.reason
+    return "the model asked for does not mean it now"
 
 
 def _escalate(preference: Preference, demand: _Demand, judged: dict[str, bool]) -> Escalate | None:

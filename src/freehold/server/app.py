@@ -48,7 +48,7 @@ from freehold.server.routes import make_routes, make_tails, speller_of
 from freehold.server.snapshot import make_snapshot, require_keys_beyond_loopback
 from freehold.server.swap import Changes, compare, keep_fixed, unchanged_deployments
 from freehold.server.workers.told import ToldEngines
-from freehold.sessions.loops import LoopLimits, Loops
+from freehold.sessions.loops import Loops
 from freehold.sessions.sticky import Sticky
 from freehold.storage.host_rates import HostRates
 from freehold.storage.rates import RateStore
@@ -165,12 +165,8 @@ class App:
             desk=self.desk,
             keys=KeyDesk(self._store, self.keys, now_ms=wall_ms, log=self.log),
             rates=self.rates,
-            loops=Loops(os.urandom(32), time.monotonic, self._loop_limits),
+            loops=Loops(os.urandom(32), time.monotonic, lambda: self.config.settings.sessions),
         )
-
-    def _loop_limits(self) -> LoopLimits:
-        sessions = self.config.settings.sessions
-        return LoopLimits(same_most=sessions.same_request_most, per_minute=sessions.requests_per_minute)
 
     def _make_gateway(self, context: Context, means: Means, random_bytes: Callable[[int], bytes]) -> Gateway:
         return Gateway(

@@ -11,6 +11,7 @@ from freehold.limits.rates import Rates
 from freehold.server.batches.desk import Desk
 from freehold.server.intake import Intake
 from freehold.server.key_desk import KeyDesk
+from freehold.sessions.loops import Loops
 from freehold.telemetry.log import Log
 
 RETRY_AFTER_S = 1.0
@@ -34,6 +35,8 @@ class Context(msgspec.Struct, frozen=True):
     """Virtual keys."""
     rates: Rates
     """Counts what `[[rates]]` limit."""
+    loops: Loops
+    """Stops sessions that run in circles."""
 
     @property
     def max_body_bytes(self) -> int:

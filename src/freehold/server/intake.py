@@ -32,7 +32,7 @@ from freehold.server.counting import Counting, Tokens, is_close
 from freehold.server.deadline import timeout_of
 from freehold.server.redacting import Left, PlaceholderKey, leave_out
 from freehold.server.snapshot import Snapshot
-from freehold.sessions.sticky import Sticky
+from freehold.sessions.sticky import Sticky, lane_of
 from freehold.wire.blocks import strictly, with_place
 from freehold.wire.codec import Asked, Codec, Envelope
 from freehold.wire.embeddings import EmbeddingsEnvelope
@@ -301,7 +301,7 @@ class Intake:
             health=self._breakers.health(),
             down=dict(snapshot.reaches.down) if snapshot.reaches.down else {},
             windows=self._windows,
-            sticky=self._sticky.get(features.caller, features.session),
+            sticky=None if features.session is None else self._sticky.get(features.caller, features.session, lane_of(features)),
             budgets=over,
         )
         return make_plan(features, snapshot.policy, situation), situation

@@ -66,6 +66,7 @@ _SPELLED: dict[Kind, tuple[str, str | None]] = {
     Kind.REQUEST_TIMEOUT: (_INVALID, "request_timeout"),
     Kind.UNAUTHENTICATED: (_INVALID, "invalid_api_key"),
     Kind.FORBIDDEN: ("permission_error", "forbidden"),
+    Kind.LOOP_STOPPED: (_INVALID, "loop_stopped"),
     Kind.REFUSED_BY_POLICY: ("permission_error", "refused_by_policy"),
     Kind.EGRESS_REFUSED: ("permission_error", "egress_refused"),
     Kind.BUDGET_SPENT: ("insufficient_quota", "budget_spent"),

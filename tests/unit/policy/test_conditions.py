@@ -13,7 +13,7 @@ BASE = Features(
     operation="chat", wire_format="openai_chat", asked_model="auto", caller=Caller(key="ci", user="ann", team="core"),
     prompt_tokens=1000, prompt_tokens_exact=True, max_tokens=None, messages=1, stream=False, tools=2, images=0, schema=False,
     logprobs=False, choices=1, task=Task.EDIT, task_reason="", label=Label.CONFIDENTIAL, session=None, agent="claude-code",
-    request_class="main", hints={"mode": "fast"},
+    request_class="main", auxiliary="title", hints={"mode": "fast"},
 )  # fmt: skip
 
 HOLDS: list[dict[str, Any]] = [
@@ -35,6 +35,7 @@ HOLDS: list[dict[str, Any]] = [
     {"hints": {"mode": "fa*"}},
     {"agents": ["claude-*"]},
     {"request_classes": ["main"]},
+    {"auxiliary": ["compaction", "title"]},
     {"operations": ["chat", "embeddings"]},
 ]
 FAILS: list[dict[str, Any]] = [
@@ -56,6 +57,7 @@ FAILS: list[dict[str, Any]] = [
     {"hints": {"other": "*"}},
     {"agents": ["codex"]},
     {"request_classes": ["sub*"]},
+    {"auxiliary": ["compaction"]},
     {"operations": ["embeddings"]},
     {"tools": True, "tasks": ["test"]},
 ]

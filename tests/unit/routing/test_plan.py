@@ -1,5 +1,7 @@
 """What a plan promises: order, reasons, refusals."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -202,6 +204,32 @@ def test_a_session_stays_where_it_is_unless_its_rule_says_otherwise_or_a_gate_fo
     assert (plan.steps[0].placed.id, plan.steps[0].reason) == ("cloud/big", "session stays where it is")
     assert ids(make_plan(asking(), policy(rule(sticky=False, **{"try": ["local"]})), stayed))[0] == "box/small"
     assert "cloud/big" not in ids(make_plan(asking(), policy(ceiling=Egress.LOCAL), stayed))
+
+
+LEAVES: list[tuple[str, dict[str, Any], list[Any], dict[str, Any], str]] = [
+    ("its breaker", {}, [], {"health": {"cloud/big": Health("open", "5 failures")}}, "its breaker is open: 5 failures"),
+    ("its engine", {}, [], {"down": {"cloud": "it restarts"}}, "runtime 'cloud' is down: it restarts"),
+    ("half open", {}, [], {"health": {"cloud/big": Health("half_open")}}, "its breaker is half open, so it is tried last"),
+    ("its rule", {}, [{"name": "free", "sticky": False, "try": ["local"]}], {}, "rule 'free' says sticky = false"),
+    ("another model", {"asked_model": "mid"}, [], {}, "the model asked for does not mean it now"),
+    (
+        "a gate",
+        {"label": Label.RESTRICTED},
+        [{"name": "stays here", "when": {"label": "restricted"}, "allow": {"egress": "local"}}],
+        {},
+        "rule 'stays here' allows local at most, this is vendor",
+    ),
+]
+
+
+@pytest.mark.parametrize(("asked", "rules", "changed", "why"), [one[1:] for one in LEAVES], ids=[one[0] for one in LEAVES])
+def test_a_session_that_leaves_says_why(asked: dict[str, Any], rules: list[Any], changed: dict[str, Any], why: str) -> None:
+    situation = msgspec.structs.replace(NOON, sticky="cloud/big", **changed)
+    plan = make_plan(asking(**asked), policy(*(rule(**one) for one in rules)), situation)
+    first, *others = plan.steps
+    assert first.placed.id != "cloud/big"
+    assert first.reason.endswith(f"; the session leaves cloud/big: {why}")
+    assert not any("the session leaves" in step.reason for step in others)
 
 
 def test_escalation_reaches_beyond_the_asked_alias_but_never_past_a_gate() -> None:

@@ -1,5 +1,11 @@
+from typing import Any
+
+import msgspec
+import pytest
+
 from freehold.features import Caller
-from freehold.sessions.sticky import Sticky
+from freehold.sessions.sticky import Sticky, lane_of
+from support.records import features
 
 ANN, BOB = Caller(key="ann", user="ann"), Caller(key="bob", user="bob")
 
@@ -46,3 +52,26 @@ def test_a_forgotten_session_is_free_again():
     sticky.forget(ANN, "s")
     sticky.forget(ANN, "never")
     assert sticky.get(ANN, "s") is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"auxiliary": "title"},
+        {"auxiliary": "compaction"},
+        {"request_class": "subagent"},
+        {"request_class": "workflow"},
+        {"asked_model": "haiku"},
+        {"operation": "embeddings"},
+    ],
+)
+def test_side_jobs_and_sub_agents_do_not_move_the_main_loop(other: dict[str, Any]):
+    main = features(session="s", request_class="main")
+    aside = msgspec.structs.replace(main, **other)
+    sticky = Sticky(lambda: 0.0)
+    sticky.set(ANN, "s", "cloud/big", lane_of(main))
+    sticky.set(ANN, "s", "box/small", lane_of(aside))
+    assert sticky.get(ANN, "s", lane_of(main)) == "cloud/big"
+    assert sticky.get(ANN, "s", lane_of(aside)) == "box/small"
+    later = msgspec.structs.replace(main, prompt_tokens=90_000, request_class=None, tools=7)
+    assert sticky.get(ANN, "s", lane_of(later)) == "cloud/big"

@@ -32,6 +32,7 @@ class ChatEndpoint(RecordedEndpoint):
         if await self._answer_here(conversation, envelope, row):
             return
         row.flight = row.chat = flight = await context.intake.decide(self._codec, envelope, headers, caller, row.request_id)
+        context.loops.admit(flight.features, envelope)
         if flight.rates is not None:
             await self._hold_to_rates(conversation, flight, row)
         place = context.answers.place(flight) if flight.plan.cache is not None else None

@@ -57,6 +57,7 @@ _SPELLED: dict[Kind, str] = {
     Kind.UNSUPPORTED: _INVALID,
     Kind.CONTEXT_OVERFLOW: _INVALID,
     Kind.UPSTREAM_REJECTED: _INVALID,
+    Kind.LOOP_STOPPED: _INVALID,
     Kind.METHOD_NOT_ALLOWED: _INVALID,
     Kind.CLIENT_GONE: _INVALID,
     Kind.UNKNOWN_MODEL: "not_found_error",
