@@ -6,8 +6,9 @@ A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`. R
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import clients_reference
 from config_reference import built_in, quirks, section
@@ -39,7 +40,7 @@ def _yes(value: bool) -> str:
 def commands() -> str:
     """Every command with its options."""
     lines: list[str] = []
-    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]  # typer's app is always a group
+    for name, command in _flat(get_command(app)):
         lines += [f"### freehold {name}", "", (command.help or "").strip(), ""]
         for parameter in command.params:
             if parameter.name == "help":
@@ -49,6 +50,15 @@ def commands() -> str:
             lines.append(f"- `{shown}`: {text}")
         lines.append("")
     return "\n".join(lines).rstrip()
+
+
+def _flat(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command by its whole name, those of groups too."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _flat(command, f"{above}{name} ")
+        else:
+            yield f"{above}{name}", command
 
 
 def proofs() -> str:

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from freehold import __version__
+from freehold.cli import key_commands
 
 app = typer.Typer(
     name="freehold",
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     rich_markup_mode=None,
 )
+app.add_typer(key_commands.app, name="key")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="The configuration file. Default: ./freehold.toml, else the user's.")

@@ -20,8 +20,9 @@ from freehold.features import Caller, Right
 from freehold.routing.detectors.own_keys import PREFIX
 from freehold.secret import Secret
 
-LOCAL, SERVER = "local", "server"
-"""Names of keys that are none of the store's: nobody's, on a keyless loopback, and the server's own."""
+LOCAL, SERVER, NOBODY = "local", "server", "nobody"
+"""Names of keys that are none of the store's: of the local user on a keyless loopback, the server's own, and of requests
+that were denied before anybody was identified."""
 NEVER_ENDS_MS = 2**62
 LONGEST_KEY = 1024
 """Characters. Whatever is longer is no key, and is not hashed to find that out."""

@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 
 from freehold.features import LABEL_ORDER, Caller, Label, Right, Rights
-from freehold.identity.callers import LOCAL, SERVER, KeyTable, Opening, digest_of
+from freehold.identity.callers import LOCAL, NOBODY, SERVER, KeyTable, Opening, digest_of
 from freehold.routing.detectors.own_keys import ALPHABET, PREFIX, RANDOM_CHARS, checksum
 from freehold.runtime import EGRESS_ORDER, Egress
 from freehold.secret import Secret
 from freehold.storage.key_rows import KeyRow, SecretRow
 
-RESERVED = frozenset({LOCAL, SERVER, "cli"})
+RESERVED = frozenset({LOCAL, SERVER, NOBODY, "cli"})
 HINT_CHARS = len(PREFIX) + 6
 LONGEST_OVERLAP_S = 30 * 86400
 MOST_ENTRIES = 100

@@ -5,11 +5,13 @@ from freehold.dispatch.answers import Answer, StreamAnswer
 from freehold.dispatch.flight import ChatFlight, Flight
 from freehold.fault import Fault, Kind, Source, faulty
 from freehold.features import Caller, Features, Label
+from freehold.identity.callers import NOBODY
 from freehold.limits.rates import Admission
 from freehold.record import AttemptRecord, CostBasis, Outcome, RequestRecord
 from freehold.server.context import Context
 
-_ANYBODY = Caller()
+_NOBODY = Caller(key=NOBODY, user=NOBODY)
+"""Until somebody was identified: a request that is denied before belongs to no caller."""
 
 
 class RequestRow:
@@ -41,7 +43,7 @@ class RequestRow:
         self.request_id = context.intake.new_request_id()
         self.at_ms = context.wall_ms()
         self.started_s = context.now()
-        self.caller = _ANYBODY
+        self.caller = _NOBODY
         self.features: Features | None = None
         """What was known of a request that no decision was made for."""
         self.flight: Flight | None = None

@@ -26,7 +26,7 @@ _encode = msgspec.json.Encoder().encode
 class RotationWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a key's secret is replaced."""
 
-    overlap_s: float = 0.0
+    overlap_s: float = 86400.0
     """How long the present secret still opens the key, so that whoever uses it can be given the new one."""
 
 

@@ -50,6 +50,11 @@ class NoWebSocketEndpoint:
     async def __call__(self, conversation: Conversation, headers: Mapping[str, str]) -> None:
         """Send the client to `POST`."""
         request_id = self._context.intake.new_request_id()
+        try:
+            self._context.intake.identify(headers, "chat")
+        except FaultError as error:
+            await send_fault(conversation, self._codec, error.fault, request_id)
+            return
         fault = Fault(
             kind=Kind.METHOD_NOT_ALLOWED, message="there is no WebSocket here; send the request by POST, streamed or not"
         )
