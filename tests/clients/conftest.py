@@ -4,27 +4,53 @@ import datetime as dt
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 FINDINGS = Path(__file__).resolve().parent.parent.parent / "docs" / "clients.json"
 Passed = Callable[[str, str, str], None]
+Troubled = Callable[[str, str, str, str], None]
+Told = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
-def passed() -> Iterator[Passed]:
-    """Tell that a client of this version did its work on such a runtime. Written when all are through."""
-    told: dict[str, dict[str, object]] = {}
+def told() -> Iterator[Told]:
+    """By client. Written when all are through; what was not driven this time stays as it was."""
+    found: Told = {}
+    yield found
+    if not found:
+        return
+    findings: Told = json.loads(FINDINGS.read_text()) if FINDINGS.exists() else {}
+    for client, entry in found.items():
+        kept = findings.get(client, {})
+        if kept.get("version") == entry["version"]:
+            entry["runtimes"] = [*entry["runtimes"], *(one for one in kept.get("runtimes", ()) if one not in entry["runtimes"])]
+            entry["troubles"] = kept.get("troubles", {}) | entry["troubles"]
+        findings[client] = {**entry, "on": dt.datetime.now(dt.UTC).date().isoformat()}
+    FINDINGS.write_text(json.dumps(dict(sorted(findings.items())), indent=2) + "\n")
+
+
+def entry_of(told: Told, client: str, version: str) -> dict[str, Any]:
+    """What is told of this client so far."""
+    return told.setdefault(client, {"version": version, "runtimes": [], "troubles": {}})
+
+
+@pytest.fixture(scope="session")
+def passed(told: Told) -> Passed:
+    """Tell that a client of this version did its work on such a runtime."""
 
     def tell(client: str, version: str, runtime: str) -> None:
-        entry = told.setdefault(client, {"version": version, "runtimes": []})
-        runtimes = entry["runtimes"]
-        assert isinstance(runtimes, list)
-        runtimes.append(runtime)
+        entry_of(told, client, version)["runtimes"].append(runtime)
 
-    yield tell
-    if told:
-        findings = json.loads(FINDINGS.read_text()) if FINDINGS.exists() else {}
-        for client, entry in told.items():
-            findings[client] = {**entry, "on": dt.datetime.now(dt.UTC).date().isoformat()}
-        FINDINGS.write_text(json.dumps(dict(sorted(findings.items())), indent=2) + "\n")
+    return tell
+
+
+@pytest.fixture(scope="session")
+def troubled(told: Told) -> Troubled:
+    """Tell what a client of this version did in such a trouble."""
+
+    def tell(client: str, version: str, trouble: str, did: str) -> None:
+        entry_of(told, client, version)["troubles"][trouble] = did
+
+    return tell

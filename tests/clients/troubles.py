@@ -61,26 +61,35 @@ def once_amid(place: str, *, answer: bool) -> Trouble:
 
 
 class TroubledModel(ReadingModel):
-    """Does the reading model's work but for the trouble. What a client asks for beside its work is left alone."""
+    """Does the reading model's work but for the trouble. What a client asks for beside its work is left alone.
 
-    def __init__(self, trouble: Trouble) -> None:
+    `calls_tools`: the client does, so that a request without tools is beside its work.
+    """
+
+    def __init__(self, trouble: Trouble, *, calls_tools: bool) -> None:
         super().__init__()
         self.times = 0
-        self.shortened = 0
-        """Requests for a summary of the conversation."""
+        """It went wrong so often."""
+        self.summaries = 0
+        """The client had its conversation made shorter so often."""
         self._trouble = trouble
+        self._calls_tools = calls_tools
+        self._path = ""
 
     def _act(self, request: ChatRequest) -> Act:
         texts = [part.text for message in request.messages for part in message.parts if isinstance(part, TextPart)]
         has_read = any(isinstance(part, ToolResultPart) for message in request.messages for part in message.parts)
-        if has_read and texts and any(word in texts[-1].lower() for word in ASKS_FOR_LESS):
-            self.shortened += 1
-            path = FILE.search("\n".join(texts))
-            return Act(
-                say=f"<summary>Asked: the code that stands in {path[0] if path else '?'}. It has to be read again.</summary>"
-            )
-        is_work = bool(request.tools) or FILE.search("\n".join(texts)) is None
+        path = FILE.search("\n".join(texts))
+        self._path = path[0] if path is not None else self._path
+        if self._calls_tools and self.times and not request.tools and _asks_for_less(texts):
+            self.summaries += 1
+            return Act(say=f"<summary>Wanted: the code that stands in {self._path} . The file has to be read again.</summary>")
         act = super()._act(request)
+        is_work = bool(request.tools) or not self._calls_tools
         wrong = self._trouble(Moment(act, has_read, self.times)) if is_work else None
         self.times += wrong is not None
         return wrong or act
+
+
+def _asks_for_less(texts: list[str]) -> bool:
+    return bool(texts) and any(word in text.lower() for text in (texts[0][:2000], texts[-1][-4000:]) for word in ASKS_FOR_LESS)

@@ -110,10 +110,10 @@ def _introduction(must_call: bool) -> str:
     calls = '{"calls": [{"name": ..., "arguments": {...}}]}'
     if must_call:
         return f"Answer with JSON only, calling tools: {calls}. Take the arguments from the user's words. The tools:"
-    # Of nine wordings tried on SmolLM2 the one that had it call, answer from results and leave plain questions alone most often.
+    # Of ten wordings tried on SmolLM2 the one that had it call, answer from results and leave plain questions alone most often.
     return (
         f"Answer with JSON only. First call the tools you need: {calls}. "
-        f'With their results, or where none is needed, answer: {{"{REPLY_KEY}": "..."}}. The tools:'
+        f'With their results, or where none is needed, answer: {{"{REPLY_KEY}": ...}}. The tools:'
     )
 
 
