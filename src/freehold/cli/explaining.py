@@ -62,6 +62,7 @@ def _decision(
             ("task", f"{features.task.value} ({features.task_reason})"),
             ("label", f"{features.label.value} ({features.label_reason})"),
             *([("found", _found(features.findings))] if features.findings else []),
+            *([("redacted", _redacted(features))] if features.redacted else []),
             ("prompt", f"{tokens} tokens in {features.messages} messages, {features.tools} tools, {features.images} images"),
             ("caller", f"{features.caller.user} (key {features.caller.key})"),
             ("session", f"{features.session or '-'}{f' of {features.agent}' if features.agent else ''}"),
@@ -83,6 +84,13 @@ def _found(findings: tuple[Finding, ...]) -> str:
         f"{one.kind} in piece {one.block}, {f'string {one.part}' if one.part >= 0 else 'across its texts'}, at {one.offset}"
         for one in findings
     )
+
+
+def _redacted(features: Features) -> str:
+    """What was replaced before anything was sent, and the label there was."""
+    counts = ", ".join(f"{one.count} {one.kind}" for one in features.redacted)
+    before = features.label_before
+    return f"{counts}{f'; the label was {before.value}' if before is not None else ''}"
 
 
 def _attempts(attempts: tuple[AttemptRecord, ...]) -> None:
@@ -160,7 +168,7 @@ def dry_run(config: Path | None, request: Path, wire_format: str, headers: list[
     except FaultError as error:
         show.fail(f"{error.fault.kind}: {error.fault.message}{f' (at {error.fault.param})' if error.fault.param else ''}")
     features, plan = rehearsed.features, rehearsed.plan
-    steps = tuple(PlannedStep(step.placed.id, step.reason) for step in plan.steps)
+    steps = tuple(PlannedStep(step.placed.id, step.reason, step.redacted) for step in plan.steps)
     if as_json:
         show.print_json(
             {

@@ -35,11 +35,7 @@ def check_labels(labels: LabelSettings) -> Iterator[Problem]:
         plain = host.removeprefix("*").strip(".")
         if len(plain) < LEAST_LITERAL or not all(one.isalnum() or one in "-." for one in plain) or not plain.isascii():
             yield Problem(f"labels.internal_hosts[{index}]", f"'{host}' is no domain", "such as corp.example.com")
-    patterns = [one.name for one in labels.patterns]
-    for index, name in enumerate(labels.redact):
-        if not is_redactable(name, patterns):
-            known = ["patterns", *DEFAULTS, *KINDS, *(f"pattern:{one}" for one in patterns)]
-            yield Problem(f"labels.redact[{index}]", f"'{name}' is no detector, no group and no pattern", suggest(name, known))
+    yield from _check_redact(labels)
     yield from _check_counts(labels)
     yield from _check_patterns(labels)
 
@@ -55,6 +51,14 @@ def check_datasets(datasets: Mapping[str, Dataset], labels: LabelSettings) -> It
             yield Problem(f"{path}.label", said, "say it once")
         if dataset.label is None and dataset.ceiling is None and former is None:
             yield Problem(path, "says nothing", "a label, a ceiling, or both")
+
+
+def _check_redact(labels: LabelSettings) -> Iterator[Problem]:
+    patterns = [one.name for one in labels.patterns]
+    for index, name in enumerate(labels.redact):
+        if not is_redactable(name, patterns):
+            known = ["patterns", *DEFAULTS, *KINDS, *(f"pattern:{one}" for one in patterns)]
+            yield Problem(f"labels.redact[{index}]", f"'{name}' is no detector, no group and no pattern", suggest(name, known))
 
 
 def _check_counts(labels: LabelSettings) -> Iterator[Problem]:

@@ -77,7 +77,7 @@ class AnswerCache:
     def place(self, flight: ChatFlight) -> Place | None:
         """Where the answer to this request belongs; None: the rule, the label, the body or the client keeps it out."""
         plan, features = flight.plan, flight.features
-        if plan.cache is None or (features.label is Label.RESTRICTED and not plan.cache.restricted):
+        if plan.cache is None or features.redacted or (features.label is Label.RESTRICTED and not plan.cache.restricted):
             return None
         asked = _directives(flight.headers)
         top = flight.envelope.top

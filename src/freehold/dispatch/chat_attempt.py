@@ -17,7 +17,7 @@ from freehold.routing.plan import Hold, Step
 from freehold.runtime import Runtime
 from freehold.wire import ndjson
 from freehold.wire.carry import carry_request
-from freehold.wire.codec import Codec, EditName, Sent, Tap
+from freehold.wire.codec import Codec, EditName, Envelope, Sent, Tap
 from freehold.wire.formats import CODECS
 
 PASSED_ON_HEADERS = ("anthropic-beta", "anthropic-version", "openai-beta", "idempotency-key")
@@ -39,7 +39,7 @@ class ChatAttempt(Attempt):
         if by_schema:
             self.quirks |= {"tools_by_schema"}
         speaks_it = flight.codec.FORMAT in runtime.formats
-        upstream_codec: Codec = flight.codec if speaks_it else _chat_codec(runtime)
+        upstream_codec: Codec = flight.codec if speaks_it else _codec_of(runtime, flight.envelope)
         self.reads_calls = bool(flight.features.tools) and reads_calls(flight, self.quirks, step.placed.egress, upstream_codec)
         sends_as_is = (
             hold == "none"
@@ -142,8 +142,10 @@ class ChatAttempt(Attempt):
         return (("content-type", "application/json"), *passed, *credentials)
 
 
-def _chat_codec(runtime: Runtime) -> Codec:
-    """The best format of a runtime that a conversation can be said in."""
+def _codec_of(runtime: Runtime, envelope: Envelope) -> Codec:
+    """The best format of a runtime that a conversation can be said in, or the one that a text with a gap can."""
+    if envelope.fill_in and "openai_completions" in runtime.formats:
+        return CODECS["openai_completions"]
     return CODECS[next((one for one in runtime.formats if one != "openai_completions"), runtime.formats[0])]
 
 

@@ -35,10 +35,17 @@ ABILITY_NAMES = {
     1024: "rerank",
 }
 """Bits of `Candidate.has`, and the ability in `[[deployments]]` that each stands for."""
-COMPLETION, RAW_PROMPT, FILL_IN, ECHO = 2048, 4096, 8192, 16384
-COMPLETION_NAMES = {COMPLETION: "completion", RAW_PROMPT: "raw prompts", FILL_IN: "fill-in-the-middle", ECHO: "echo and best_of"}
+COMPLETION, RAW_PROMPT, FILL_IN, ECHO, FILL_IN_OLLAMA = 2048, 4096, 8192, 16384, 32768
+COMPLETION_NAMES = {
+    COMPLETION: "completion",
+    RAW_PROMPT: "raw prompts",
+    FILL_IN: "fill-in-the-middle",
+    ECHO: "echo and best_of",
+    FILL_IN_OLLAMA: "fill-in-the-middle",
+}
 """What a completion needs: a deployment that goes on with a text, one whose runtime speaks that format itself, a model
-that is known to fill in, or a runtime that takes a suffix, one that does not pass over `echo` and `best_of`."""
+that is known to fill in, or a runtime that takes a suffix, one that does not pass over `echo` and `best_of`. A client of
+Ollama's is served by a runtime that speaks Ollama too: that one knows by itself whether its model fills in."""
 SINGLE_NEEDS = {name: bit for bit, name in ABILITY_NAMES.items() if name in SINGLE_OPERATIONS}
 """What an operation other than a chat needs."""
 
@@ -223,10 +230,12 @@ def make_candidate(placed: Placed) -> Candidate:
 def _completion_bits(placed: Placed) -> int:
     if not completes(placed):
         return 0
+    has = COMPLETION | (FILL_IN_OLLAMA if "ollama" in placed.runtime.formats else 0)
     if "openai_completions" not in placed.runtime.formats:
-        return COMPLETION
+        return has
     quirks = (*placed.deployment.quirks, *placed.runtime.quirks)
-    return COMPLETION | RAW_PROMPT | (FILL_IN if fills_in(placed) else 0) | (ECHO if "no_echo" not in quirks else 0)
+    has |= (FILL_IN | FILL_IN_OLLAMA) if fills_in(placed) else 0
+    return has | RAW_PROMPT | (ECHO if "no_echo" not in quirks else 0)
 
 
 def why_blocked(rule: Rule, placed: Placed) -> str | None:

@@ -87,6 +87,8 @@ class _Checker:
             yield Problem(f"{path}.escalate", "needs a `try` beside it", "the first matching rule with `try` decides")
         if rule.cache is not None and not rule.try_:
             yield Problem(f"{path}.cache", "needs a `try` beside it", "the first matching rule with `try` decides")
+        if rule.redact and rule.allow is None and rule.deny is None:
+            yield Problem(f"{path}.redact", "needs an `allow` or `deny` beside it", "it says that a gate yields to redaction")
         for field, scope in (("allow", rule.allow), ("deny", rule.deny)):
             if scope is not None:
                 yield from self._scope(scope, f"{path}.{field}")

@@ -4,6 +4,7 @@ Start: ledger, engines (in the background: the server answers at once and says 5
 no new requests (the listener drains), engines, upstream connections, and the ledger last, so that every row is written.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -35,10 +36,12 @@ from freehold.server.batches.lines import LineServer
 from freehold.server.batches.runner import Runner
 from freehold.server.batches.shelf import Shelf
 from freehold.server.budgeting import make_budgets
+from freehold.server.clock import Hours, wall_us
 from freehold.server.context import Context
 from freehold.server.counting import Counting
 from freehold.server.discovering import Discovering
 from freehold.server.endpoints.health import Readiness, RuntimeStatus
+from freehold.server.finishing import finish_left
 from freehold.server.gateway import Door, Gateway
 from freehold.server.intake import Intake
 from freehold.server.key_desk import KeyDesk
@@ -86,7 +89,8 @@ class App:
         # Ids must be unique, not secret: a system call for each would cost as much as the whole plan.
         chance = Random(os.urandom(32))  # noqa: S311 - see above
         random_bytes = chance.randbytes
-        self._store = store_url(config)
+        self._store, self._shares_store = store_url(config), spill is not None
+        self._finishing: asyncio.Task[None] | None = None
         self.writer = Writer(self._store, now_ms=wall_ms, tell=log.event, spill=spill)
         self.ledger = Ledger(self.writer, wall_ms)
         self.breakers = Breakers(now)
@@ -309,11 +313,22 @@ class App:
         if any(declared_local(self.base)):
             await self.discovering.has_looked_within(LOOKS_WITHIN_S)
         self.batches.start()
+        self._finishing = self._finish_left()
         self.log.event("server.started", version=__version__, policy=policy.version, ceiling=policy.server_ceiling.value)
+
+    def _finish_left(self) -> asyncio.Task[None] | None:
+        """Care, in the background, for what a killed server left. Of several processes none knows what the others are doing."""
+        if self._shares_store:
+            return None
+        budgets = self.budgets if self.config.settings.budgets else None
+        work = finish_left(self.writer, self._store, wall_ms(), budgets, self.log)
+        return asyncio.get_running_loop().create_task(work, name="finishing")
 
     async def stop(self) -> None:
         """End in reverse order; every queued row is written before this returns."""
         try:
+            if self._finishing is not None:
+                self._finishing.cancel()
             await self.keys.stop()
             await self.batches.stop()
             await self.discovering.stop()
@@ -379,26 +394,6 @@ def shared_rates(config: Config) -> RateStore | None:
     return HostRates(config.data_dir / "rates.db", wall_us)
 
 
-def wall_us() -> int:
-    """Unix microseconds."""
-    return time.time_ns() // 1000
-
-
 def wall_ms() -> int:
     """Unix milliseconds."""
     return time.time_ns() // 1_000_000
-
-
-class Hours:
-    """The local hour of a moment, worked out once per minute."""
-
-    def __init__(self) -> None:
-        self._minute = -1
-        self._hour = 0
-
-    def hour_of(self, now_ms: int) -> int:
-        """0-23."""
-        minute = now_ms // 60_000
-        if minute != self._minute:
-            self._minute, self._hour = minute, time.localtime(now_ms / 1000).tm_hour
-        return self._hour

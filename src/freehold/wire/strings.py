@@ -2,18 +2,25 @@
 
 Wire formats grow fields; what is looked through for secrets must not depend on knowing them all. Promised: each string
 and each long number of the piece stands in `text` once, keys included, in document order; a key and its value stay
-together (`key: "value"`). Left out: long runs of base64, which are files and images, and numbers below nine digits.
+together (`key: "value"`). A string that is JSON itself, as the arguments of tool calls are, stands there by its own
+strings, so that no escape hides anything. Left out: long runs of base64, which are files and images, and numbers below
+nine digits.
 """
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
+from typing import cast
 
 import msgspec
 
 LONGEST_WORD = 4096
 """A string whose first characters are this many of base64 without a blank is a file, not a text (as in `_ENCODED`)."""
 _LEAST_NUMBER = 10**8
+_MOST_WITHIN = 3
+"""How deep JSON within a string of JSON within a string is looked into; deeper it is a text as any other."""
 _decode = msgspec.json.Decoder().decode
+_OPENERS = frozenset("{[")
 _ENCODED = re.compile(r"(?:data:[A-Za-z0-9.+/;=-]{1,100},)?[A-Za-z0-9+/=_-]{4096}")
 
 
@@ -23,6 +30,8 @@ class Strings(msgspec.Struct, frozen=True):
     text: str
     starts: tuple[int, ...]
     """Where each string begins in `text`."""
+    ends: tuple[int, ...] = ()
+    """Where each ends, where it was made of JSON."""
 
     def place(self, offset: int) -> tuple[int, int]:
         """The string an offset falls into, and the offset within it."""
@@ -32,15 +41,30 @@ class Strings(msgspec.Struct, frozen=True):
 
 def strings_of(data: bytes) -> Strings:
     """The strings of a piece of JSON. Raises msgspec.DecodeError or RecursionError for what is none."""
+    return strings_in(_decode(data))
+
+
+def strings_in(value: object) -> Strings:
+    """The strings of JSON that is decoded already."""
     pieces: list[str] = []
-    _walk(_decode(data), pieces)
+    _walk(value, pieces, 0)
     starts: list[int] = []
+    ends: list[int] = []
     offset = 0
     for index, piece in enumerate(pieces):
         if not index % 2:
             starts.append(offset)
+            ends.append(offset + len(piece))
         offset += len(piece)
-    return Strings("".join(pieces), tuple(starts))
+    return Strings("".join(pieces), tuple(starts), tuple(ends))
+
+
+def rewritten(value: object, texts: Iterator[str]) -> object:
+    """Decoded JSON with other texts for its strings: `texts` has one for each that `strings_in` gave, in that order.
+
+    Numbers and files keep their value, whatever `texts` says of them.
+    """
+    return _rewrite(value, texts, 0)
 
 
 def joined(texts: tuple[str, ...]) -> Strings:
@@ -58,22 +82,67 @@ def is_encoded_file(text: str) -> bool:
     return len(text) >= LONGEST_WORD and " " not in text and "\n" not in text and _ENCODED.match(text) is not None
 
 
-def _walk(root: object, pieces: list[str]) -> None:
-    """Strings and what stands behind each, alternating. Depth is bounded by the decoder, which counts it too."""
+def _within(text: str, depth: int) -> object:
+    """The object or list that a string spells as JSON; None: it spells none, or its strings stand in it as they are."""
+    first = text[:1]
+    if first.isspace():
+        first = text.lstrip()[:1]
+    if first not in _OPENERS or depth >= _MOST_WITHIN or "\\" not in text:
+        return None
+    try:
+        return cast("object", _decode(text))
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return None
+
+
+def _walk(root: object, pieces: list[str], depth: int) -> None:
+    """Strings and what stands behind each, alternating. Nesting is bounded by the decoder, which counts it too."""
     if isinstance(root, str):
-        pieces += ("" if is_encoded_file(root) else root, "\n")
+        within = _within(root, depth)
+        if within is None:
+            pieces += ("" if is_encoded_file(root) else root, "\n")
+        else:
+            _walk(within, pieces, depth + 1)
     elif isinstance(root, dict):
         for key, value in root.items():
-            if isinstance(value, str):
-                pieces += (key, ': "', "" if is_encoded_file(value) else value, '"\n')
-            elif type(value) is int and abs(value) >= _LEAST_NUMBER:
-                pieces += (key, ': "', str(value), '"\n')
-            else:
-                pieces += (key, "\n")
-                if isinstance(value, dict | list):
-                    _walk(value, pieces)
+            _walk_entry(key, value, pieces, depth)
     elif isinstance(root, list):
         for value in root:
-            _walk(value, pieces)
+            _walk(value, pieces, depth)
     elif type(root) is int and abs(root) >= _LEAST_NUMBER:
         pieces += (str(root), "\n")
+
+
+def _walk_entry(key: str, value: object, pieces: list[str], depth: int) -> None:
+    if isinstance(value, str):
+        within = _within(value, depth)
+        if within is None:
+            pieces += (key, ': "', "" if is_encoded_file(value) else value, '"\n')
+        else:
+            pieces += (key, "\n")
+            _walk(within, pieces, depth + 1)
+    elif type(value) is int and abs(value) >= _LEAST_NUMBER:
+        pieces += (key, ': "', str(value), '"\n')
+    else:
+        pieces += (key, "\n")
+        if isinstance(value, dict | list):
+            _walk(value, pieces, depth)
+
+
+def _rewrite(root: object, texts: Iterator[str], depth: int) -> object:
+    """The same walk, taking one text where `_walk` gave one."""
+    if isinstance(root, str):
+        within = _within(root, depth)
+        if within is None:
+            text = next(texts)
+            return root if is_encoded_file(root) else text
+        written = _rewrite(within, texts, depth + 1)
+        return root if written == within else msgspec.json.encode(written).decode()
+    if isinstance(root, dict):
+        # A key comes before what stands under it.
+        return {next(texts): _rewrite(value, texts, depth) for key, value in root.items()}
+    if isinstance(root, list):
+        return [_rewrite(value, texts, depth) for value in root]
+    if type(root) is int and abs(root) >= _LEAST_NUMBER:
+        next(texts)
+    return root

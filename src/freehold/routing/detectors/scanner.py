@@ -118,20 +118,23 @@ class Detectors:
         except Exception:  # noqa: BLE001 - as above
             return (Spot(ERROR, 0, 0, 0),)
 
-    def find(self, text: str) -> list[tuple[str, int, int]]:
-        """Kind, beginning and end of everything found in one text, in no order; the same place may be told twice."""
+    def find(self, text: str, most: int = MOST_OF_A_KIND) -> list[tuple[str, int, int]]:
+        """Kind, beginning and end of everything found in one text, in no order; the same place may be told twice.
+
+        `most` of a kind are looked for.
+        """
         found: list[tuple[str, int, int]] = []
         if self._automaton is not None:
             hits = self._automaton.find_matches_as_indexes(text, overlapping=True)
             if hits:
-                found += self._look_at(text, hits)
+                found += self._look_at(text, hits, most)
         if self._numbers:
             found += self._numbers.find(text)
         if self._nationals:
             found += [("phone", start, end) for start, end in contacts.find_national_phones(text)]
         return found
 
-    def _look_at(self, text: str, hits: Sequence[tuple[int, int, int]]) -> Iterator[tuple[str, int, int]]:
+    def _look_at(self, text: str, hits: Sequence[tuple[int, int, int]], most: int) -> Iterator[tuple[str, int, int]]:
         finds, starts, on_path = self._finds, self._starts, self._on_path
         counts: dict[str, int] = {}
         path_hits: list[tuple[str, int, int]] = []
@@ -139,25 +142,25 @@ class Detectors:
             if starts[index] in on_path:
                 path_hits.append((starts[index], start, end))
             for kind, find in finds[index]:
-                if counts.get(kind, 0) >= MOST_OF_A_KIND:
+                if counts.get(kind, 0) >= most:
                     continue
                 found = find(text, start, end)
                 if found is not None:
                     counts[kind] = counts.get(kind, 0) + 1
                     yield (kind, *found)
-                elif kind in self._tries and self._is_tired(kind, counts):
+                elif kind in self._tries and self._is_tired(kind, counts, most):
                     yield kind, start, end
         if path_hits:
             for glob, start, end in self._paths.find(text, path_hits):
                 yield PATH + glob, start, end
 
-    def _is_tired(self, kind: str, counts: dict[str, int]) -> bool:
+    def _is_tired(self, kind: str, counts: dict[str, int], most: int) -> bool:
         """Whether a pattern was tried in vain as often as it may be; it is then taken for found, once."""
         tried = f"{kind} in vain"
         counts[tried] = counts.get(tried, 0) + 1
         if counts[tried] < MOST_TRIES:
             return False
-        counts[kind] = MOST_OF_A_KIND
+        counts[kind] = most
         return True
 
     def _read(self, strings: Strings) -> list[Spot]:

@@ -68,7 +68,11 @@ def is_password(value: str) -> bool:
         "root",
         "guest",
     }
-    is_template = any(sign in value for sign in ("$", "{", "}", "<", ">", "*", "[", "]", "%s")) or "your" in lowered
+    is_template = (
+        any(sign in value for sign in ("$", "{", "}", "<", ">", "*", "[", "]", "%s"))
+        or "your" in lowered
+        or lowered.startswith("redacted_")
+    )
     return len(value) >= 3 and not stands_in and not is_template and len(set(lowered)) > 1
 
 
