@@ -159,6 +159,9 @@ FAULTS: dict[Kind, Meaning] = {
     Kind.INTERNAL: Meaning(_F, 500, False, False, "A defect of Freehold; the request id finds it in the log."),
 }
 
+LASTING = frozenset({Kind.UPSTREAM_AUTH, Kind.UPSTREAM_MODEL_MISSING, Kind.WEIGHTS_MISSING})
+"""What the same request meets again until someone mends the configuration: clients are told not to repeat it."""
+
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """One failure. `message` is for people: it names the place and the remedy and holds no secret and no prompt."""
@@ -170,6 +173,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None = None
     """The upstream's own HTTP status, where there was one."""
     retry_after_s: float | None = None
+    is_quoted: bool = False
+    """The message is an upstream's own words, which may repeat what it was asked. The caller may read them; nobody keeps them."""
     details: dict[str, str | int | float | list[str] | None] = {}
     """Machine-readable facts: `limit_tokens`, `prompt_tokens`, `rule`, `ceiling`, `error_code` ..."""
 
@@ -177,6 +182,13 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     def meaning(self) -> Meaning:
         """The row of the table for this kind."""
         return FAULTS[self.kind]
+
+    @property
+    def recorded(self) -> str:
+        """The message as logs and the ledger may hold it: without an upstream's words."""
+        if not self.is_quoted:
+            return self.message
+        return f"the runtime answered {self.status}; its words went to the caller and are not kept"
 
 
 class FaultError(Exception):

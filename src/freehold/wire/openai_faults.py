@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.fault import Fault, Kind
+from freehold.fault import LASTING, Fault, Kind
 from freehold.wire.body import UNREADABLE
 from freehold.wire.overflow import read_overflow
 from freehold.wire.retry_after import read_retry_after
@@ -106,6 +106,7 @@ def read_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     return Fault(
         kind=kind,
         message=_message_of(kind, meant, words),
+        is_quoted=bool(words.message),
         param=words.param if kind is Kind.UPSTREAM_REJECTED else None,
         status=meant,
         retry_after_s=read_retry_after(headers),
@@ -119,6 +120,8 @@ def write_fault(fault: Fault, request_id: str) -> tuple[int, dict[str, str], byt
     if fault.retry_after_s is not None:
         headers["retry-after"] = str(max(0, -int(-fault.retry_after_s // 1)))
         headers["retry-after-ms"] = str(max(0, int(fault.retry_after_s * 1000)))
+    if fault.kind in LASTING:
+        headers["x-should-retry"] = "false"
     return fault.meaning.status, headers, msgspec.json.encode(spell(fault))
 
 

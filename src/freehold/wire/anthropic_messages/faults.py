@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from freehold.fault import Fault, Kind
+from freehold.fault import LASTING, Fault, Kind
 from freehold.wire.body import UNREADABLE
 from freehold.wire.overflow import read_overflow
 from freehold.wire.retry_after import read_retry_after
@@ -109,6 +109,7 @@ def read_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     return Fault(
         kind=kind,
         message=_message_of(kind, meant, words),
+        is_quoted=bool(words.message),
         status=meant,
         retry_after_s=read_retry_after(headers),
         details={name: value for name, value in details.items() if value is not None},
@@ -121,6 +122,8 @@ def write_fault(fault: Fault, request_id: str) -> tuple[int, dict[str, str], byt
     if fault.retry_after_s is not None:
         headers["retry-after"] = str(max(0, math.ceil(fault.retry_after_s)))
         headers["retry-after-ms"] = str(max(0, math.ceil(fault.retry_after_s * 1000)))
+    if fault.kind in LASTING:
+        headers["x-should-retry"] = "false"
     return fault.meaning.status, headers, msgspec.json.encode(spell(fault, request_id))
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from anthropic.types.beta_error_response import BetaErrorResponse
 
-from freehold.fault import FAULTS, Fault, Kind
+from freehold.fault import FAULTS, LASTING, Fault, Kind
 from freehold.wire import anthropic_messages as codec
 
 
@@ -68,6 +68,7 @@ def test_every_fault_is_spelled_as_the_sdk_reads_it(kind: Kind) -> None:
     status, headers, body = codec.write_fault(fault, "req_9")
     assert status == FAULTS[kind].status
     assert (headers["request-id"], headers["retry-after"], headers["retry-after-ms"]) == ("req_9", "2", "1200")
+    assert (headers.get("x-should-retry") == "false") == (kind in LASTING)
     said = json.loads(body)
     assert (said["type"], said["request_id"], said["error"]["details"]) == ("error", "req_9", {"rule": "r"})
     if said["error"]["type"] != "request_too_large":  # a type of the API's guide that the SDK has no class for

@@ -133,6 +133,13 @@ def test_a_wait_is_passed_on_in_both_headers(seconds: float, header: str, millis
     assert (headers["retry-after"], headers["retry-after-ms"]) == (header, milliseconds)
 
 
+@pytest.mark.parametrize("kind", Kind)
+def test_a_fault_that_lasts_tells_clients_not_to_repeat(kind: Kind):
+    _, headers, _ = write_fault(Fault(kind=kind, message="m"), "r")
+    is_lasting = kind in {Kind.UPSTREAM_AUTH, Kind.UPSTREAM_MODEL_MISSING, Kind.WEIGHTS_MISSING}
+    assert headers.get("x-should-retry") == ("false" if is_lasting else None)
+
+
 def test_a_fault_survives_being_written_and_read_again():
     fault = Fault(kind=Kind.CONTEXT_OVERFLOW, message="too long", details={"prompt_tokens": 9, "limit_tokens": 5})
     status, headers, body = write_fault(fault, "r")
