@@ -2,36 +2,19 @@
 
 import sqlite3
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from freehold.storage.sqlite_budgets import sqlite_budgets
-from freehold.storage.store import prepare, sqlite_url
+import psycopg
+import redis
+
+from freehold.storage.opened_budgets import open_budgets
+from freehold.storage.store import prepare, sqlite_path, sqlite_url
+from support.servers import Postgres, Redis
 
 Flag = tuple[str, str, str, int, int]
-FLAGS = "SELECT attempt_id, flag, account, reserved, spent FROM money_flags ORDER BY 1, 2, 3"
-ATTEMPTS = "SELECT request_id, number FROM attempts ORDER BY 1, 2"
-
-
-class Backing(Protocol):
-    """A place, and what its database says of it beside the store."""
-
-    def address(self) -> str:
-        """For `reopened`, from another process."""
-
-    async def open(self) -> Any:
-        """A store, as one more process would open it."""
-
-    def attempts(self) -> list[str]:
-        """Ids of the attempts whose rows are there."""
-
-    def flags(self) -> list[Flag]:
-        """What was flagged."""
-
-    def stop(self) -> None:
-        """Let go of it."""
+KINDS = ("sqlite", "postgres", "redis", "redis+postgres")
 
 
 def wall_ms() -> int:
@@ -39,38 +22,72 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class SqliteBacking:
-    """A file."""
+class Servers:
+    """Started when first asked for, and used by all tests of a run."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "ledger.db"
-        prepare(sqlite_url(self.path))
+    def __init__(self) -> None:
+        self._postgres: Postgres | None = None
+        self._redis: Redis | None = None
 
+    def postgres(self) -> Postgres:
+        """The one PostgreSQL."""
+        if self._postgres is None:
+            self._postgres = Postgres()
+            self._postgres.start()
+        return self._postgres
+
+    def redis(self) -> Redis:
+        """The one Redis, emptied."""
+        if self._redis is None:
+            self._redis = Redis()
+            self._redis.start()
+        with redis.Redis.from_url(self._redis.url) as client:
+            client.flushall()
+        return self._redis
+
+    def remove(self) -> None:
+        """End them."""
+        for server in (self._postgres, self._redis):
+            if server is not None:
+                server.remove()
+
+
+class Backing:
+    """A fresh place for the ledger and its budgets, and what its database says of it beside the store."""
+
+    def __init__(self, kind: str, folder: Path, servers: Servers) -> None:
+        self.url = servers.postgres().fresh() if "postgres" in kind else sqlite_url(folder / "ledger.db")
+        self.redis = servers.redis().url if "redis" in kind else None
+        prepare(self.url)
+
+    @property
     def address(self) -> str:
-        return sqlite_url(self.path)
+        """For `reopened`, from another process."""
+        return f"{self.url} {self.redis or ''}"
 
     async def open(self) -> Any:
-        return await reopened(self.address())
+        """A store, as one more process would open it."""
+        return await reopened(self.address)
 
-    def _rows(self, text: str) -> list[Any]:
-        with closing(sqlite3.connect(self.path)) as database:
+    def rows(self, text: str) -> list[Any]:
+        """What the database answers."""
+        path = sqlite_path(self.url)
+        if path is None:
+            with psycopg.connect(self.url) as server:
+                return server.execute(text.encode()).fetchall()
+        with closing(sqlite3.connect(path)) as database:
             return database.execute(text).fetchall()
 
     def attempts(self) -> list[str]:
-        return [f"{row[0]}.{row[1]}" for row in self._rows(ATTEMPTS)]
+        """Ids of the attempts whose rows are there."""
+        return sorted(f"{row[0]}.{row[1]}" for row in self.rows("SELECT request_id, number FROM attempts"))
 
     def flags(self) -> list[Flag]:
-        return self._rows(FLAGS)
-
-    def stop(self) -> None:
-        pass
+        """What was flagged."""
+        return sorted(self.rows("SELECT attempt_id, flag, account, reserved, spent FROM money_flags"))
 
 
 async def reopened(address: str) -> Any:
     """The store at that address."""
-    return await sqlite_budgets(Path(address.removeprefix("sqlite:///")), wall_ms).open()
-
-
-def backings() -> dict[str, Callable[[Path], Backing]]:
-    """By name."""
-    return {"sqlite": SqliteBacking}
+    url, _, redis_url = address.partition(" ")
+    return await open_budgets(url, wall_ms, redis_url or None)

@@ -17,6 +17,10 @@ from freehold.storage.rows import COLUMNS, LARGEST, TO_ROW, mended_cell
 
 MOST_RECOVERED = 500
 """Reservations settled in one step: others wait while it lasts."""
+_PUT_FLAG = (
+    "INSERT INTO money_flags VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (attempt_id, flag, account) DO UPDATE SET reserved = excluded.reserved, spent = excluded.spent"
+)
 
 
 class Cursor(Protocol):
@@ -93,7 +97,7 @@ class Steps:
             self._spend(
                 attempt_id, held, {account: amounts.get(account, held.get(account, 0)) for account in {**held, **amounts}}
             )
-        self._write(record, amounts)
+        self.write(record, amounts)
 
     def void(self, attempt_id: str, record: AttemptRecord | None) -> None:
         """Let the reservation go, and write the row where there is one."""
@@ -104,7 +108,7 @@ class Steps:
             for account, amount in sorted(held.items()):
                 self.run("UPDATE accounts SET reserved = reserved - ? WHERE account = ?", amount, account)
         if record is not None:
-            self._write(record, {})
+            self.write(record, {})
 
     def renew(self, attempt_ids: Sequence[str], lease_s: float) -> None:
         """Move the end of leases."""
@@ -136,8 +140,15 @@ class Steps:
             for account, amount in sorted(held.items()):
                 moved = "UPDATE accounts SET reserved = reserved - ?, spent = spent + ? WHERE account = ?"
                 self.run(moved, amount, amount, account)
-                self._flag(attempt_id, "lapsed", account, amount, amount)
+                self.flag(attempt_id, "lapsed", account, amount, amount)
         return len(found)
+
+    def fact(self, name: str, first: str | None) -> str | None:
+        """A fact about this store; where there is none yet, `first` becomes it."""
+        if first is not None:
+            self.run("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", name, first)
+        row = self.run("SELECT value FROM meta WHERE name = ?", name).fetchone()
+        return None if row is None else str(row[0])
 
     def _let_go(self, attempt_id: str) -> dict[str, int] | None:
         """What was reserved, its row removed; None: there is none any more."""
@@ -151,7 +162,7 @@ class Steps:
             if not self.run(charged, reserved, spent, account).rowcount:
                 self.run("INSERT INTO accounts VALUES (?, ?, 0)", account, spent)
             if spent > reserved:
-                self._flag(attempt_id, "overrun", account, reserved, spent)
+                self.flag(attempt_id, "overrun", account, reserved, spent)
 
     def _correct(self, attempt_id: str, amounts: Mapping[str, int] | None) -> None:
         """The lease had ended, and it was settled at what was reserved: charge what it truly cost instead; None: nothing."""
@@ -164,13 +175,14 @@ class Steps:
             changed = "UPDATE money_flags SET spent = ? WHERE attempt_id = ? AND flag = 'lapsed' AND account = ?"
             self.run(changed, spent, attempt_id, account)
             if spent > reserved:
-                self._flag(attempt_id, "overrun", account, reserved, spent)
+                self.flag(attempt_id, "overrun", account, reserved, spent)
 
-    def _flag(self, attempt_id: str, flag: str, account: str, reserved: int, spent: int) -> None:
+    def flag(self, attempt_id: str, flag: str, account: str, reserved: int, spent: int) -> None:
+        """Note what did not go as reserved; noted again, the later word holds."""
         row = (attempt_id, flag, account, self._now_ms(), reserved, spent)
-        self.run("INSERT INTO money_flags VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", *row)
+        self.run(_PUT_FLAG, *row)
 
-    def _write(self, record: AttemptRecord, amounts: Mapping[str, int]) -> None:
+    def write(self, record: AttemptRecord, amounts: Mapping[str, int]) -> None:
         """Write the attempt's row, once. One that the database refuses is flagged: the money is settled all the same."""
         cells = tuple(mended_cell(cell) for cell in TO_ROW["attempts"](record))
         cells += (None,) * (len(COLUMNS["attempts"]) - len(cells))
@@ -182,5 +194,5 @@ class Steps:
                 raise
             self.run("ROLLBACK TO SAVEPOINT row")
             for account, amount in amounts.items() or (("", 0),):
-                self._flag(record.attempt_id, "unwritten", account, amount, amount)
+                self.flag(record.attempt_id, "unwritten", account, amount, amount)
         self.run("RELEASE SAVEPOINT row")

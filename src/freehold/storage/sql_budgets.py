@@ -108,6 +108,18 @@ class SqlBudgets:
         """As `BudgetStore.balances`."""
         return await self._ask(lambda steps: steps.balances(accounts))
 
+    async def keep(self, record: AttemptRecord, amounts: Mapping[str, int]) -> None:
+        """Write an attempt's row, durably and once, where the money itself is kept elsewhere."""
+        await self._ask(lambda steps: steps.write(record, amounts))
+
+    async def flag(self, attempt_id: str, flag: str, account: str, reserved: int, spent: int) -> None:
+        """Note, durably, what did not go as reserved."""
+        await self._ask(lambda steps: steps.flag(attempt_id, flag, account, reserved, spent))
+
+    async def fact(self, name: str, *, first: str | None = None) -> str | None:
+        """A fact about the store, kept for good; where there is none yet, `first` becomes it."""
+        return await self._ask(lambda steps: steps.fact(name, first))
+
     async def _ask(self, step: Callable[[Steps], _Done], attempt_id: str = "") -> _Done:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="freehold-budgets", daemon=True)

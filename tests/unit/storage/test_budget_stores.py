@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,21 @@ import pytest
 
 from freehold.storage.reservations import Balance, Charge, Short
 from support.budget_cases import LEASE_S, charges, paid, race
-from support.budget_servers import Backing, backings
+from support.budget_servers import KINDS, Backing, Servers
 
 
-@pytest.fixture(params=sorted(backings()))
-async def backing(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Backing]:
-    """A fresh, empty place to keep budgets."""
-    made = backings()[request.param](tmp_path)
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    """Those that these tests need."""
+    made = Servers()
     yield made
-    made.stop()
+    made.remove()
+
+
+@pytest.fixture(params=KINDS)
+def backing(request: pytest.FixtureRequest, tmp_path: Path, servers: Servers) -> Backing:
+    """A fresh, empty place to keep budgets."""
+    return Backing(request.param, tmp_path, servers)
 
 
 @pytest.fixture
@@ -118,7 +124,7 @@ async def test_what_a_killed_process_had_reserved_is_settled_at_the_next_start_h
 ) -> None:
     assert await store.reserve("q_alive.1", charges(10), LEASE_S) is None
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", LEAVES, backing.address()),
+        *(sys.executable, "-c", LEAVES, backing.address),
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
