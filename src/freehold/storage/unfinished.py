@@ -1,0 +1,141 @@
+"""Final rows for requests whose server was killed before it wrote them: made at the next start from what was durable.
+
+Promised: a request with a decision, an attempt or a lapsed reservation has exactly one final row once `finish_rows` is done,
+and a row that is there is never touched. What the killed server alone knew (its own share of the time, what the client saw
+of a stream) is not made up. Only where nobody else writes: another process's requests under way have no final row yet
+either. Bounded: the newest `LOOKED_AT` of each kind, since nothing older can have been under way. Imports SQLAlchemy.
+"""
+
+import msgspec
+from sqlalchemy import Connection, Engine, Select, Table, exists, select
+from sqlalchemy.exc import DBAPIError
+
+from freehold.features import Caller
+from freehold.record import AttemptRecord, CostBasis, DecisionRecord, Outcome, RequestRecord
+from freehold.storage.engine import insert_once
+from freehold.storage.rows import COLUMNS, TO_ROW, attempt_record, decision_record
+from freehold.storage.schema import attempts, decisions, money_flags, requests
+from freehold.storage.store import StoreUnavailableError
+
+LOOKED_AT = 20_000
+FAULT = "internal"
+SAYS = "the server was killed before this request ended; what is known of it was written at the next start"
+_NOBODY = Caller()
+
+
+class _Lapsed(msgspec.Struct):
+    """What lapsed reservations say of one request."""
+
+    nano_usd: int = 0
+    attempts: int = 0
+
+
+def finish_rows(engine: Engine, before: str) -> int:
+    """Write the final rows that are missing for request ids that sort before this one. Gives how many those were."""
+    try:
+        with engine.connect() as connection, connection.begin():
+            lapsed = _lapsed(connection, before)
+            missing = {one for one in lapsed if not _has_row(connection, one)}
+            for table in (decisions, attempts):
+                missing.update(_without_row(connection, table, before))
+            for request_id in sorted(missing):
+                record = _final(connection, request_id, lapsed.get(request_id, _Lapsed()))
+                cells = TO_ROW["requests"](record)
+                connection.execute(insert_once(requests, engine).values(dict(zip(COLUMNS["requests"], cells, strict=False))))
+            return len(missing)
+    except DBAPIError as error:
+        raise StoreUnavailableError(f"final rows cannot be written: {type(error).__name__}") from error
+
+
+def _without_row(connection: Connection, table: Table, before: str) -> set[str]:
+    """Of the newest ids in that table, those without a final row."""
+    ids = table.c.request_id
+    newest = select(ids).where(ids < before).order_by(ids.desc()).limit(LOOKED_AT).subquery()
+    wanted = select(newest.c.request_id).where(~exists().where(requests.c.request_id == newest.c.request_id)).distinct()
+    return {row[0] for row in connection.execute(wanted)}
+
+
+def _has_row(connection: Connection, request_id: str) -> bool:
+    return connection.execute(select(requests.c.request_id).where(requests.c.request_id == request_id)).first() is not None
+
+
+def _lapsed(connection: Connection, before: str) -> dict[str, _Lapsed]:
+    """By request, what its lapsed reservations were charged. Each account of money has the same sum of an attempt."""
+    by_attempt: dict[str, int] = {}
+    wanted = select(money_flags.c.attempt_id, money_flags.c.account, money_flags.c.spent).where(
+        money_flags.c.flag == "lapsed", money_flags.c.attempt_id < before
+    )
+    for attempt_id, account, spent in connection.execute(wanted.order_by(money_flags.c.attempt_id.desc()).limit(LOOKED_AT)):
+        is_money = account.split("/", 4)[3:4] == ["usd"]
+        by_attempt[attempt_id] = max(by_attempt.get(attempt_id, 0), spent if is_money else 0)
+    found: dict[str, _Lapsed] = {}
+    for attempt_id, nano_usd in by_attempt.items():
+        one = found.setdefault(attempt_id.rpartition(".")[0], _Lapsed())
+        one.nano_usd += nano_usd
+        one.attempts += 1
+    return found
+
+
+def _final(connection: Connection, request_id: str, lapsed: _Lapsed) -> RequestRecord:
+    decided = _cells(connection, select(decisions).where(decisions.c.request_id == request_id))
+    tried = _cells(connection, select(attempts).where(attempts.c.request_id == request_id).order_by(attempts.c.number))
+    decision = decision_record(decided[0]) if decided else None
+    return _record(request_id, decision, [attempt_record(cells) for cells in tried], lapsed)
+
+
+def _cells(connection: Connection, wanted: Select[tuple[object, ...]]) -> list[dict[str, object]]:
+    return [dict(row) for row in connection.execute(wanted).mappings()]
+
+
+def _record(request_id: str, decision: DecisionRecord | None, tried: list[AttemptRecord], lapsed: _Lapsed) -> RequestRecord:
+    features = decision.features if decision is not None else None
+    caller = features.caller if features is not None else _NOBODY
+    last = tried[-1] if tried else None
+    served = last is not None and last.end == "served" and not lapsed.attempts
+    outcome: Outcome = "served" if served else "failed"
+    at_ms = decision.at_ms if decision is not None else last.started_ms if last is not None else 0
+    ended_ms = max((one.started_ms + one.duration_ms for one in tried), default=float(at_ms))
+    cost, basis = _cost(tried, lapsed)
+    return RequestRecord(
+        request_id=request_id,
+        at_ms=at_ms,
+        operation=features.operation if features is not None else "unknown",
+        wire_format=features.wire_format if features is not None else None,
+        caller_key=caller.key,
+        caller_user=caller.user,
+        caller_team=caller.team,
+        session=features.session if features is not None else None,
+        agent=features.agent if features is not None else None,
+        asked_model=features.asked_model if features is not None else "",
+        task=features.task.value if features is not None else "",
+        label=features.label.value if features is not None else "restricted",
+        stream=features.stream if features is not None else False,
+        policy_version=decision.policy_version if decision is not None else "",
+        outcome=outcome,
+        status=200 if served else 500,
+        fault=None if served else FAULT,
+        fault_message=None if served else SAYS,
+        deployment=last.deployment if last is not None and served else None,
+        runtime=last.runtime if last is not None and served else None,
+        egress=last.egress if last is not None and served else None,
+        reason=SAYS,
+        attempts=len(tried) + lapsed.attempts,
+        prompt_tokens_counted=features.prompt_tokens if features is not None else 0,
+        usage=last.usage if last is not None and served else None,
+        cost_nano_usd=cost,
+        cost_basis=basis,
+        first_content_ms=None,
+        duration_ms=max(ended_ms - at_ms, 0.0),
+        overhead_ms=None,
+    )
+
+
+def _cost(tried: list[AttemptRecord], lapsed: _Lapsed) -> tuple[int | None, CostBasis]:
+    """What its attempts cost; those that lapsed, what was reserved for them."""
+    known = [one.cost_nano_usd for one in tried]
+    if not tried and not lapsed.attempts:
+        return 0, "free"
+    if any(one is None for one in known):
+        return None, "unknown"
+    total = lapsed.nano_usd + sum(one for one in known if one is not None)
+    return total, "estimated" if lapsed.attempts else tried[-1].cost_basis
