@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from freehold.chat import Reply
+from freehold.chat import Reply, Usage
 from freehold.dispatch.attempt import Attempt, Means
 from freehold.dispatch.call_reader import CallReader, reads_calls
 from freehold.dispatch.flight import ChatFlight
@@ -13,6 +13,8 @@ from freehold.dispatch.paying import must_reserve, reserve_for_chat
 from freehold.dispatch.reach import Headers
 from freehold.fault import Fault
 from freehold.fit.context import fits
+from freehold.record import Verdict
+from freehold.routing.cut import find_cut
 from freehold.routing.plan import Hold, Step
 from freehold.runtime import Runtime
 from freehold.wire import ndjson
@@ -65,6 +67,26 @@ class ChatAttempt(Attempt):
             self.tap.edits.add("call_by_schema")
         self.tell: Callable[[Fault], bytes] | None = None
         """How the stream under way tells a fault, once there is one."""
+
+    def cut(self, usage: Usage | None) -> str:
+        """What is known of a prompt that was not read whole; "": nothing."""
+        features = self.flight.features
+        if usage is None or usage.basis != "reported" or features.images or features.operation != "chat":
+            return ""
+        return find_cut(
+            features.prompt_tokens,
+            is_exact=features.prompt_tokens_exact,
+            sent_bytes=self._body_bytes,
+            read_tokens=usage.input_tokens,
+        )
+
+    def _usage(self) -> Usage | None:
+        """As `Attempt._usage`. A prompt that was cut is told on the record, whether or not a rule asks for it."""
+        usage = super()._usage()
+        found = self.cut(usage)
+        if found and not any(verdict.check == "prompt_cut" for verdict in self.verdicts):
+            self.verdicts = (*self.verdicts, Verdict("prompt_cut", True, found))
+        return usage
 
     async def open(self) -> None:
         """Send the request and read the reply's head. Raises FaultError."""

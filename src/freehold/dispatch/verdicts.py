@@ -28,6 +28,7 @@ def judge_reply(attempt: ChatAttempt, reply: Reply, escalate: Escalate | None) -
             output=None if request is None else request.output,
             max_tokens=flight.features.max_tokens,
             calls_left=0 if attempt.calls is None else attempt.calls.left,
+            cut=attempt.cut(reply.usage) if "prompt_cut" in checks else "",
         ),
         checks,
     )

@@ -37,6 +37,7 @@ def params_of(settings: Settings) -> xllamacpp.CommonParams:
     params.kv_unified = False
     params.n_batch = params.n_ubatch = BATCH_TOKENS
     params.cache_ram_mib = PROMPT_CACHE_MIB
+    params.ctx_shift = False  # a window that fills up ends the answer; nothing of the prompt is ever dropped for it
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings.threads
     params.use_jinja = True
     params.embedding = False

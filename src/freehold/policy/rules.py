@@ -13,7 +13,7 @@ from freehold.chat import WireFormat
 from freehold.features import Auxiliary, Label, Task
 from freehold.runtime import Egress
 
-Check = Literal["empty", "refusal", "truncated", "invalid_json", "invalid_tool_arguments", "repeats"]
+Check = Literal["empty", "refusal", "truncated", "invalid_json", "invalid_tool_arguments", "repeats", "prompt_cut"]
 Hold = Literal["none", "tools", "whole"]
 Operation = Literal[
     "chat", "completion", "embeddings", "count_tokens", "image_generation", "transcription", "speech", "moderation", "rerank"

@@ -14,7 +14,7 @@ from freehold.record import Verdict
 from freehold.routing import refusals, repeats
 from freehold.routing.schema import read_json, violation
 
-CheckName = Literal["empty", "refusal", "truncated", "invalid_json", "invalid_tool_arguments", "repeats"]
+CheckName = Literal["empty", "refusal", "truncated", "invalid_json", "invalid_tool_arguments", "repeats", "prompt_cut"]
 
 ENOUGH_OF_LIMIT = 0.95
 """An answer that used this share of the client's own `max_tokens` ended where the client wanted it to."""
@@ -30,6 +30,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """The client's own limit, before any clamping."""
     calls_left: int = 0
     """Calls that nothing could be made of; those printed as text are part of the reply's words."""
+    cut: str = ""
+    """What the tokens say of a prompt that was not read whole (`routing.cut`); "": nothing."""
 
 
 def judge(evidence: Evidence, checks: Sequence[str]) -> tuple[Verdict, ...]:
@@ -150,6 +152,12 @@ def _repeats(choice: Choice, evidence: Evidence) -> str:
     return ""
 
 
+def _prompt_cut(choice: Choice, evidence: Evidence) -> str:
+    """The runtime dropped some of the prompt without a word."""
+    del choice
+    return evidence.cut
+
+
 CHECKS: dict[str, Callable[[Choice, Evidence], str]] = {
     "empty": _empty,
     "refusal": _refusal,
@@ -157,5 +165,6 @@ CHECKS: dict[str, Callable[[Choice, Evidence], str]] = {
     "invalid_json": _invalid_json,
     "invalid_tool_arguments": _invalid_tool_arguments,
     "repeats": _repeats,
+    "prompt_cut": _prompt_cut,
 }
 """Every check by name; each returns what it found, "" when nothing is wrong."""

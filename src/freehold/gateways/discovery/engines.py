@@ -15,7 +15,9 @@ from freehold.runtime import Abilities, Egress
 
 Look = Callable[[Asker], Awaitable[EngineSeen | None]]
 """None: it is not this engine."""
-LLAMA_QUIRKS = ("system_first", "top_k")
+LLAMA_QUIRKS = ("system_first", "top_k", "no_echo")
+ALTERNATES = "roles must alternate"
+"""In the words of every template that refuses two turns of one role in a row (Mistral's, Gemma's, Llama 2's)."""
 RELAYING_BACKENDS = ("proxy", "cloud", "p2p", "worker", "remote")
 """Words in the names of LocalAI's backends that hand requests on."""
 LM_LINK = "LM Link may serve its models from another of your machines, and its answers do not say which"
@@ -56,6 +58,8 @@ class _Props(msgspec.Struct, frozen=True):
     default_generation_settings: _Generation = _Generation()
     modalities: dict[str, bool] = {}
     chat_template_caps: dict[str, bool] = {}
+    chat_template: str = ""
+    chat_template_tool_use: str = ""
     build_info: str = ""
 
 
@@ -113,7 +117,7 @@ async def _llama_server(ask: Asker) -> EngineSeen | None:
             ModelSeen(
                 served_as=one.id,
                 model=model_of(one.id),
-                quirks=LLAMA_QUIRKS,
+                quirks=_llama_quirks(told) if alone else LLAMA_QUIRKS,
                 abilities=Abilities(
                     context=(_positive(told.default_generation_settings.n_ctx) if alone else None) or context,
                     tools=alone and told.chat_template_caps.get("supports_tools", False),
@@ -126,6 +130,12 @@ async def _llama_server(ask: Asker) -> EngineSeen | None:
             )
         )
     return bounded(seen, [], version=told.build_info)
+
+
+def _llama_quirks(told: _Props) -> tuple[str, ...]:
+    """What the one model of a server needs, as its own chat template says."""
+    alternates = ALTERNATES in told.chat_template or ALTERNATES in told.chat_template_tool_use
+    return (*LLAMA_QUIRKS, "alternating_roles") if alternates else LLAMA_QUIRKS
 
 
 async def _vllm(ask: Asker) -> EngineSeen | None:

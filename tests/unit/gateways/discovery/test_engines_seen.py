@@ -277,3 +277,33 @@ def test_ports_of_a_process_are_found_by_its_name() -> None:
     foundry = [engine for engine in read_known().engines if engine.processes]
     assert [engine.name for engine in foundry] == ["foundry"]
     assert ports_of_processes(foundry) == ()
+
+
+def llama_server(template: str, *, models: int = 1) -> dict[str, Any]:
+    """As a running llama-server answers, as far as it is asked."""
+    return {
+        "/v1/models": {
+            "models": [{"name": "m", "capabilities": ["completion"]}] * models,
+            "object": "list",
+            "data": [{"id": f"m{number}", "owned_by": "llamacpp", "meta": {"n_ctx": 8192}} for number in range(models)],
+        },
+        "/props": {"chat_template": template, "chat_template_caps": {"supports_tools": True}, "build_info": "b10434"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("answers", "alternates"),
+    [
+        (llama_server("{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}"), True),
+        (llama_server("{% for message in messages %}{{ message.content }}{% endfor %}"), False),
+        (llama_server("{{ raise_exception('roles must alternate') }}", models=2), False),
+    ],
+    ids=["strict", "lenient", "a router's template is not its models'"],
+)
+async def test_a_llama_server_gets_the_quirks_that_its_template_needs(
+    surveyor: Surveyor, answers: dict[str, Any], alternates: bool
+) -> None:
+    sighting = await look(surveyor, answers)
+    for model in sighting.models:
+        assert {"system_first", "top_k", "no_echo"} <= set(model.quirks)
+        assert ("alternating_roles" in model.quirks) is alternates
