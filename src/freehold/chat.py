@@ -149,6 +149,8 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
     opaque: tuple[Opaque, ...] = ()
     """Top-level fields of the client's format that the middle has no word for."""
+    suffix: str | None = None
+    """A text behind the cursor: the one user message stands before it, and what lies between is asked for."""
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):

@@ -129,7 +129,7 @@ async def test_what_only_ollama_can_do_is_refused_elsewhere(
     asked: tuple[Served, ollama.AsyncClient], fake: FakeRuntime, speaks: str
 ) -> None:
     _, client = asked
-    for more in ({"raw": True}, {"suffix": "}"}, {"template": "{{ .Prompt }}"}, {"context": [1, 2]}):
+    for more in ({"raw": True}, {"template": "{{ .Prompt }}"}, {"context": [1, 2]}):
         (field,) = more
         if speaks == "ollama":
             assert (await client.generate("fake", "[[fake: say=ok]]", **more)).response == "ok"

@@ -18,6 +18,7 @@ from freehold.policy.compiled import (
     COMPLETION_NAMES,
     ECHO,
     FILL_IN,
+    FILL_IN_OLLAMA,
     LOGPROBS,
     RAW_PROMPT,
     SINGLE_NEEDS,
@@ -60,7 +61,9 @@ class Turned(msgspec.Struct, frozen=True):
 
 _NAMES = ABILITY_NAMES | COMPLETION_NAMES
 _COMPLETION_LACKS = [
-    sum(bits) for bits in product((0, COMPLETION), (0, RAW_PROMPT), (0, FILL_IN), (0, ECHO), (0, LOGPROBS)) if any(bits[:-1])
+    sum(bits)
+    for bits in product((0, COMPLETION), (0, RAW_PROMPT), (0, FILL_IN, FILL_IN_OLLAMA), (0, ECHO), (0, LOGPROBS))
+    if any(bits[:-1])
 ]
 LACKS = {
     mask: "cannot do " + ", ".join(name for bit, name in _NAMES.items() if mask & bit)
@@ -68,9 +71,11 @@ LACKS = {
 }
 """The reason for each set of abilities that can be missing: any of a chat's or a completion's, or the one that another
 operation needs."""
+_NAME_FAMILY = "leave `suffix` out, ask for a model whose family fills in, or name that family as `fim` in [[models]]"
 _REMEDIES = {
     RAW_PROMPT: "send one text as `prompt`, without `echo`, `best_of` and `logit_bias`",
-    FILL_IN: "leave `suffix` out, ask for a model whose family fills in, or name that family as `fim` in [[models]]",
+    FILL_IN: _NAME_FAMILY,
+    FILL_IN_OLLAMA: _NAME_FAMILY,
 }
 
 

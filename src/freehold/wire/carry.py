@@ -9,12 +9,18 @@ import msgspec
 from freehold.chat import ChatRequest, Message, Opaque, ToolResultPart, WireFormat
 from freehold.fault import Kind, faulty
 
+_FILL_IN: tuple[WireFormat, ...] = ("openai_completions", "ollama")
+"""Formats that can be asked for what lies between two texts."""
+
 
 def carry_request(request: ChatRequest, wire_format: WireFormat) -> ChatRequest:
     """The request for an upstream of this format; the same one where nothing is to do.
 
     Raises FaultError(UNSUPPORTED) for what may not be left out, with what the client can do instead.
     """
+    if request.suffix is not None and wire_format not in _FILL_IN:
+        said = "suffix: the model's runtime speaks a chat format, which has no text behind the cursor; leave it out"
+        raise faulty(Kind.UNSUPPORTED, said, param="suffix")
     tools = tuple(tool for tool in request.tools if not _is_left_out(tool, wire_format))
     opaque = tuple(field for field in request.opaque if not _is_left_out(field, wire_format))
     messages = _carry_messages(request.messages, wire_format)

@@ -101,7 +101,8 @@ def peek_generate(body: bytes) -> Envelope:
     """See `wire.codec.Codec.peek`: of `/api/generate`."""
     top = split_top(body)
     read = read_generate(body)
-    return _envelope(body, top, read, _as_messages(read), 0)
+    envelope = _envelope(body, top, read, _as_messages(read), 0)
+    return msgspec.structs.replace(envelope, operation="completion", fill_in=True) if read.suffix else envelope
 
 
 def read_generate(body: bytes) -> Generate:

@@ -1,7 +1,8 @@
 """Ollama's `/api/generate`, spoken both ways: a second codec of the same format. This module satisfies `wire.codec.Codec`.
 
-A prompt is a chat of one user message, with `system` before it. `raw`, `suffix`, `template` and `context` have no meaning
-elsewhere: they reach a runtime that speaks Ollama, and every other one refuses them.
+A prompt is a chat of one user message, with `system` before it. With a `suffix` it is no chat but a text with a gap, which a
+runtime that speaks Completions fills in too. `raw`, `template` and `context` have no meaning elsewhere: they reach a runtime that
+speaks Ollama, and every other one refuses them.
 """
 
 from freehold.chat import Reply, WireFormat

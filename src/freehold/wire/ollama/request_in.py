@@ -2,7 +2,8 @@
 
 Results name their tool at most, so calls get ids here (`call_MESSAGE_NUMBER`, the same each time) and a result is that of the
 first call of that name which has none yet. Fields and options the middle has no word for become `Opaque` and are written back
-to this format only; those that change what is asked (`raw`, `suffix`, `template`, `context`) are refused by every other one.
+to this format only; those that change what is asked (`raw`, `template`, `context`) are refused by every other one. A `suffix`
+can be said in Completions too.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ from freehold.wire.ollama.images import read_images
 from freehold.wire.ollama.shapes import Call, read_arguments
 
 FORMAT: Final = "ollama"
-BEYOND_CHAT = ("raw", "suffix", "template", "context")
+BEYOND_CHAT = ("raw", "template", "context")
 """What generate can ask of Ollama alone."""
 _NULL = msgspec.Raw(b"null")
 _NOTHING_SAID = (b"null", b"false", b'""', b"[]")
@@ -64,7 +65,7 @@ _TOOL = msgspec.json.Decoder(_Tool)
 _MESSAGE = msgspec.json.Decoder(_Message)
 _OPTIONS = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 _CHAT_FIELDS = frozenset({*Common.__struct_fields__, "messages", "tools"})
-_GENERATE_FIELDS = frozenset({*Common.__struct_fields__, "prompt", "system", "images"})
+_GENERATE_FIELDS = frozenset({*Common.__struct_fields__, "prompt", "system", "images", "suffix"})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -86,7 +87,8 @@ def read_generate_request(envelope: Envelope) -> ChatRequest:
     messages = [Message("system", (TextPart(read.system),))] if read.system else []
     parts: list[Part] = [TextPart(read.prompt)] if read.prompt else []
     messages.append(Message("user", (*parts, *read_images(read.images, "generate"))))
-    return _request(envelope, read, messages, [], _GENERATE_FIELDS)
+    request = _request(envelope, read, messages, [], _GENERATE_FIELDS)
+    return msgspec.structs.replace(request, suffix=read.suffix) if read.suffix else request
 
 
 def _request(

@@ -72,6 +72,8 @@ def write_generate_request(request: ChatRequest, sent: Sent) -> bytes:
     if len(said) != 1 or said[0].role != "user" or request.tools:
         raise _unsupported("a conversation (ask /api/chat)", "prompt")
     body["prompt"] = _join(_texts(said[0].parts))
+    if request.suffix is not None:
+        body["suffix"] = request.suffix
     images = [write_image(part, "images") for part in said[0].parts if isinstance(part, ImagePart)]
     if images:
         body["images"] = images

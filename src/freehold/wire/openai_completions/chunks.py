@@ -93,6 +93,22 @@ class Tally:
         return one
 
 
+def read_whole_usage(chunk: Chunk) -> Usage | None:
+    """The usage of a whole reply.
+
+    llama.cpp puts the answers to several prompts into the object of the first, whose usage and timings then stand for it
+    alone: the others are taken to have cost as much, by the length of their texts.
+    """
+    if chunk.usage is None:
+        return None
+    usage, choices = read_usage(chunk.usage, chunk.timings), chunk.choices or ()
+    if chunk.timings is None or len(choices) < 2:
+        return usage
+    lengths = [len(choice.said() or "") for choice in choices]
+    output = usage.output_tokens * sum(lengths) // lengths[0] if lengths[0] else usage.output_tokens * len(choices)
+    return Usage(input_tokens=usage.input_tokens * len(choices), output_tokens=output, basis="estimated")
+
+
 class TopToken(msgspec.Struct):
     """A likely token."""
 

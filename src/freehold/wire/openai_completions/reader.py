@@ -13,10 +13,11 @@ from freehold.wire.openai_completions.chunks import (
     TextChoice,
     read_chunk,
     read_logprobs,
+    read_whole_usage,
     refuse_error,
     says_nothing,
 )
-from freehold.wire.openai_replies import Progress, read_finish, read_usage
+from freehold.wire.openai_replies import Progress, read_finish
 from freehold.wire.sse import SseEvent
 
 
@@ -49,8 +50,9 @@ class CompletionReader(EventReader):
             if choice.index not in self._progress.ended:
                 reason, stop = read_finish("stop", False, choice.stop_reason)
                 events.append(Finished(reason, stop, choice.index))
-        if chunk.usage is not None:
-            events.append(UsageReported(read_usage(chunk.usage, chunk.timings)))
+        usage = read_whole_usage(chunk)
+        if usage is not None:
+            events.append(UsageReported(usage))
         return events
 
     def _take(self, block: SseEvent, events: list[Event]) -> None:

@@ -11,10 +11,17 @@ import msgspec
 
 from freehold.fault import Kind, faulty
 from freehold.wire.codec import Asked, EditName, Envelope, Sent, Tap
-from freehold.wire.openai_completions.chunks import Tally, TextChoice, read_chunk, refuse_error, says_nothing
+from freehold.wire.openai_completions.chunks import (
+    Tally,
+    TextChoice,
+    read_chunk,
+    read_whole_usage,
+    refuse_error,
+    says_nothing,
+)
 from freehold.wire.openai_completions.fim import cannot_fill_in, fill_in_fields
 from freehold.wire.openai_relay import ChunkRelay, ask_usage, rename_whole
-from freehold.wire.openai_replies import DONE_EVENT, Progress, read_finish, read_usage
+from freehold.wire.openai_replies import DONE_EVENT, Progress, read_finish
 from freehold.wire.sse import SseEvent
 
 _encode = msgspec.json.Encoder().encode
@@ -131,7 +138,7 @@ def relay_whole(body: bytes, asked: Asked) -> tuple[bytes, Tap]:
     tap = Tap()
     tap.answered_model = chunk.model or None
     tap.fingerprint = chunk.system_fingerprint or None
-    tap.usage = read_usage(chunk.usage, chunk.timings) if chunk.usage is not None else None
+    tap.usage = read_whole_usage(chunk)
     for choice in chunk.choices:
         if choice.text is None:
             raise faulty(Kind.INVALID_REPLY, "the runtime's answer has a choice without a text")

@@ -1,11 +1,11 @@
-"""A Completions request for a runtime that speaks another format, and what of a chat can be said in this one: nothing.
+"""A Completions request for a runtime that speaks another format, and what can be said in this one: a text with a gap, never a chat.
 
 The prompt becomes one user message, with no words of ours around it. What a chat cannot say is refused with UNSUPPORTED,
 naming the field: token ids, several prompts, `suffix`, `echo`, `best_of`, `logit_bias`, `max_tokens` 0. Unknown fields
 become `Opaque` and are dropped by other formats.
 """
 
-from typing import Final, NoReturn
+from typing import Final
 
 import msgspec
 
@@ -13,6 +13,7 @@ from freehold.chat import ChatRequest, Message, Opaque, TextPart
 from freehold.fault import FaultError, Kind, faulty
 from freehold.wire.body import UNREADABLE, refusal
 from freehold.wire.codec import Envelope, Sent
+from freehold.wire.openai_completions.gap import write_gap
 
 FORMAT: Final = "openai_completions"
 
@@ -79,9 +80,13 @@ def read_request(envelope: Envelope) -> ChatRequest:
     )
 
 
-def write_request(request: ChatRequest, sent: Sent) -> NoReturn:
-    """A chat cannot be said here: only the model's chat template makes a prompt of it. Raises FaultError(UNSUPPORTED)."""
-    del request
+def write_request(request: ChatRequest, sent: Sent) -> bytes:
+    """A chat cannot be said here: only the model's chat template makes a prompt of it. What can is a text with a gap.
+
+    Raises FaultError(UNSUPPORTED).
+    """
+    if request.suffix is not None:
+        return write_gap(request, sent)
     said = (
         f"`{sent.model}` is served where only Completions is spoken, which has no place for a conversation; "
         "ask /v1/completions, or pick a model whose runtime speaks a chat format"

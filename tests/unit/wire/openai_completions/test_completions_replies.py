@@ -201,3 +201,30 @@ def test_a_whole_reply_is_relayed_with_its_model_alone_changed():
     assert json.loads(out) == {**json.loads(body), "model": "asked"}
     assert b"1.50" in out
     assert (tap.finish, tap.answered_model, tap.edits) == ("length", "up", {"reply_model"})
+
+
+def whole_of(texts: list[str], **more: Any) -> bytes:
+    choices = [{"index": at, "text": text, "finish_reason": "length", "logprobs": None} for at, text in enumerate(texts)]
+    counted = {"completion_tokens": 5, "prompt_tokens": 8, "total_tokens": 13}
+    return json.dumps(
+        {"id": "c", "object": "text_completion", "model": "m", "choices": choices, "usage": counted, **more}
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "usage"),
+    [
+        (whole_of(["12345"]), Usage(input_tokens=8, output_tokens=5)),
+        (whole_of(["12345"], timings={"prompt_n": 8}), Usage(input_tokens=8, output_tokens=5)),
+        (whole_of(["12345", "1234567890"]), Usage(input_tokens=8, output_tokens=5)),
+        (
+            whole_of(["12345", "1234567890"], timings={"prompt_n": 8}),
+            Usage(input_tokens=16, output_tokens=15, basis="estimated"),
+        ),
+        (whole_of(["", "1234"], timings={"prompt_n": 8}), Usage(input_tokens=16, output_tokens=10, basis="estimated")),
+    ],
+)
+def test_llamas_report_beside_several_whole_answers_is_that_of_the_first_alone(body: bytes, usage: Usage):
+    _, tap = openai_completions.relay_whole(body, asked())
+    assert tap.usage == usage
+    assert fold(openai_completions.reader().whole(body)).usage == usage
