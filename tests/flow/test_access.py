@@ -151,7 +151,7 @@ def expire(served: Served, name: str) -> None:
     for table in (register.virtual.by_digest, register.virtual.by_name):
         for key, opening in list(table.items()):
             if opening.caller == caller:
-                table[key] = type(opening)(caller, 1)  # type: ignore[index]  # a dict, shown as a mapping
+                table[key] = type(opening)(caller, 1)
 
 
 async def test_nobody_gets_through_any_route_without_a_key_that_stands(serve: Serve, fake: FakeRuntime):
