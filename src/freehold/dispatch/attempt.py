@@ -200,7 +200,10 @@ class Attempt:
             body = await exchange.read(MAX_FAULT_BYTES)
         except FaultError:
             body = b""  # the status says enough
-        return read_fault(exchange.status, exchange.headers, body)
+        fault = read_fault(exchange.status, exchange.headers, body)
+        reach = self.flight.reaches.find(self.step.placed.runtime.name)
+        said = reach.without_key(fault.message)
+        return fault if said is fault.message else msgspec.structs.replace(fault, message=said)
 
     async def chunk(self) -> bytes:
         """The upstream's next bytes, b"" at its end, under the deadline that holds at this point.
@@ -323,7 +326,7 @@ class Attempt:
             end=how,
             status=self.status,
             fault=None if fault is None else fault.kind.value,
-            fault_message=None if fault is None else fault.message,
+            fault_message=None if fault is None else fault.recorded,
             verdicts=self.verdicts,
             usage=usage,
             cost_nano_usd=cost_nano_usd,

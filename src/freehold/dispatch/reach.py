@@ -39,6 +39,11 @@ class Reach(msgspec.Struct, frozen=True):
             prefix += "/v1"
         return self.address if prefix == self.address.prefix else msgspec.structs.replace(self.address, prefix=prefix)
 
+    def without_key(self, text: str) -> str:
+        """The text, an upstream's, without the key should it be repeated there. The same object where it is not."""
+        key = "" if self.api_key is None else self.api_key.reveal()
+        return text.replace(key, "***") if key and key in text else text
+
     def credentials(self, wire_format: WireFormat | None) -> Headers:
         """The headers that carry the key. The only place where it leaves its `Secret`."""
         if wire_format == "anthropic_messages":

@@ -153,7 +153,7 @@ class RequestRow:
             outcome=self.outcome,
             status=self.status,
             fault=fault.kind.value if fault else None,
-            fault_message=fault.message if fault else None,
+            fault_message=fault.recorded if fault else None,
             deployment=step.placed.id if step else None,
             runtime=step.placed.runtime.name if step else None,
             egress=step.placed.egress.value if step else None,
@@ -170,7 +170,7 @@ class RequestRow:
 
     def _reason_without_step(self) -> str:
         if self.fault is not None:
-            return self.fault.message
+            return self.fault.recorded
         if self.replayed_from is None or self.flight is None:
             return ""
         return f"rule '{self.flight.plan.rule}': from the response cache, as answered to {self.replayed_from}"
