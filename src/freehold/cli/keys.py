@@ -136,7 +136,7 @@ def read_span_ms(text: str) -> int | None:
 @contextmanager
 def _store(config: Path | None) -> "Iterator[KeyStore]":
     from freehold.cli.setup import load_config
-    from freehold.server.app import store_url
+    from freehold.server.stores import store_url
     from freehold.storage.keys import KeyStore
     from freehold.storage.store import StoreError, prepare
 

@@ -16,13 +16,14 @@ from freehold.cli.setup import load_config
 from freehold.config import Config
 from freehold.gateways.audit_hook import watch_egress
 from freehold.gateways.connector import adopt, bind_listening
-from freehold.server.app import App, store_url, wall_ms
+from freehold.server.app import App, wall_ms
 from freehold.server.calm import calm_collector
 from freehold.server.demo import Demo, with_demo
 from freehold.server.listener import Listener
 from freehold.server.reload import following
-from freehold.storage.leftovers import SUFFIX, take_over
-from freehold.storage.store import StoreError, sqlite_path
+from freehold.server.stores import journal_place, store_place
+from freehold.storage.leftovers import take_over
+from freehold.storage.store import StoreError
 from freehold.telemetry.log import Log, open_log
 from freehold.telemetry.stdlib import route_stdlib
 
@@ -127,9 +128,9 @@ async def _serve_by_workers(config: Config, log: Log, host: str, port: int, *, d
 
 def _take_over_journals(config: Config) -> None:
     """Rows that several processes left when they served here last."""
-    store = sqlite_path(store_url(config))
-    if store is not None and store.parent.is_dir():
-        take_over(store, store.with_name(store.name + SUFFIX))
+    store = store_place(config)
+    if store.parent.is_dir():
+        take_over(store, journal_place(config))
 
 
 def _has_terminal() -> bool:

@@ -27,7 +27,7 @@ def load_config(path: Path | None) -> "Config":
 @contextmanager
 def reading_ledger(path: Path | None) -> "Iterator[Engine]":
     """The ledger, to read from. Ends the command with a clear word when there is none, or it cannot be read."""
-    from freehold.server.app import store_url
+    from freehold.server.stores import store_url
     from freehold.storage.engine import open_engine
     from freehold.storage.store import StoreError, sqlite_path
 

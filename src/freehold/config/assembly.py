@@ -16,13 +16,13 @@ from freehold.config.checking import (
     check_name,
     check_runtime,
     check_server,
-    check_storage,
     check_unique,
     with_implied,
 )
 from freehold.config.checking_budgets import check_budgets
 from freehold.config.checking_labels import check_datasets, check_labels
 from freehold.config.checking_prices import check_prices
+from freehold.config.checking_storage import check_storage
 from freehold.config.decoding import Decoded, decode_file
 from freehold.config.facts import family_of, know_model, read_fim_families, read_model_facts, read_quirks
 from freehold.config.prices import Pricing, version_of

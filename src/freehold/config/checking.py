@@ -11,7 +11,7 @@ import msgspec
 
 from freehold.config.checking_prices import check_machine, check_price
 from freehold.config.secrets import parse_reference
-from freehold.config.settings import ServerSettings, StorageSettings
+from freehold.config.settings import ServerSettings
 from freehold.gateways.connector import Address, read_base_url, read_literal
 from freehold.policy.problems import Problem, suggest
 from freehold.runtime import SINGLE_OPERATIONS, Deployment, Egress, Local, Model, Runtime, Vendor
@@ -101,14 +101,6 @@ def check_families(models: Iterable[tuple[Model, str]], families: Mapping[str, o
         if model.fim is not None and model.fim != NO_FAMILY and model.fim not in families:
             remedy = suggest(model.fim, [*families, NO_FAMILY])
             yield Problem(f"{path}.fim", f"'{model.fim}' is no family that fills in the middle", remedy)
-
-
-def check_storage(storage: StorageSettings) -> Iterator[Problem]:
-    """Where records go."""
-    if storage.path is not None and storage.url is not None:
-        yield Problem("storage", "has both `path` and `url`", "give one of them")
-    if storage.url is not None and not storage.url.startswith("sqlite:"):
-        yield Problem("storage.url", "is not an SQLite URL", "this version stores in SQLite: sqlite:///path/to/freehold.db")
 
 
 def check_reference(reference: str | None, path: str) -> Iterator[Problem]:

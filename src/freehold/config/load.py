@@ -15,6 +15,7 @@ import msgspec
 from freehold.config.assembly import Assembled, Base, assemble
 from freehold.config.checking import carries_key_in_clear
 from freehold.config.checking_budgets import budget_concerns
+from freehold.config.checking_storage import check_store_reach
 from freehold.config.facts import default_config_source
 from freehold.config.secrets import MissingSecretError, fetch, parse_reference, readable_by_others
 from freehold.config.settings import Settings
@@ -28,6 +29,8 @@ from freehold.secret import Secret
 FILE_NAME = "freehold.toml"
 ALERTS = "[alerts]"
 """Of `Config.secrets`: the key that alerts are sent with. No runtime can have this name."""
+REDIS = "[storage] redis"
+"""Of `Config.secrets`: the password of Redis. No runtime can have this name."""
 _ON, _OFF = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
@@ -101,6 +104,7 @@ def read_config(text: str, environ: Mapping[str, str], source: Path | None) -> C
     problems = list(assembled.problems)
     ceiling, local_only_problem = _server_ceiling(assembled, environ)
     problems += local_only_problem
+    problems += check_store_reach(assembled.settings.storage, ceiling)
     folder = source.parent if source is not None else Path()
     server_key, key_problem = _server_key(assembled, environ, folder)
     problems += key_problem
@@ -182,6 +186,11 @@ def _fetch_secrets(
             secrets[ALERTS] = fetch(parse_reference(key), environ, folder)
         except MissingSecretError as error:
             warnings.append(f"alerts are not sent, their key is not there: {error}")
+    if (password := assembled.settings.storage.redis_password) is not None:
+        try:
+            secrets[REDIS] = fetch(parse_reference(password), environ, folder)
+        except MissingSecretError as error:
+            warnings.append(f"storage.redis is asked without a password, which is not there: {error}")
     return secrets, without, warnings
 
 

@@ -46,7 +46,13 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     path: str | None = None
     """An SQLite file; None: `freehold.db` in the data directory."""
     url: str | None = None
-    """An SQLAlchemy URL; this version stores in SQLite only (`sqlite:///...`)."""
+    """`sqlite:////path/to/file` or `postgresql://user@host/database` (with `freehold[postgres]`); its password in `~/.pgpass`."""
+    redis: str | None = None
+    """Keeps budgets and rates, for many processes and machines: `redis://host:6379/0`, `rediss://`, `unix://` (with `freehold[redis]`)."""
+    redis_password: str | None = None
+    """`env:NAME`, `file:PATH` or `keyring:NAME`."""
+    egress: Literal["local", "self_hosted", "vendor"] = "self_hosted"
+    """Who runs a server named here that is not on this machine. Above the server's ceiling it is refused."""
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -49,13 +49,14 @@ from freehold.server.key_watch import KeyWatch
 from freehold.server.redacting import PlaceholderKey
 from freehold.server.routes import make_routes, make_tails, speller_of
 from freehold.server.snapshot import make_snapshot, require_keys_beyond_loopback
+from freehold.server.stores import journal_place, store_url
 from freehold.server.swap import Changes, compare, keep_fixed, unchanged_deployments
 from freehold.server.workers.told import ToldEngines
 from freehold.sessions.loops import Loops
 from freehold.sessions.sticky import Sticky
 from freehold.storage.host_rates import HostRates
 from freehold.storage.rates import RateStore
-from freehold.storage.store import prepare, sqlite_url
+from freehold.storage.store import prepare
 from freehold.storage.writer import Writer
 from freehold.telemetry.log import Log
 
@@ -91,7 +92,7 @@ class App:
         random_bytes = chance.randbytes
         self._store, self._shares_store = store_url(config), spill is not None
         self._finishing: asyncio.Task[None] | None = None
-        self.writer = Writer(self._store, now_ms=wall_ms, tell=log.event, spill=spill)
+        self.writer = Writer(self._store, now_ms=wall_ms, tell=log.event, spill=spill or journal_place(config))
         self.ledger = Ledger(self.writer, wall_ms)
         self.breakers = Breakers(now)
         self.windows: dict[str, int] = {}
@@ -106,7 +107,7 @@ class App:
         self.rates = Rates(now, log.event, shared_rates(config))
         self.desk = Desk(self._store, Shelf(config.data_dir / "batches"), now_ms=wall_ms, random_bytes=random_bytes)
         self.keys = KeyWatch(self._store, now=now, log=log)
-        self.budgets = make_budgets(lambda: self.config, self.upstreams, log, store_url=self._store, now=now, wall_ms=wall_ms)
+        self.budgets = make_budgets(lambda: self.config, self.upstreams, log, now=now, wall_ms=wall_ms)
         means = Means(
             self.upstreams,
             self.breakers,
@@ -377,14 +378,6 @@ class App:
             context=state.context if state is not None else None,
             deployments=tuple(one.id for one in self.config.policy.placed.values() if one.runtime.name == runtime.name),
         )
-
-
-def store_url(config: Config) -> str:
-    """Where the ledger is kept."""
-    storage = config.settings.storage
-    if storage.url is not None:
-        return storage.url
-    return sqlite_url(Path(storage.path) if storage.path is not None else config.data_dir / "freehold.db")
 
 
 def shared_rates(config: Config) -> RateStore | None:

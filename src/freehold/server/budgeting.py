@@ -6,7 +6,7 @@ nothing is followed, and what comes back is not read.
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from freehold.config import Config
@@ -17,7 +17,9 @@ from freehold.gateways.http import Call, Upstreams
 from freehold.limits.alerts import Alerts
 from freehold.limits.budgets import Budgets
 from freehold.runtime import Egress
+from freehold.server.stores import redis_url, store_url
 from freehold.storage.opened_budgets import open_budgets
+from freehold.storage.reservations import BudgetStore
 from freehold.telemetry.log import Log
 
 TIMEOUT_S = 5.0
@@ -31,14 +33,18 @@ def make_budgets(
     upstreams: Upstreams,
     log: Log,
     *,
-    store_url: str,
     now: Callable[[], float],
     wall_ms: Callable[[], int],
 ) -> Budgets:
     """The budgets of this process; nothing is opened yet."""
     folder = config().data_dir / FOLDER
     alerts = Alerts(log.event, lambda name: mark_once(folder, name), Webhook(config, upstreams, log).send)
-    return Budgets(lambda: open_budgets(store_url, wall_ms), alerts, now=now, wall_ms=wall_ms, tell=log.event)
+
+    def open_store() -> Awaitable[BudgetStore]:
+        url, redis = store_url(config()), redis_url(config())
+        return open_budgets(url, wall_ms) if redis is None else open_budgets(url, wall_ms, *redis)
+
+    return Budgets(open_store, alerts, now=now, wall_ms=wall_ms, tell=log.event)
 
 
 def mark_once(folder: Path, name: str) -> bool:

@@ -12,7 +12,7 @@ from freehold.config import Config
 
 FIXED = {
     "server": ("host", "port", "keepalive_s", "drain_s", "workers"),
-    "storage": ("path", "url"),
+    "storage": ("path", "url", "redis", "redis_password", "egress"),
     "log": ("format",),
     "cache": ("max_mib", "max_entries"),
 }

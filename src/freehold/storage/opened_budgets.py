@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from freehold.storage.sql_budgets import SqlBudgets
 
 
-async def open_budgets(url: str, now_ms: Callable[[], int], redis: str | None = None) -> BudgetStore:
+async def open_budgets(url: str, now_ms: Callable[[], int], redis: str | None = None, password: str | None = None) -> BudgetStore:
     """Open the budgets beside the ledger at `url`, or in this Redis. Raises StoreError while their database is away."""
     rows = _sql_budgets(url, now_ms)
     if redis is None:
@@ -19,7 +19,7 @@ async def open_budgets(url: str, now_ms: Callable[[], int], redis: str | None = 
         from freehold.storage.redis_budgets import RedisBudgets  # noqa: PLC0415 - an extra, only where it is used
     except ImportError as error:
         raise StoreError("budgets in Redis need its driver: install `freehold[redis]`") from error
-    return await RedisBudgets(redis, rows).open()
+    return await RedisBudgets(redis, rows, password).open()
 
 
 def _sql_budgets(url: str, now_ms: Callable[[], int]) -> "SqlBudgets":

@@ -47,9 +47,10 @@ class _Kept(msgspec.Struct):
 class RedisBudgets:
     """A `BudgetStore`. `rows` writes the attempts."""
 
-    def __init__(self, url: str, rows: SqlBudgets) -> None:
+    def __init__(self, url: str, rows: SqlBudgets, password: str | None = None) -> None:
         pool = redis.BlockingConnectionPool.from_url(
             url,
+            password=password,
             max_connections=CONNECTIONS,
             timeout=TIMEOUT_S,
             socket_timeout=TIMEOUT_S,

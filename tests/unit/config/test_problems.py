@@ -33,7 +33,7 @@ MISTAKES = [
     ('[log]\nlevel = "loud"', "log.level", "valid: debug, info, warning, error"),
     ('[egress]\nceiling = "vender"', "egress.ceiling", "did you mean 'vendor'?"),
     ('[storage]\npath = "a"\nurl = "sqlite:///b"', "storage", "both"),
-    ('[storage]\nurl = "postgresql://u:pw@h/d"', "storage.url", "SQLite"),
+    ('[storage]\nurl = "postgresql://u:pw@h/d"', "storage.url", "without a password"),
     ('[[runtimes]]\nname = "x"', "runtimes[0].kind", "valid: local, self_hosted, vendor"),
     ('[[runtimes]]\nname = "x"\nkind = "lokal"', "runtimes[0].kind", "did you mean 'local'?"),
     ('[[runtimes]]\nkind = "local"\nbase_url = "http://localhost:1"', "runtimes[0].name", "is missing"),
@@ -139,7 +139,7 @@ def test_only_references_are_references(text: str) -> None:
 
 def test_a_keyring_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keyring", None)
-    with pytest.raises(MissingSecretError, match="pip install keyring"):
+    with pytest.raises(MissingSecretError, match=r"pip install 'freehold\[keyring\]'"):
         fetch(Reference("keyring", "cloud"), {}, Path())
 
 

@@ -19,12 +19,13 @@ from freehold.gateways.http import Upstreams
 from freehold.gateways.local_get import make_local_get
 from freehold.local.supervisor import Engines
 from freehold.runtime import Egress, Launch
-from freehold.server.app import App, store_url
+from freehold.server.app import App
 from freehold.server.reload import Reloader, following
+from freehold.server.stores import store_place, store_url
 from freehold.server.workers.messages import Begin, EnginesAre, LetGo, Serving, line, read_for_parent, told
 from freehold.storage.engine import create_tables, open_engine
 from freehold.storage.leftovers import own_journal, take_over
-from freehold.storage.store import prepare, sqlite_path
+from freehold.storage.store import prepare
 from freehold.telemetry.log import Log
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.2, 10.0
@@ -179,8 +180,7 @@ class Parent:
     async def _begin(self, slot: int) -> Worker:
         """Start a worker for a slot, which is its own once it stands there; it serves when `Worker.serves` is set."""
         self._number += 1
-        path = sqlite_path(self._store)
-        assert path is not None
+        path = store_place(self.app.config)
         spill = own_journal(path, self._number)
         alive = {own_journal(path, worker.number) for worker in self._workers}
         await asyncio.to_thread(take_over, path, spill, alive)

@@ -1,0 +1,36 @@
+"""Where this server's records and budgets are kept, as its configuration says."""
+
+from pathlib import Path
+
+from freehold.config import Config
+from freehold.config.load import REDIS
+from freehold.storage.leftovers import SUFFIX
+from freehold.storage.store import sqlite_path, sqlite_url
+
+
+def store_url(config: Config) -> str:
+    """Where the ledger is kept."""
+    storage = config.settings.storage
+    if storage.url is not None:
+        return storage.url
+    return sqlite_url(Path(storage.path) if storage.path is not None else config.data_dir / "freehold.db")
+
+
+def store_place(config: Config) -> Path:
+    """The ledger's file; where it is on a server, the name beside which rows wait while that is away."""
+    return sqlite_path(store_url(config)) or config.data_dir / "freehold.db"
+
+
+def journal_place(config: Config) -> Path:
+    """Where rows wait while the ledger's database is away."""
+    place = store_place(config)
+    return place.with_name(place.name + SUFFIX)
+
+
+def redis_url(config: Config) -> tuple[str, str | None] | None:
+    """The Redis that keeps budgets and its password; None: the ledger's own database keeps them."""
+    url = config.settings.storage.redis
+    if url is None:
+        return None
+    password = config.secrets.get(REDIS)
+    return url, None if password is None else password.reveal()
