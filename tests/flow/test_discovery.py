@@ -54,7 +54,7 @@ async def look(served: Served) -> None:
 
 
 async def ask(served: Served, model: str = "auto") -> str:
-    reply = await served.openai().chat.completions.create(model=model, messages=HI)
+    reply = await served.openai().chat.completions.create(model=model, messages=HI, max_tokens=16)
     content: str = reply.choices[0].message.content or ""
     assert content
     return str(served.last().request.deployment)
