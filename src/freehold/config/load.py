@@ -168,6 +168,9 @@ def _fetch_secrets(
     secrets: dict[str, Secret] = {}
     without: dict[str, str] = {}
     warnings: list[str] = []
+    own = assembled.settings.server.api_key
+    if own is not None and readable_by_others(parse_reference(own), folder):
+        warnings.append("server.api_key: its file is not its owner's alone; chmod 600 it")
     for name, runtime in assembled.runtimes.items():
         if runtime.api_key is None:
             continue
@@ -178,7 +181,7 @@ def _fetch_secrets(
             without[name] = f"no credentials: {error}"
             warnings.append(f"runtime '{name}' cannot serve, it has no credentials: {error}")
         if readable_by_others(reference, folder):
-            warnings.append(f"runtime '{name}': its key file can be read by other users; chmod 600 it")
+            warnings.append(f"runtime '{name}': its key file is not its owner's alone; chmod 600 it")
         if carries_key_in_clear(runtime):
             warnings.append(f"runtime '{name}': its key crosses the network in clear; use https")
     if (key := assembled.settings.alerts.api_key) is not None:

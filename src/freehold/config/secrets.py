@@ -1,6 +1,7 @@
 """References to secrets, and what they refer to.
 
-A key is never written into the configuration: it is `env:NAME`, `file:PATH` or `keyring:NAME`. A reference is checked
+A key is never written into the configuration: it is `env:NAME`, `file:PATH`, `keyring:NAME` or `keyring:SERVICE/NAME`, of
+the operating system's keyring by way of the `keyring` package, which is imported when the first such key is. A reference is checked
 at load; what it refers to may be missing, and then only the runtime that needs it cannot serve. No message here ever
 holds a secret.
 """
@@ -38,9 +39,13 @@ class _Keyring(Protocol):
 def parse_reference(text: str) -> Reference:
     """Read a reference. Raises ValueError, without repeating the text: it may be a key written down by mistake."""
     kind, colon, name = text.partition(":")
-    if not colon or kind not in _KINDS or not name.strip():
+    if not colon or kind not in _KINDS or not all(part.strip() for part in _parts(kind, name)):
         raise ValueError("is not a reference to a secret: write env:NAME, file:PATH or keyring:NAME, never the key itself")
     return Reference(kind, name.strip())
+
+
+def _parts(kind: str, name: str) -> list[str]:
+    return name.split("/", 1) if kind == "keyring" else [name]
 
 
 def fetch(reference: Reference, environ: Mapping[str, str], folder: Path) -> Secret:
@@ -53,7 +58,8 @@ def fetch(reference: Reference, environ: Mapping[str, str], folder: Path) -> Sec
             path = secret_path(reference, folder)
             value, where = _read_file(path), f"file {path}"
         case _:
-            value, where = _read_keyring(reference.name), f"keyring entry {reference.name} of service {KEYRING_SERVICE}"
+            service, name = keyring_entry(reference)
+            value, where = _read_keyring(service, name), f"keyring entry {name} of service {service}"
     value = (value or "").strip()
     if not value:
         raise MissingSecretError(f"{where} is not set or empty")
@@ -67,15 +73,21 @@ def secret_path(reference: Reference, folder: Path) -> Path:
     return folder / Path(reference.name).expanduser()
 
 
+def keyring_entry(reference: Reference) -> tuple[str, str]:
+    """Service and name of a reference of kind `keyring`; without a service it is Freehold's own."""
+    service, slash, name = reference.name.partition("/")
+    return (service.strip(), name.strip()) if slash else (KEYRING_SERVICE, reference.name)
+
+
 def readable_by_others(reference: Reference, folder: Path) -> bool:
-    """Whether a secret's file may be read by other users of the machine."""
+    """Whether a secret's file is anybody's business but its owner's: its mode is not 0600 or less."""
     if reference.kind != "file":
         return False
     try:
         mode = secret_path(reference, folder).stat().st_mode
     except OSError:
         return False
-    return bool(mode & 0o044)
+    return bool(mode & 0o077)
 
 
 def _read_file(path: Path) -> str:
@@ -87,12 +99,12 @@ def _read_file(path: Path) -> str:
         raise MissingSecretError(f"file {path} cannot be read: {reason}") from None
 
 
-def _read_keyring(name: str) -> str | None:
+def _read_keyring(service: str, name: str) -> str | None:
     try:
         keyring = cast("_Keyring", importlib.import_module("keyring"))
     except ImportError:
-        raise MissingSecretError(f"keyring:{name} needs the `keyring` package: pip install keyring") from None
+        raise MissingSecretError(f"keyring:{name} needs the `keyring` package: pip install 'freehold[keyring]'") from None
     try:
-        return keyring.get_password(KEYRING_SERVICE, name)
+        return keyring.get_password(service, name)
     except Exception as error:  # noqa: BLE001 - each keyring backend has errors of its own
         raise MissingSecretError(f"the keyring did not give {name}: {type(error).__name__}") from None
