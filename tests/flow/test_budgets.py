@@ -12,6 +12,7 @@ import pytest
 from freehold.gateways.fake import Act, FakeRuntime
 from support.budget_store import MemoryStore
 from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
+from support.place import Place
 
 PRICE = "{ input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }"
 HELLO: Any = [{"role": "user", "content": "hi"}]
@@ -282,3 +283,22 @@ async def test_no_alert_leaves_above_the_ceiling(serve: Serve, fake: FakeRuntime
     await ask(served, model="small", max_tokens=10)
     await settled(served)
     assert hook.journal == []
+
+
+async def test_the_command_shows_how_each_account_stands(serve: Serve, fake: FakeRuntime, tmp_path: Any):
+    text = NO_ENGINE + paid(fake) + budget(per="user", tokens=1000) + budget(name="images", window="total", usd=3.0)
+    served = await serve(text, home=tmp_path / "data")
+    await ask(served, model="big", max_tokens=100)
+    await settled(served)
+    place = Place(tmp_path, text)
+    rows = await asyncio.to_thread(place.json, "budget", "list")
+    by_name = {(row["budget"], row["unit"]): row for row in rows}
+    usage = (await last(served)).request.usage
+    assert by_name["team", "tokens"]["whose"] == "local"
+    assert by_name["team", "tokens"]["spent"] == usage.input_tokens + usage.output_tokens
+    assert by_name["team", "usd"]["reserved"] == 0
+    assert by_name["images", "usd"]["resets_at"] is None
+    printed = await asyncio.to_thread(place.run, "budget", "list", "team")
+    assert "whole again" in printed
+    assert "images" not in printed
+    assert "no budget 'gone'" in await asyncio.to_thread(lambda: place.run("budget", "list", "gone", code=2))

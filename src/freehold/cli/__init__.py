@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from freehold import __version__
-from freehold.cli import key_commands
+from freehold.cli import budget_commands, key_commands
 
 app = typer.Typer(
     name="freehold",
@@ -23,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(key_commands.app, name="key")
+app.add_typer(budget_commands.app, name="budget")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="The configuration file. Default: ./freehold.toml, else the user's.")
