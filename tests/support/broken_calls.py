@@ -135,7 +135,21 @@ BREAKS: dict[str, Break] = {
 
 _CALL = '{"name": "get_weather", "arguments": {"city": "Rome"}}'
 _TAGGED = f"<tool_call>\n{_CALL}\n</tool_call>"
+_ACTION = 'Action: get_weather\nAction Input: {"city": "Rome"}'
 PROSE: tuple[str, ...] = (
+    f"A ReAct agent writes this:\n\n{_ACTION}",
+    f"{_ACTION}\n\nThat is the form; I have called nothing.",
+    f"Thought: the user asks for the form.\nIt is {_ACTION}",
+    f"Thought: an example helps.\n```\n{_ACTION}\n```",
+    f"Thought: an example helps.\n\n{_ACTION}\n\nThis is how you call it.",
+    "Thought: I know it by heart.\nFinal Answer: it is sunny in Rome.",
+    "Thought: which Action: should I take? Action Input: none.",
+    'Action: delete_everything\nAction Input: {"really": true}',
+    "Action: get_weather",
+    "Action: get_weather\nAction Input: Rome",
+    "Action: get_weather\nInput: {}",
+    "Action: take the kitten to the vet\nAction Input: {}",
+    "Thought: an\nAction: get_weather\nAction Input: the city of Rome\nObservation: sunny",
     "The weather in Rome is fine. Nothing has to be called for that.",
     "Use the <tool_call> tag to call a tool, and </tool_call> to end it.",
     f"A call looks like `<tool_call>{_CALL}</tool_call>` in most templates.",

@@ -179,9 +179,11 @@ BARE: dict[str, Print] = {
     "phi functools": lambda calls: f"functools[{', '.join(map(_object, calls))}]",
     "functionary 3": lambda calls: "".join(f">>>{name}\n{_json(arguments)}" for name, arguments in calls),
     "without its opening": lambda calls: _object(calls[0]) + "\n</tool_call>",
+    "react": lambda calls: f"Action: {calls[0][0]}\nAction Input: {_json(calls[0][1])}",
+    "react, observed": lambda calls: f"Action: {calls[0][0]}\nAction Input: {_json(calls[0][1])}\nObservation: it is sunny\nThought: so",
 }  # fmt: skip
 """Forms that are a call only as the whole answer."""
-ONE_ONLY = frozenset({"functionary 2", "without its opening"})
+ONE_ONLY = frozenset({"functionary 2", "without its opening", "react", "react, observed"})
 NO_FENCES_INSIDE = frozenset({"fenced", "fenced, one each", "deepseek"})
 """Forms whose own fences a fence in an argument would end."""
 RAW_VALUES = frozenset(

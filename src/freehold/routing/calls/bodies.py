@@ -11,6 +11,7 @@ from collections.abc import Callable
 from freehold.routing.calls.lenient import Cut, Lenient, NoValueError, read_value
 from freehold.routing.calls.marks import FENCES, ORPHANS, PYTHON_FENCES, Body
 from freehold.routing.calls.names import Names
+from freehold.routing.calls.react import ACTION, read_react
 from freehold.routing.calls.shapes import MOST_CALLS, Written, calls_in
 
 _Calls = list[Written] | None
@@ -56,6 +57,8 @@ def read_bare(text: str, names: Names) -> _Calls:
 
 
 def _read_bare(text: str, names: Names) -> _Calls:
+    if text.startswith(ACTION):
+        return read_react(text)
     calls: list[Written] = []
     prompts = list(_PROMPTED.finditer(text)) if text.startswith(">>>") else []
     if prompts:

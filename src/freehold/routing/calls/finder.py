@@ -16,6 +16,7 @@ from freehold.routing.calls.heads import MAX_HEAD, mark_at, view_bare
 from freehold.routing.calls.held import Bare, Block
 from freehold.routing.calls.marks import ORPHANS, Family
 from freehold.routing.calls.mending import Mended, Offer, Repair
+from freehold.routing.calls.react import ACTION, THOUGHT
 from freehold.routing.calls.shapes import Written
 
 MAX_HELD = 512 * 1024
@@ -24,6 +25,7 @@ Found = str | Mended
 _TRIGGERS = {
     "words": re.compile(r"[`<\[]"),
     "words, bare calls too": re.compile(r"[`<\[{]"),
+    "words, actions too": re.compile(r"[`<\[A]"),
     "inline": re.compile(r"[`\n]"),
     "fence": re.compile(r"`"),
     "thinking": re.compile(r"<"),
@@ -149,6 +151,8 @@ class Finder:
             view = self._view_bare(at, at_end)
             if view is not False:
                 return _Stop(at, "bare" if view else "wait")
+            if self._buffer.startswith(THOUGHT, at):
+                self._words = _TRIGGERS["words, actions too"]
         trigger = self._trigger.search(buffer, at)
         if trigger is None:
             return len(buffer)
@@ -158,6 +162,8 @@ class Finder:
         if letter == "\n":
             self._code = ""
             return at + 1
+        if letter == ACTION[0]:
+            return self._meet_action(at, at_end)
         if self._behind_words and letter in "`{[" and self._may_begin_bare(at) and not self._is_amid_line(at):
             view = self._view_bare(at, at_end)
             if view is not False:
@@ -206,6 +212,11 @@ class Finder:
         if not at_end and (mark is None or _THINK.startswith(low) or _THOUGHT.startswith(low)):
             return _Stop(at, "wait")
         return at + 1
+
+    def _meet_action(self, at: int, at_end: bool) -> "int | _Stop":
+        """In an answer that thinks aloud first, a call may begin a line."""
+        view = False if self._is_amid_line(at) or not self._may_begin_bare(at) else self._view_bare(at, at_end)
+        return at + 1 if view is False else _Stop(at, "bare" if view else "wait")
 
     def _leave_thinking(self, at: int, at_end: bool) -> "int | _Stop":
         low = self._buffer[at : at + len(_THOUGHT)].lower()

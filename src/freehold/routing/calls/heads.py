@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from freehold.routing.calls.marks import FAMILIES, FENCES, PYTHON_FENCES, Body, Family
 from freehold.routing.calls.names import LONGEST_NAME, Names
+from freehold.routing.calls.react import ACTION, THOUGHT, view_react
 from freehold.routing.calls.shapes import FIRST_KEYS, INNER_KEYS, NAME_KEYS
 
 View = bool | None
@@ -53,6 +54,10 @@ def view_bare(text: str, names: Names) -> View:
         return _view_fence(text, names)
     if text.startswith(("{", "[")):
         return view_json(text, names)
+    if THOUGHT.startswith(text[: len(THOUGHT)]):
+        return None if len(text) < len(THOUGHT) else False  # its action may follow
+    if text.startswith(ACTION[0]):
+        return view_react(text, names)
     for opening in ("functools[", ">>>"):
         if opening.startswith(text[: len(opening)]):
             if len(text) <= len(opening):
