@@ -3,6 +3,8 @@
 Source of the lengths: SWIFT's IBAN registry. Groups may stand apart by single blanks. Lower case is not read.
 """
 
+import re
+
 from freehold.routing.detectors.anchored import WORD
 from freehold.routing.detectors.checksums import is_mod97
 
@@ -18,23 +20,22 @@ LENGTHS = {
 }  # fmt: skip
 """Characters by country."""
 STARTS = tuple(f"{country}{digit}" for country in LENGTHS for digit in range(10))
-_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_REST = re.compile(r"(?: ?[A-Z0-9]){10,30}+")
+"""What the shortest and the longest have behind country and first digit; a country's own length is cut out of it."""
 
 
-def find_iban(text: str, start: int, _end: int) -> tuple[int, int] | None:
+def find_iban(text: str, start: int, end: int) -> tuple[int, int] | None:
     """An IBAN that begins here."""
-    if start and text[start - 1] in WORD:
+    if (start and text[start - 1] in WORD) or not text[end : end + 1].isdecimal():
         return None
-    size, taken, at = LENGTHS[text[start : start + 2]], [], start
-    for character in text[start : start + size + size // 4 + 1]:
-        if character in _CHARACTERS:
-            taken.append(character)
-        elif character != " " or text[at - 1] == " ":
-            return None
+    found = _REST.match(text, end)
+    if found is None:
+        return None
+    size = LENGTHS[text[start : start + 2]]
+    at = start + size + text.count(" ", start, start + size)
+    while at < found.end() and at - start - text.count(" ", start, at) < size:
         at += 1
-        if len(taken) == size:
-            break
-    if len(taken) < size or (at < len(text) and text[at] in WORD):
+    iban = text[start:at].replace(" ", "")
+    if len(iban) != size or at > found.end() or (at < len(text) and text[at] in WORD):
         return None
-    iban = "".join(taken)
-    return (start, at) if iban[2:4].isdigit() and is_mod97(iban[4:] + iban[:4]) else None
+    return (start, at) if is_mod97(iban[4:] + iban[:4]) else None

@@ -129,7 +129,7 @@ class Detectors:
             if hits:
                 found += self._look_at(text, hits, most)
         if self._numbers:
-            found += self._numbers.find(text)
+            found += self._numbers.find(text, most)
         if self._nationals:
             found += [("phone", start, end) for start, end in contacts.find_national_phones(text)]
         return found

@@ -18,11 +18,12 @@ from freehold.routing.detectors.secret_values import (
 _ALNUM = "[A-Za-z0-9]"
 _URL = "[A-Za-z0-9_-]"
 _HEX = "[0-9a-f]"
+_ENCODED = TOKEN | set("+/")
 _NO_MORE = "(?![A-Za-z0-9_])"
 _NO_MORE_URL = "(?![A-Za-z0-9_-])"
-_ASSIGN = r"""[A-Za-z0-9_-]{0,24}\\?["']?\]?[ \t]{0,4}(?:=>|:=|[:=])[ \t]{0,4}"""
+_ASSIGN = r"""[A-Za-z0-9_-]{0,24}+\\?["']?\]?[ \t]{0,4}+(?:=>|:=|[:=])[ \t]{0,4}+"""
 """What stands between a name and the value that is given to it: `_TEST": `, ` = `, `: `."""
-_QUOTED = r"""\\?["'`]([^\s"'`\\]{8,200})\\?["'`]"""
+_QUOTED = r"""\\?["'`]([^\s"'`\\]{8,200}+)\\?["'`]"""
 _BARE = r"""([A-Za-z0-9!@#%^*_+/=~?.-]{8,200}+)(?=[\s;,&"'\\]|$)"""
 
 
@@ -82,7 +83,7 @@ _CLOUDS = (
     ),
     _vendor("digitalocean-token", "dop_v1_ doo_v1_ dor_v1_", f"{_HEX}{{64}}{_NO_MORE}", "DigitalOcean: personal access tokens"),
     _vendor("databricks-token", "dapi", f"{_HEX}{{32}}(?:-[0-9])?{_NO_MORE}", "Databricks: personal access tokens"),
-    _vendor("fly-token", "FlyV1 fo1_", " ?(?:fm[12][ar]?_)?[A-Za-z0-9+/=_-]{40,600}", "Fly.io: access tokens", TOKEN),
+    _vendor("fly-token", "FlyV1 fo1_", " ?(?:fm[12][ar]?_)?[A-Za-z0-9+/_-]{40,600}={0,2}", "Fly.io: access tokens", _ENCODED),
     _vendor("heroku-key", "HRKU-", f"{_URL}{{36,100}}{_NO_MORE_URL}", "Heroku: API keys"),
     _vendor("netlify-token", "nfp_ nfc_ nfo_", f"{_ALNUM}{{36,44}}{_NO_MORE}", "Netlify: access tokens"),
     _vendor("supabase-key", "sbp_", f"{_HEX}{{40}}{_NO_MORE}", "Supabase: access tokens"),
@@ -187,9 +188,15 @@ _SERVICES = (
     _vendor("figma-token", "figd_ figo_", f"{_URL}{{40,64}}{_NO_MORE_URL}", "Figma: access tokens"),
     _vendor("postman-key", "PMAK-", f"{_HEX}{{24}}-{_HEX}{{34}}{_NO_MORE}", "Postman: API keys"),
     _vendor("grafana-token", "glsa_", f"{_ALNUM}{{32}}_[A-Fa-f0-9]{{8}}{_NO_MORE}", "Grafana: service accounts"),
-    _vendor("grafana-token", "glc_eyJ", "[A-Za-z0-9+/=_-]{40,400}", "Grafana Cloud: access policies"),
+    _vendor("grafana-token", "glc_eyJ", "[A-Za-z0-9+/_-]{40,400}={0,2}", "Grafana Cloud: access policies", _ENCODED),
     _vendor("newrelic-key", "NRAK-", f"[A-Z0-9]{{27}}{_NO_MORE}", "New Relic: API keys"),
-    _vendor("sentry-token", "sntrys_ sntryu_", "[A-Za-z0-9+/=_-]{60,400}", "Sentry: auth tokens"),
+    _vendor(
+        "sentry-token",
+        "sntrys_ sntryu_",
+        "[A-Za-z0-9+/_-]{60,400}={0,2}(?:_[A-Za-z0-9+/_-]{20,80})?",
+        "Sentry: auth tokens",
+        _ENCODED,
+    ),
     _vendor("onepassword-token", "ops_eyJ", f"{_URL}{{100,1500}}", "1Password: service accounts"),
 )
 
@@ -213,7 +220,7 @@ _GENERAL = (
     Rule(
         kind="jwt",
         starts=("eyJ",),
-        then=r"[A-Za-z0-9_-]{8,600}\.[A-Za-z0-9_-]{8,3000}\.[A-Za-z0-9_-]{20,1000}",
+        then=r"[A-Za-z0-9_-]{8,600}+\.[A-Za-z0-9_-]{8,3000}+\.[A-Za-z0-9_-]{20,1000}",
         not_behind=TOKEN,
         check=is_jwt,
         source="RFC 7519",
@@ -221,7 +228,7 @@ _GENERAL = (
     Rule(
         kind="connection-string",
         starts=("://",),
-        then=r"""[^\s:@/'"<>`\\]{0,100}:([^\s@/'"<>`\\]{3,200})@[A-Za-z0-9\[]""",
+        then=r"""[^\s:@/'"<>`\\]{0,100}+:([^\s@/'"<>`\\]{3,200}+)@[A-Za-z0-9\[]""",
         not_behind=ANYTHING,
         check=is_password,
         source="RFC 3986, section 3.2.1",
