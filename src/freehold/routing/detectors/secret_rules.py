@@ -84,6 +84,7 @@ _CLOUDS = (
     _vendor("digitalocean-token", "dop_v1_ doo_v1_ dor_v1_", f"{_HEX}{{64}}{_NO_MORE}", "DigitalOcean: personal access tokens"),
     _vendor("databricks-token", "dapi", f"{_HEX}{{32}}(?:-[0-9])?{_NO_MORE}", "Databricks: personal access tokens"),
     _vendor("fly-token", "FlyV1 fo1_", " ?(?:fm[12][ar]?_)?[A-Za-z0-9+/_-]{40,600}={0,2}", "Fly.io: access tokens", _ENCODED),
+    _vendor("fly-token", "fm2_ fm1r_ fm1a_", "[A-Za-z0-9+/]{100,600}={0,3}", "Fly.io: access tokens", _ENCODED),
     _vendor("heroku-key", "HRKU-", f"{_URL}{{36,100}}{_NO_MORE_URL}", "Heroku: API keys"),
     _vendor("netlify-token", "nfp_ nfc_ nfo_", f"{_ALNUM}{{36,44}}{_NO_MORE}", "Netlify: access tokens"),
     _vendor("supabase-key", "sbp_", f"{_HEX}{{40}}{_NO_MORE}", "Supabase: access tokens"),
@@ -143,7 +144,8 @@ _MODELS = (
     _vendor("xai-key", "xai-", f"{_ALNUM}{{70,90}}{_NO_MORE}", "xAI: API keys"),
     _vendor("perplexity-key", "pplx-", f"{_ALNUM}{{40,60}}{_NO_MORE}", "Perplexity: API keys"),
     _vendor("replicate-token", "r8_", f"{_ALNUM}{{37,40}}{_NO_MORE}", "Replicate: API tokens"),
-    _vendor("langfuse-key", "sk-lf- lsv2_pt_ lsv2_sk_", r"[a-f0-9_-]{36,50}", "Langfuse and LangSmith: API keys"),
+    _vendor("langfuse-key", "sk-lf-", "[a-f0-9-]{36,50}", "Langfuse: API keys"),
+    _vendor("langfuse-key", "lsv2_pt_ lsv2_sk_", "[a-z0-9]{32}_[a-z0-9]{10}", "LangSmith: API keys"),
 )
 
 _SERVICES = (
@@ -197,7 +199,7 @@ _SERVICES = (
         "Sentry: auth tokens",
         _ENCODED,
     ),
-    _vendor("onepassword-token", "ops_eyJ", f"{_URL}{{100,1500}}", "1Password: service accounts"),
+    _vendor("onepassword-token", "ops_eyJ", "[A-Za-z0-9+/_-]{100,1500}={0,3}", "1Password: service accounts", _ENCODED),
 )
 
 _GENERAL = (
