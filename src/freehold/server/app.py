@@ -36,7 +36,7 @@ from freehold.server.batches.lines import LineServer
 from freehold.server.batches.runner import Runner
 from freehold.server.batches.shelf import Shelf
 from freehold.server.budgeting import make_budgets
-from freehold.server.clock import Hours, wall_us
+from freehold.server.clock import Hours
 from freehold.server.context import Context
 from freehold.server.counting import Counting
 from freehold.server.discovering import Discovering
@@ -49,13 +49,11 @@ from freehold.server.key_watch import KeyWatch
 from freehold.server.redacting import PlaceholderKey
 from freehold.server.routes import make_routes, make_tails, speller_of
 from freehold.server.snapshot import make_snapshot, require_keys_beyond_loopback
-from freehold.server.stores import journal_place, store_url
+from freehold.server.stores import journal_place, shared_rates, store_url
 from freehold.server.swap import Changes, compare, keep_fixed, unchanged_deployments
 from freehold.server.workers.told import ToldEngines
 from freehold.sessions.loops import Loops
 from freehold.sessions.sticky import Sticky
-from freehold.storage.host_rates import HostRates
-from freehold.storage.rates import RateStore
 from freehold.storage.store import prepare
 from freehold.storage.writer import Writer
 from freehold.telemetry.log import Log
@@ -378,13 +376,6 @@ class App:
             context=state.context if state is not None else None,
             deployments=tuple(one.id for one in self.config.policy.placed.values() if one.runtime.name == runtime.name),
         )
-
-
-def shared_rates(config: Config) -> RateStore | None:
-    """Where rates are counted for several processes together; None: in this one alone."""
-    if config.settings.server.workers == 1:
-        return None
-    return HostRates(config.data_dir / "rates.db", wall_us)
 
 
 def wall_ms() -> int:

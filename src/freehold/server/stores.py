@@ -4,8 +4,11 @@ from pathlib import Path
 
 from freehold.config import Config
 from freehold.config.load import REDIS
+from freehold.server.clock import wall_us
+from freehold.storage.host_rates import HostRates
 from freehold.storage.leftovers import SUFFIX
-from freehold.storage.store import sqlite_path, sqlite_url
+from freehold.storage.rates import RateStore
+from freehold.storage.store import StoreError, sqlite_path, sqlite_url
 
 
 def store_url(config: Config) -> str:
@@ -34,3 +37,15 @@ def redis_url(config: Config) -> tuple[str, str | None] | None:
         return None
     password = config.secrets.get(REDIS)
     return url, None if password is None else password.reveal()
+
+
+def shared_rates(config: Config) -> RateStore | None:
+    """Where rates are counted for several processes together; None: in this one alone. Raises StoreError."""
+    redis = redis_url(config)
+    if redis is None:
+        return None if config.settings.server.workers == 1 else HostRates(config.data_dir / "rates.db", wall_us)
+    try:
+        from freehold.storage.redis_rates import RedisRates  # noqa: PLC0415 - an extra, only where it is used
+    except ModuleNotFoundError as error:
+        raise StoreError("rates in Redis need its driver: install `freehold[redis]`") from error
+    return RedisRates(*redis)
