@@ -17,6 +17,10 @@ from freehold.local.child import Parent, Ready, Settings
 
 BATCH_TOKENS = 256
 PROMPT_CACHE_MIB = 64
+SAME_CONVERSATION = 0.5
+"""The share of a prompt that a slot must hold already to be given it. By the library's tenth, a title of forty tokens takes the
+slot of an agent's conversation, because every prompt begins with the same few words; what it held is then set aside only where
+it fits into `PROMPT_CACHE_MIB`, and an agent's next turn of 6,000 tokens was read whole."""
 LOG_WARNINGS = 2
 NO_ORIGIN = "http://freehold.invalid"
 """A name that cannot exist (RFC 2606); `null` would let sandboxed pages read answers."""
@@ -35,6 +39,7 @@ def params_of(settings: Settings) -> xllamacpp.CommonParams:
     params.n_parallel = settings.slots
     params.n_ctx = settings.context * settings.slots
     params.kv_unified = False
+    params.slot_prompt_similarity = SAME_CONVERSATION
     params.n_batch = params.n_ubatch = BATCH_TOKENS
     params.cache_ram_mib = PROMPT_CACHE_MIB
     params.ctx_shift = False  # a window that fills up ends the answer; nothing of the prompt is ever dropped for it
