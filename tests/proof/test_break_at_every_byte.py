@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import json
 from typing import Any
 
 import pytest
@@ -10,10 +9,17 @@ import pytest
 from freehold.gateways.fake import Act
 from freehold.limits.breaker import Thresholds
 from support.gateway import NO_ENGINE, Served, base_url, deployment_toml, running, runtime_toml
-from support.rawclient import Answer, ClientFormat, ask, body_of, request_bytes
+from support.rawclient import Answer, ClientFormat, ask, body_of, ended_well, request_bytes, text_of
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(470)]
-FORMATS: tuple[ClientFormat, ...] = ("openai_chat", "anthropic_messages")
+CLIENTS: dict[ClientFormat, tuple[ClientFormat, ...]] = {
+    "openai_chat": ("openai_chat", "anthropic_messages"),
+    "anthropic_messages": ("openai_chat", "anthropic_messages"),
+    "openai_responses": ("openai_responses", "openai_chat"),
+    "openai_completions": ("openai_completions",),
+    "ollama": ("ollama", "openai_chat"),
+}
+"""Who asks each kind of upstream: its own format, relayed, and another, translated. No chat becomes a bare completion."""
 WORDS = "Seven plain words, and then the end."
 AT_ONCE = 12
 
@@ -31,48 +37,25 @@ async def recorded(client_format: ClientFormat, start_fake: Any) -> bytes:
 
 
 def framed(body: bytes, framing: str) -> bytes:
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+    is_lines = body[:1] == b"{"
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\n" % (b"application/x-ndjson" if is_lines else b"text/event-stream")
     if framing == "until closed":
         return head + b"connection: close\r\n\r\n" + body
-    events = [event + b"\n\n" for event in body.split(b"\n\n") if event]
+    end = b"\n" if is_lines else b"\n\n"
+    events = [event + end for event in body.split(end) if event]
     return head + b"transfer-encoding: chunked\r\n\r\n" + b"".join(b"%x\r\n%b\r\n" % (len(e), e) for e in events) + b"0\r\n\r\n"
-
-
-def ended_well(client_format: ClientFormat, answer: Answer, *, stream: bool) -> bool:
-    """Whether a client would take this for a whole answer."""
-    if answer.status != 200 or not answer.is_whole:
-        return False
-    if not stream:
-        return True
-    events = answer.events
-    if any(isinstance(event, dict) and ("error" in event) for event in events):
-        return False
-    if client_format == "openai_chat":
-        return "[DONE]" in events
-    return any(isinstance(event, dict) and event["type"] == "message_stop" for event in events)
-
-
-def text_of(client_format: ClientFormat, answer: Answer, *, stream: bool) -> str:
-    if not stream:
-        reply = json.loads(answer.body)
-        if client_format == "openai_chat":
-            return str(reply["choices"][0]["message"]["content"])
-        return "".join(part.get("text", "") for part in reply["content"])
-    events: list[Any] = [event for event in answer.events if isinstance(event, dict)]
-    if client_format == "openai_chat":
-        return "".join(choice["delta"].get("content") or "" for event in events for choice in event["choices"])
-    return "".join(event["delta"].get("text", "") for event in events if event["type"] == "content_block_delta")
 
 
 def is_told(answer: Answer, *, stream: bool) -> bool:
     """Whether a client is told that something is wrong, in so many words."""
     if answer.status != 200:
         return answer.status >= 400
-    return stream and any(isinstance(event, dict) and "error" in event for event in answer.events)
+    said = [event for event in answer.events if isinstance(event, dict)]
+    return stream and any(event.get("error") or event.get("type") in {"error", "response.failed"} for event in said)
 
 
 @pytest.mark.parametrize("framing", ["chunked", "until closed"])
-@pytest.mark.parametrize("upstream", FORMATS)
+@pytest.mark.parametrize("upstream", CLIENTS)
 async def test_a_break_at_every_byte_is_never_a_false_end(
     tmp_path: Any, found: Any, start_fake: Any, upstream: ClientFormat, framing: str
 ) -> None:
@@ -93,9 +76,9 @@ async def test_a_break_at_every_byte_is_never_a_false_end(
     async with running(config, {}, tmp_path) as served:
         served.app.breakers._thresholds = Thresholds(consecutive=10**9, unreachable=10**9, least=10**9)
         port = int(served.url.rsplit(":", 1)[1])
-        for client_format, stream in itertools.product(FORMATS, (True, False)):
+        for client_format, stream in itertools.product(CLIENTS[upstream], (True, False)):
             await prove(served, port, client_format, offsets, ends, stream=stream)
-    cases = 4 * len(offsets)
+    cases = 2 * len(CLIENTS[upstream]) * len(offsets)
     assert sum(ends.values()) == cases
     assert 0 < ends["true ends"] < cases // 10
     found(
