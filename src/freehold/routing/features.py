@@ -40,6 +40,12 @@ _BESIDE = 0x5BD1E995_9E3779B9
 """Keeps the facts of fields beside the prompt apart from those of blocks: any constant will do."""
 
 
+_SEAM = 0x27D4EB2F_165667C5
+"""Keeps the facts of where two blocks meet apart, as above."""
+SEAM_CHARS = 1024
+"""Of each of two messages of one role that are looked at where they meet."""
+
+
 class BlockFacts(msgspec.Struct, frozen=True):
     """What one block of a prompt contributes. No text."""
 
@@ -121,6 +127,15 @@ class _Asking(msgspec.Struct):
     raw: msgspec.Raw
     place: int
     facts: BlockFacts
+    block: Block | None
+
+
+class _Read(msgspec.Struct, frozen=True):
+    """A block as it was met: what it takes to look at where it meets the next one."""
+
+    role: str
+    raw: msgspec.Raw
+    place: int
     block: Block | None
 
 
@@ -209,6 +224,7 @@ def _read_prompt(
     tokens, images, messages = REPLY_TOKENS, 0, 0
     last: BlockFacts | None = None
     asking: _Asking | None = None
+    before: _Read | None = None
     for at, raw in enumerate(envelope.blocks):
         place = digest(bytes(raw)) ^ scope
         facts = cache.get(place)
@@ -220,6 +236,11 @@ def _read_prompt(
             cache.put(place, facts)
         if facts.spots:
             findings += as_findings(facts.spots, at)
+        if before is not None and before.role == facts.role and facts.role != "tools" and not envelope.blocks_apart:
+            spots = _across(before, _Read(facts.role, raw, place, block), describe, cache, detectors)
+            if spots:
+                findings += as_findings(spots, at)
+        before = _Read(facts.role, raw, place, block)
         tokens += facts.tokens
         images += facts.images
         role = facts.role
@@ -231,6 +252,20 @@ def _read_prompt(
                     asking = _Asking(raw, place, facts, block)
     _look_beside(envelope, cache, scope, detectors, findings)
     return _Prompt(tokens, images, messages, last is not None and last.tool_results > 0, asking, findings)
+
+
+def _across(
+    before: "_Read", after: "_Read", describe: Callable[[msgspec.Raw], Block], cache: FactsCache, detectors: Detectors
+) -> tuple[Spot, ...]:
+    """What only shows where two messages of one role meet: a secret that was cut between them. Cached as a block is."""
+    place = hash((before.place, after.place)) ^ _SEAM
+    facts = cache.get(place)
+    if facts is None:
+        ends = [one.block or describe(one.raw) for one in (before, after)]
+        head, tail = "".join(ends[0].texts)[-SEAM_CHARS:], "".join(ends[1].texts)[:SEAM_CHARS]
+        facts = BlockFacts(0, "", 0, 0, 0, 0, None, detectors.read_seam(head, tail))
+        cache.put(place, facts)
+    return facts.spots
 
 
 def _look_beside(envelope: Envelope, cache: FactsCache, scope: int, detectors: Detectors, findings: list[Finding]) -> None:

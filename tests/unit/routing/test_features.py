@@ -80,7 +80,7 @@ def test_a_history_is_read_once_and_only_what_is_new_costs():
     times = describe.times
     assert gathered({"messages": history}, cache=cache, describe=describe) == before
     assert describe.times == times
-    gathered({"messages": [*history, {"role": "assistant", "content": "more"}]}, cache=cache, describe=describe)
+    gathered({"messages": [*history, user("more")]}, cache=cache, describe=describe)
     assert describe.times == times + 1
 
 

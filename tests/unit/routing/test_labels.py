@@ -102,6 +102,22 @@ def test_what_is_written_down_holds_positions_and_no_text():
     assert msgspec.json.decode(written, type=Features) == found
 
 
+@pytest.mark.parametrize("cut", [1, 4, 20, 39])
+@pytest.mark.parametrize("role", ["user", "tool", "assistant"])
+def test_a_secret_cut_between_two_messages_of_one_role_is_found(role: str, cut: int):
+    more = {"tool_call_id": "c"} if role == "tool" else {}
+    halves = [{"role": role, "content": text, **more} for text in (f"it is {SECRET[:cut]}", f"{SECRET[cut:]} indeed")]
+    cache = FactsCache(bytes(32))
+    for _ in range(2):
+        found = gathered(
+            {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}, *halves]}, cache=cache
+        )
+        assert found.label is Label.RESTRICTED
+        assert [(one.kind, one.block, one.part) for one in found.findings] == [("github-token", 3, -1)]
+    apart = [halves[0], {"role": "system", "content": "and"}, halves[1]]
+    assert gathered({"messages": apart}).label is Label.INTERNAL
+
+
 def test_a_block_seen_before_is_not_read_again_and_keeps_its_label():
     detectors, cache = Counted(SETTINGS), FactsCache(bytes(32))
     history = [{"role": "user", "content": f"use {SECRET}"}, {"role": "assistant", "content": "no"}]

@@ -32,10 +32,10 @@ def find_iban(text: str, start: int, end: int) -> tuple[int, int] | None:
     if found is None:
         return None
     size = LENGTHS[text[start : start + 2]]
-    at = start + size + text.count(" ", start, start + size)
-    while at < found.end() and at - start - text.count(" ", start, at) < size:
-        at += 1
-    iban = text[start:at].replace(" ", "")
-    if len(iban) != size or at > found.end() or (at < len(text) and text[at] in WORD):
+    iban = text[start:end] + found[0].replace(" ", "")
+    if len(iban) < size or not is_mod97(iban[4:size] + iban[:4]):
         return None
-    return (start, at) if is_mod97(iban[4:] + iban[:4]) else None
+    at = end
+    for _ in range(size - 3):  # to its last character, single blanks left out
+        at += 2 if text[at] == " " else 1
+    return None if at < len(text) and text[at] in WORD else (start, at)

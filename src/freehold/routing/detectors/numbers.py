@@ -114,7 +114,7 @@ SHAPES: tuple[Shape, ...] = (
 class Numbers:
     """The shapes of the kinds that are looked for."""
 
-    __slots__ = ("_by_first", "_named")
+    __slots__ = ("_by_first", "_kinds", "_named")
 
     def __init__(self, kinds: frozenset[str]) -> None:
         self._by_first: dict[int, tuple[Shape, ...]] = {}
@@ -124,6 +124,7 @@ class Numbers:
                 self._by_first[first] = (*self._by_first.get(first, ()), shape)
         self._named = {first: _words_of(shapes) for first, shapes in self._by_first.items() if any(one.words for one in shapes)}
         """By the size of a first group: finds the words that name such numbers."""
+        self._kinds = {word: shape.kind for shape in SHAPES for word in shape.words}
 
     def __bool__(self) -> bool:
         return bool(self._by_first)
@@ -149,7 +150,7 @@ class Numbers:
             if shapes is None:
                 continue
             apart: tuple[int, bool] = (0, False)
-            near: list[str] | None = None
+            named: set[str] | None = None
             for shape in shapes:
                 count = len(shape.groups)
                 if (count > 1 and tuple(sizes[at : at + count]) != shape.groups) or counts.get(shape.kind, 0) >= most:
@@ -159,16 +160,20 @@ class Numbers:
                 if not apart[1]:
                     continue
                 if shape.words:
-                    near = self._near(text, spans[at][0], size) if near is None else near
-                    if not any(word in shape.words for word in near):
+                    named = self._near(text, spans[at][0], size) if named is None else named
+                    if shape.kind not in named:
                         continue
                 found = _fits(text, shape, spans[at : at + count])
                 if found is not None:
                     yield (shape.kind, *found)
 
-    def _near(self, text: str, first: int, size: int) -> list[str]:
-        """The words before a number that name one of its size."""
-        return [word.lower() for word in self._named[size](text, max(first - NEAR_CHARS, 0), first)]
+    def _near(self, text: str, first: int, size: int) -> set[str]:
+        """The kinds of this size that a word before a number names."""
+        find_words = self._named.get(size)
+        if find_words is None:
+            return set()
+        kinds = self._kinds
+        return {kinds[word.lower()] for word in find_words(text, max(first - NEAR_CHARS, 0), first)}
 
 
 def _words_of(shapes: Sequence[Shape]) -> Callable[[str, int, int], list[str]]:

@@ -118,6 +118,15 @@ class Detectors:
         except Exception:  # noqa: BLE001 - as above
             return (Spot(ERROR, 0, 0, 0),)
 
+    def read_seam(self, head: str, tail: str) -> tuple[Spot, ...]:
+        """What begins in one text and goes on in the next, as if there were nothing between them."""
+        cut = len(head)
+        try:
+            found = {spot for spot in self.find(head + tail) if spot[1] < cut < spot[2]}
+            return self._highest([Spot(kind, ACROSS, start, end - start) for kind, start, end in sorted(found)])
+        except Exception:  # noqa: BLE001 - as above
+            return (Spot(ERROR, 0, 0, 0),)
+
     def find(self, text: str, most: int = MOST_OF_A_KIND) -> list[tuple[str, int, int]]:
         """Kind, beginning and end of everything found in one text, in no order; the same place may be told twice.
 
