@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ from freehold.ledger.chain import NO_CHAIN
 from freehold.ledger.ids import new_id
 from freehold.record import PlannedStep, Rejected
 from freehold.storage.engine import open_engine
+from freehold.storage.store import prepare, sqlite_url
+from freehold.storage.writer import Writer
 from support import records
 from support.ledgers import kept
 from support.place import Place
+from support.servers import Postgres
 
 AT_MS = 1_794_312_000_000  # 2026-11-10T12:00Z
 DAY_MS = 86_400_000
@@ -22,6 +26,14 @@ DAY_MS = 86_400_000
 
 def request_id(at_ms: int, number: int = 0) -> str:
     return new_id("req_", at_ms, number.to_bytes(10))
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres()
+    server.start()
+    yield server
+    server.remove()
 
 
 @pytest.fixture(scope="module")
@@ -167,21 +179,28 @@ def test_no_free_text_is_in_it(place: Place) -> None:
     assert "SECRET" not in place.run("audit")
 
 
-def test_many_requests_are_each_told_once_whatever_tables_they_are_in(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_many_requests_are_each_told_once_whatever_tables_they_are_in(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = sqlite_url(tmp_path / "many.db") if kind == "sqlite" else request.getfixturevalue("postgres").fresh()
     count = REQUESTS_AT_ONCE + 50
-    with kept(tmp_path / "many.db") as store:
-        for number in range(count):
-            one = request_id(AT_MS, number)
-            if number % 3 != 1:
-                store.writer.put("requests", records.request(one))
-            if number % 3:
-                for attempt in range(1, 4):
-                    store.writer.put("attempts", records.attempt(one, number=attempt))
-        assert store.writer.flush(30)
-        engine = open_engine(store.url, read_only=True)
-        told = [facts["request"] for event, facts in events(engine, since_ms=0, until_ms=None) if event == "attempt"]
-        ends = [facts["request"] for event, facts in events(engine, since_ms=0, until_ms=None) if event == "request"]
-        engine.dispose()
+    prepare(url)
+    writer = Writer(url, now_ms=lambda: AT_MS, tell=lambda *_, **_facts: None, spill=tmp_path / "journal")
+    writer.start()
+    for number in range(count):
+        one = request_id(AT_MS, number)
+        if number % 3 != 1:
+            writer.put("requests", records.request(one))
+        if number % 3:
+            for attempt in range(1, 4):
+                writer.put("attempts", records.attempt(one, number=attempt))
+    assert writer.flush(30)
+    engine = open_engine(url, read_only=True)
+    told = [facts["request"] for event, facts in events(engine, since_ms=0, until_ms=None) if event == "attempt"]
+    ends = [facts["request"] for event, facts in events(engine, since_ms=0, until_ms=None) if event == "request"]
+    engine.dispose()
+    writer.close()
     assert told == sorted(told)
     assert len(told) == 3 * sum(1 for number in range(count) if number % 3)
     assert ends == [request_id(AT_MS, number) for number in range(count) if number % 3 != 1]

@@ -11,6 +11,7 @@ import pytest
 from freehold.config import read_config
 from freehold.gateways.fake import Act, FakeRuntime
 from support.gateway import NO_ENGINE, Serve, base_url, deployment_toml, runtime_toml
+from support.place import Place, end
 from support.rawclient import ask
 
 
@@ -153,3 +154,33 @@ async def test_rates_follow_the_file_while_the_server_runs(serve: Serve, fake: F
         await say(client)
     served.app.rebase(read_config(config(fake), environ, None))
     await say(client)
+
+
+async def test_workers_hold_a_rate_together(tmp_path: Path, fake: FakeRuntime) -> None:
+    place = Place(tmp_path)
+    text = config(fake, 'requests = 7\nwindow = "day"\nconcurrent = 50')
+    place.config.write_text(f"[server]\nport = {place.port}\nworkers = 2\n[discovery]\nlocal = false\n{text}")
+    server = place.start("serve", stderr=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL)
+    try:
+        await asyncio.to_thread(place.until_serving, server)
+        answers = await asyncio.gather(*(ask("openai_chat", place.port, "hi", stream=False, model="m") for _ in range(30)))
+    finally:
+        await asyncio.to_thread(end, server)
+    assert sorted(answer.status for answer in answers) == [200] * 7 + [429] * 23
+    assert {answer.headers["x-ratelimit-limit-requests"] for answer in answers} == {"7"}
+
+
+async def test_background_lines_of_a_batch_leave_their_share(serve: Serve, fake: FakeRuntime) -> None:
+    served = await serve(config(fake, 'requests = 4\nwindow = "day"\ninteractive_share = 0.5'))
+    client = served.openai()
+    line = '{"custom_id": "%d", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "m", "messages": [{"role": "user", "content": "x"}]}}'
+    file = await client.files.create(
+        file=("lines.jsonl", "\n".join(line % number for number in range(5)).encode()), purpose="batch"
+    )
+    await client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+    await fake.received(2)
+    for _ in range(2):
+        await say(client)
+    with pytest.raises(openai.RateLimitError):
+        await say(client)
+    assert len(fake.journal) == 4

@@ -132,7 +132,7 @@ class RedisRates:
         if said[0]:
             return Taken(tuple(map(int, said[1])), tuple(map(int, said[2])))
         self._held.difference_update((hold.account, holder) for hold in holds)
-        accounts = [one.account for one in (*charges, *holds)]
+        accounts = [*(charge.account for charge in charges), *(hold.account for hold in holds)]
         return Denied(accounts[int(said[1]) - 1], int(said[2]) if said[2] else None, tuple(map(int, said[3])))
 
     def settle(self, corrections: Sequence[tuple[str, int]], places: Sequence[str], holder: str) -> None:
