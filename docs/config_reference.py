@@ -24,6 +24,7 @@ SECTIONS: dict[str, list[tuple[str, type[msgspec.Struct]]]] = {
         ("[sessions]", settings.SessionSettings),
         ("[labels]", labels.LabelSettings),
         ("[[labels.patterns]]", labels.Pattern),
+        ("[datasets.NAME]", labels.Dataset),
         ("[defaults]", settings.DefaultsSettings),
         ("[discovery]", settings.DiscoverySettings),
     ],

@@ -101,6 +101,9 @@ def test_commands_in_shell_blocks_exist() -> None:
         for line in re.findall(r"^(?:\$ )?(?:\.venv/bin/)?freehold ([a-z]+)(.*)$", page.read_text(), re.MULTILINE):
             command = get_command(app).commands.get(line[0])  # type: ignore[attr-defined]  # typer's app is always a group
             assert command is not None, (page.name, line)
+            if hasattr(command, "commands"):
+                command = command.commands.get(line[1].split()[0])
+                assert command is not None, (page.name, line)
             options = {option for parameter in command.params for option in parameter.opts}
             assert set(re.findall(r"(?<!\S)(--[a-z-]+)", line[1])) <= options, (page.name, line)
 

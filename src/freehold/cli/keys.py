@@ -69,7 +69,7 @@ def one(config: Path | None, name: str, *, as_json: bool) -> None:
         show.print_json(told)
         return
     secrets = [f"{one['begins']}... {_until(one['ends_ms'])}".strip() for one in told.pop("secrets")]
-    lines = [(field, _spelled(field, value)) for field, value in told.items() if value is not None]
+    lines = [(field.removesuffix("_ms"), _spelled(field, value)) for field, value in told.items() if value is not None]
     show.pairs(f"key {row.name}", [*lines, ("opened by", ", ".join(secrets) or "nothing")])
 
 
@@ -168,7 +168,7 @@ def _tell_secret(row: "KeyRow", secret: "Secret", now_ms: int, *, as_json: bool)
     if as_json:
         show.print_json({"key": secret.reveal(), **told_key(row, now_ms)})
         return
-    print(secret.reveal())
+    print(secret.reveal(), flush=True)
     print(f"the key {row.name!r} of {row.user!r}; it is shown this once, and only its digest is kept", file=sys.stderr)
 
 

@@ -10,7 +10,7 @@ comparison in constant time of all rows would hide nothing and cost a microsecon
 Not done: deciding whether a server may run without keys (the configuration allows that on loopback only).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 from blake3 import blake3
@@ -57,7 +57,11 @@ def make_key(secret: Secret, opening: Opening) -> KeyTable:
 
 def digest_of(value: str) -> bytes:
     """What is kept of a secret. Secrets are long and drawn by chance, so one fast hash keeps them: there is nothing to guess."""
-    return blake3(value.encode("utf-8", "surrogateescape")).digest()
+    try:
+        data = value.encode()
+    except UnicodeEncodeError:  # naming an error handler makes every encoding slower than the hash
+        data = value.encode("utf-8", "surrogateescape")
+    return blake3(data).digest()
 
 
 class Register:
@@ -138,17 +142,19 @@ def require(opening: Opening, right: Right | None) -> Caller:
     raise faulty(Kind.FORBIDDEN, f"the key {caller.key!r} may not do this: it takes {right}, and the key may do {may}")
 
 
-def _presented(headers: Mapping[str, str]) -> Iterator[str]:
+def _presented(headers: Mapping[str, str]) -> list[str]:
     """The keys a request shows: some clients send both headers, of which one may hold a placeholder."""
+    presented = []
     authorization = headers.get("authorization")
     if authorization is not None:
         scheme, _, token = authorization.partition(" ")
         token = token.strip(" \t")
         if token and scheme.lower() == "bearer":
-            yield token
+            presented.append(token)
     api_key = headers.get("x-api-key")
     if api_key is not None and (api_key := api_key.strip(" \t")):
-        yield api_key
+        presented.append(api_key)
+    return presented
 
 
 def _refusal(why: str) -> FaultError:

@@ -10,6 +10,7 @@ from freehold.storage.key_reader import read_keys
 from freehold.storage.key_rows import KeyRow, NameTakenError, NoKeyError, SecretRow
 from freehold.storage.keys import KeyStore
 from freehold.storage.store import StoreUnavailableError, prepare, sqlite_url
+from support.budget_servers import Servers
 
 NOW_MS = 1_000_000
 
@@ -23,9 +24,16 @@ def key(name: str, **more: object) -> KeyRow:
     return KeyRow(**values)  # type: ignore[arg-type]  # fields by name
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    url = sqlite_url(tmp_path / "freehold.db")
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    made = Servers()
+    yield made
+    made.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path, servers: Servers) -> str:
+    url = sqlite_url(tmp_path / "freehold.db") if request.param == "sqlite" else servers.postgres().fresh()
     prepare(url)
     return url
 
