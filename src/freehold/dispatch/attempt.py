@@ -105,6 +105,8 @@ class Attempt:
         self.status: int | None = None
         self.event_mark = b"data: "
         """Stands in the upstream's stream once for each event."""
+        self.is_judged = False
+        """Whether it is known if its budgets have to pay for it."""
         self.held: Held | None = None
         """What was reserved for it. None: nothing had to be."""
         self._is_sent = False
@@ -154,6 +156,8 @@ class Attempt:
             work=ANSWER_WORK + self.flight.features.prompt_tokens * PROMPT_TOKEN_WORK,
             is_background=self.flight.yields,
         )
+        if self.flight.budgets and not self.is_judged:
+            raise AssertionError("an attempt must be held to its budgets before it is sent")
         before_s = self.means.now()
         self._is_sent, self._body_bytes = True, len(body)
         try:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # attempts import this module
 
 def must_reserve(attempt: "Attempt") -> bool:
     """Whether the attempt is charged to any of its request's budgets. Free work is not, and waits for nothing."""
+    attempt.is_judged = True
     return charges_something(attempt.flight.budgets, attempt.step.placed, attempt.started_ms)
 
 

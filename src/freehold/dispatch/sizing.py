@@ -41,8 +41,8 @@ UNCOUNTED_FIELDS = frozenset({"prediction", "functions", "web_search_options", "
 _POINTS = re.compile(
     rb'"(?:file_id|file_url|file_data|input_file|file|document|input_audio|input_video|video_url|container_upload|item_reference)"'
 )
-_MAY_HIDE = re.compile(rb"\\u00[2-7]")
-"""A letter written as an escape: then words are not found by looking for them."""
+_MAY_HIDE = re.compile(rb"\\u00(?:[46][1-9a-fA-F]|5[0-9aAfF]|7[0-9aA])")
+"""A letter written as an escape, which no encoder does by itself: then words are not found by looking for them."""
 
 
 def most_of_chat(
@@ -66,7 +66,7 @@ def most_of_chat(
         writes_cache_1h=hides or (b'"cache_control"' in body and b'"1h"' in body),
         hears=hides or b'"input_audio"' in body,
         sees=features.images > 0,
-        speaks=hides or b'"audio"' in body,
+        speaks="audio" in top,
     )
 
 

@@ -360,6 +360,11 @@ class Budgets:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def idle(self) -> None:
+        """Wait until nothing is being settled."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def close(self) -> None:
         """Settle what is left, for no longer than a while: what is not settled then, the store settles by its leases."""
         if self._renewal is not None:

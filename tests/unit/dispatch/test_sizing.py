@@ -85,7 +85,11 @@ def test_words_spelled_with_escapes_hide_nothing():
     most = most_of_chat(features(), place(), hidden, json.loads(hidden), answer_tokens=1)
     assert most.input_tokens == 200_000
     assert most.writes_cache
-    assert most.speaks
+
+
+def test_escapes_that_encoders_write_hide_nothing():
+    sent = json.dumps(body("é")).replace("hi", "").encode() + b'"\\u003ca\\u003e \\u0026 \\u0027 \\u00e9"'
+    assert not most_of_chat(features(), place(), sent, {}, answer_tokens=1).writes_cache
 
 
 def test_cache_writes_count_where_the_request_marks_some():
