@@ -57,7 +57,10 @@ class Backing:
 
     def __init__(self, kind: str, folder: Path, servers: Servers) -> None:
         self.url = servers.postgres().fresh() if "postgres" in kind else sqlite_url(folder / "ledger.db")
-        self.redis = servers.redis().url if "redis" in kind else None
+        cache = servers.redis() if "redis" in kind else None
+        self.redis = None if cache is None else cache.url
+        self.server = cache or (servers.postgres() if "postgres" in kind else None)
+        """That which keeps the money, where it is a server."""
         prepare(self.url)
 
     @property

@@ -4,15 +4,16 @@ They are the distribution's servers with their disks as careful as in use. Postg
 root, it runs as `nobody`.
 """
 
+import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import psycopg
 import redis
 
@@ -36,10 +37,10 @@ def _folder() -> str:
 
 
 class _Server:
-    """A server as a process group, which can be killed at one blow and started again on the same folder."""
+    """A server and its children, which can be killed at one blow and started again on the same folder."""
 
     def __init__(self, prefix: str) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix=prefix, dir=_folder()))
         self._user = "nobody" if os.geteuid() == 0 else None
         if self._user is not None:
             shutil.chown(self.folder, self._user)
@@ -68,9 +69,15 @@ class _Server:
 
     def kill(self) -> None:
         """Kill all its processes at once."""
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        if self._process is None or self._process.poll() is not None:
+            return
+        main = psutil.Process(self._process.pid)
+        children = main.children(recursive=True)
+        for one in (main, *children):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        self._process.wait()
+        psutil.wait_procs(children, timeout=10)
 
     def remove(self) -> None:
         """Kill it, and remove all it had."""
