@@ -10,6 +10,7 @@ nine digits.
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import cast
 
 import msgspec
@@ -21,6 +22,8 @@ _MOST_WITHIN = 3
 """How deep JSON within a string of JSON within a string is looked into; deeper it is a text as any other."""
 _decode = msgspec.json.Decoder().decode
 _OPENERS = frozenset("{[")
+_SUSPECT = _OPENERS | set(" \t\r\n\v\f")
+"""What a string begins with that may be JSON."""
 _ENCODED = re.compile(r"(?:data:[A-Za-z0-9.+/;=-]{1,100},)?[A-Za-z0-9+/=_-]{4096}")
 
 
@@ -31,7 +34,7 @@ class Strings(msgspec.Struct, frozen=True):
     starts: tuple[int, ...]
     """Where each string begins in `text`."""
     ends: tuple[int, ...] = ()
-    """Where each ends, where it was made of JSON."""
+    """Where each ends; empty unless asked for."""
 
     def place(self, offset: int) -> tuple[int, int]:
         """The string an offset falls into, and the offset within it."""
@@ -41,22 +44,23 @@ class Strings(msgspec.Struct, frozen=True):
 
 def strings_of(data: bytes) -> Strings:
     """The strings of a piece of JSON. Raises msgspec.DecodeError or RecursionError for what is none."""
-    return strings_in(_decode(data))
-
-
-def strings_in(value: object) -> Strings:
-    """The strings of JSON that is decoded already."""
     pieces: list[str] = []
-    _walk(value, pieces, 0)
+    _walk(_decode(data), pieces, 0)
     starts: list[int] = []
-    ends: list[int] = []
     offset = 0
     for index, piece in enumerate(pieces):
         if not index % 2:
             starts.append(offset)
-            ends.append(offset + len(piece))
         offset += len(piece)
-    return Strings("".join(pieces), tuple(starts), tuple(ends))
+    return Strings("".join(pieces), tuple(starts))
+
+
+def strings_in(value: object) -> Strings:
+    """The strings of JSON that is decoded already, with their ends."""
+    pieces: list[str] = []
+    _walk(value, pieces, 0)
+    places = list(accumulate(map(len, pieces), initial=0))
+    return Strings("".join(pieces), tuple(places[:-1:2]), tuple(places[1::2]))
 
 
 def rewritten(value: object, texts: Iterator[str]) -> object:
@@ -85,7 +89,7 @@ def is_encoded_file(text: str) -> bool:
 def _within(text: str, depth: int) -> object:
     """The object or list that a string spells as JSON; None: it spells none, or its strings stand in it as they are."""
     first = text[:1]
-    if first.isspace():
+    if first in _SUSPECT and first not in _OPENERS:
         first = text.lstrip()[:1]
     if first not in _OPENERS or depth >= _MOST_WITHIN or "\\" not in text:
         return None
@@ -105,7 +109,10 @@ def _walk(root: object, pieces: list[str], depth: int) -> None:
             _walk(within, pieces, depth + 1)
     elif isinstance(root, dict):
         for key, value in root.items():
-            _walk_entry(key, value, pieces, depth)
+            if type(value) is str and value[:1] not in _SUSPECT and len(value) < LONGEST_WORD:
+                pieces += (key, ': "', value, '"\n')
+            else:
+                _walk_entry(key, value, pieces, depth)
     elif isinstance(root, list):
         for value in root:
             _walk(value, pieces, depth)
