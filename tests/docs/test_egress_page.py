@@ -12,7 +12,7 @@ SOURCE = REPOSITORY / "src" / "freehold"
 PAGE = REPOSITORY / "docs" / "egress.md"
 SENDS = {"create_connection", "sock_connect", "getaddrinfo", "create_datagram_endpoint", "open_connection", "sendto"}
 STARTS = {"create_subprocess_exec", "create_subprocess_shell", "Popen", "execve", "execv", "posix_spawn", "fork"}
-CLASSES = {"local", "the deployment's", "none", "refused unless vendor", "inherited"}
+CLASSES = {"local", "the deployment's", "the configured one", "none", "refused unless vendor", "inherited"}
 
 
 def leaving(tree: ast.AST, name: str = "") -> Iterator[tuple[str, ast.Call]]:
