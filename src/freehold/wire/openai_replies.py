@@ -126,11 +126,22 @@ MOST_CALLS = 1024
 class Progress:
     """Which choices of a stream have begun and which have ended: a stream is whole when all that began ended."""
 
-    __slots__ = ("ended", "open")
+    __slots__ = ("_output_tokens", "_reports", "ended", "open")
 
     def __init__(self) -> None:
         self.open: set[int] = set()
         self.ended: set[int] = set()
+        self._reports = self._output_tokens = 0
+
+    def add_up(self, usage: Usage, timings: Timings | None) -> Usage:
+        """The usage so far. llama.cpp, which alone tells timings, reports each choice's answer for itself."""
+        if timings is None or self._reports >= len(self.open) + len(self.ended):
+            return usage
+        self._reports += 1
+        self._output_tokens += usage.output_tokens
+        if self._reports == 1:
+            return usage
+        return msgspec.structs.replace(usage, output_tokens=self._output_tokens)
 
     def begin(self, choice: int) -> bool:
         """Note that a choice is under way; False where it has ended before."""

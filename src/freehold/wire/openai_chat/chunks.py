@@ -7,10 +7,11 @@ refused; missing fields are tolerated here and judged by the reader.
 
 import msgspec
 
+from freehold.chat import Usage
 from freehold.fault import FaultError, Kind, faulty
 from freehold.wire.body import UNREADABLE
 from freehold.wire.openai_faults import read_fault
-from freehold.wire.openai_replies import Timings, WireUsage
+from freehold.wire.openai_replies import Timings, WireUsage, read_usage
 
 _NOTHING = msgspec.Raw(b"")
 _STRING = msgspec.json.Decoder(str)
@@ -88,6 +89,18 @@ def read_chunk(data: bytes) -> Chunk:
         return _decode(data)
     except UNREADABLE as error:
         raise faulty(Kind.INVALID_REPLY, f"the runtime's answer is no chat completion: {error}") from None
+
+
+def read_whole_usage(chunk: Chunk) -> Usage | None:
+    """The usage of a whole reply. llama.cpp, which alone tells timings, counts the first of several answers: the others are
+    taken to be as long.
+    """
+    if chunk.usage is None:
+        return None
+    usage, answers = read_usage(chunk.usage, chunk.timings), len(chunk.choices or ())
+    if chunk.timings is None or answers < 2:
+        return usage
+    return msgspec.structs.replace(usage, output_tokens=usage.output_tokens * answers, basis="estimated")
 
 
 def refuse_error(chunk: Chunk, event_name: bytes, data: bytes) -> None:

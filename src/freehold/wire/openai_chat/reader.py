@@ -31,6 +31,7 @@ from freehold.wire.openai_chat.chunks import (
     Said,
     read_arguments,
     read_chunk,
+    read_whole_usage,
     refuse_error,
 )
 from freehold.wire.openai_replies import MOST_CALLS, Progress, read_finish, read_usage
@@ -109,8 +110,9 @@ class ChatReader(EventReader):
             if choice.index not in self._progress.ended:
                 reason, stop = read_finish("stop", choice.index in self._calls, choice.stop_reason)
                 events.append(Finished(reason, stop, choice.index))
-        if chunk.usage is not None:
-            events.append(UsageReported(read_usage(chunk.usage, chunk.timings)))
+        usage = read_whole_usage(chunk)
+        if usage is not None:
+            events.append(UsageReported(usage))
         return events
 
     def _take(self, block: SseEvent, events: list[Event]) -> None:
@@ -133,7 +135,8 @@ class ChatReader(EventReader):
                 if at in opened or self._progress.begin(at):
                     self._take_choice(choice, choice.delta or choice.message, data, events)
         if chunk.usage is not None:
-            events.append(UsageReported(read_usage(chunk.usage, chunk.timings)))
+            usage = read_usage(chunk.usage, chunk.timings)
+            events.append(UsageReported(self._progress.add_up(usage, chunk.timings)))
 
     def _start(self, chunk: Chunk) -> Started:
         created_s = int(chunk.created) if chunk.created is not None else None

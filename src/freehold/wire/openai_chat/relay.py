@@ -7,10 +7,9 @@ is left out (`end_mark`).
 
 import msgspec
 
-from freehold.chat import Usage
 from freehold.fault import Kind, faulty
 from freehold.wire.codec import Asked, EditName, Envelope, Sent, Tap
-from freehold.wire.openai_chat.chunks import Chunk, ChunkChoice, read_chunk, refuse_error
+from freehold.wire.openai_chat.chunks import ChunkChoice, read_chunk, read_whole_usage, refuse_error
 from freehold.wire.openai_relay import ChunkRelay, ask_usage, rename_whole
 from freehold.wire.openai_replies import DONE_EVENT, MOST_CALLS, Progress, read_finish, read_usage
 from freehold.wire.sse import SseEvent
@@ -94,7 +93,8 @@ class RelayPipe(ChunkRelay):
         if chunk.system_fingerprint:
             tap.fingerprint = chunk.system_fingerprint
         if chunk.usage is not None:
-            return self._pass_usage(read_usage(chunk.usage, chunk.timings), model, bool(choices), block)
+            usage = self._progress.add_up(read_usage(chunk.usage, chunk.timings), chunk.timings)
+            return self._pass_usage(usage, model, bool(choices), block)
         if model is None or model == self._asked_model:
             return block.raw
         return self._rename(model, block)
@@ -134,7 +134,7 @@ def relay_whole(body: bytes, asked: Asked) -> tuple[bytes, Tap]:
     tap = Tap()
     tap.answered_model = chunk.model or None
     tap.fingerprint = chunk.system_fingerprint or None
-    tap.usage = _usage_of(chunk)
+    tap.usage = read_whole_usage(chunk)
     for choice in chunk.choices:
         said = choice.message
         if said is None:
@@ -149,7 +149,3 @@ def relay_whole(body: bytes, asked: Asked) -> tuple[bytes, Tap]:
         return body, tap
     tap.edits.add("reply_model")
     return rename_whole(body, asked.model), tap
-
-
-def _usage_of(chunk: Chunk) -> Usage | None:
-    return read_usage(chunk.usage, chunk.timings) if chunk.usage is not None else None
