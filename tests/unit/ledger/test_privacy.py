@@ -21,7 +21,18 @@ WORDS_OF_OURS = {"reason", "task_reason", "label_reason", "fault_message", "deta
 HEADERS_OF_THE_CALLER = {"hints"}
 NO_TEXT = {
     *("at_ms", "started_ms", "first_content_ms", "duration_ms", "overhead_ms", "now_ms", "hour", "seed"),
-    *("number", "status", "attempts", "stream", "prompt_tokens_counted", "cost_nano_usd", "poor", "windows", "audio_s"),
+    *(
+        "number",
+        "status",
+        "attempts",
+        "stream",
+        "prompt_tokens_counted",
+        "cost_nano_usd",
+        "poor",
+        "windows",
+        "audio_s",
+        "sent_bytes",
+    ),
     *("prompt_tokens", "prompt_tokens_exact", "max_tokens", "messages", "tools", "images", "schema", "logprobs", "choices"),
     *("fill_in", "needs_echo", "needs_raw"),
 }
