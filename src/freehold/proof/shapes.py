@@ -37,8 +37,19 @@ def apis() -> list[Shape]:
     ]
     shapes += [Shape(f"api {path}", post(path, body)) for path, body in _singles(PLAIN)]
     shapes += [Shape(f"api {path}", upload(path, fields)) for path, fields in _uploads(PLAIN)]
-    gets = ("/", "/healthz", "/readyz", "/openapi.json", "/v1/models", f"/v1/models/{PLAIN}", "/v1/files", "/v1/batches")
+    gets = (
+        "/",
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/v1/models",
+        f"/v1/models/{PLAIN}",
+        "/v1/files",
+        "/v1/batches",
+        "/admin/keys",
+    )
     shapes += [Shape(f"api {path}", get(path)) for path in (*gets, "/api/tags", "/api/ps", "/api/version")]
+    shapes.append(Shape("api /admin/keys POST", post("/admin/keys", {"name": "made"})))
     return [*shapes, Shape("api /api/show", post("/api/show", {"model": PLAIN}))]
 
 
