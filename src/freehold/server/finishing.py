@@ -30,7 +30,9 @@ async def finish_left(writer: Writer, store_url: str, started_ms: int, budgets: 
         log.event("ledger.unfinished", level="warning", reason=str(error), says="the next start tries again")
         return
     if count:
-        log.event("ledger.finished", level="warning", rows=count, says="requests of a server that was killed got their final rows")
+        log.event(
+            "ledger.finished", level="warning", rows=count, says="requests of a server that was killed got their final rows"
+        )
 
 
 def _finish(writer: Writer, store_url: str, before: str) -> int:
