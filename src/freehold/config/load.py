@@ -167,10 +167,7 @@ def _fetch_secrets(
 ) -> tuple[dict[str, Secret], dict[str, str], list[str]]:
     secrets: dict[str, Secret] = {}
     without: dict[str, str] = {}
-    warnings: list[str] = []
-    own = assembled.settings.server.api_key
-    if own is not None and readable_by_others(parse_reference(own), folder):
-        warnings.append("server.api_key: its file is not its owner's alone; chmod 600 it")
+    warnings = _own_key_warnings(assembled.settings.server.api_key, folder)
     for name, runtime in assembled.runtimes.items():
         if runtime.api_key is None:
             continue
@@ -195,6 +192,12 @@ def _fetch_secrets(
         except MissingSecretError as error:
             warnings.append(f"storage.redis is asked without a password, which is not there: {error}")
     return secrets, without, warnings
+
+
+def _own_key_warnings(reference: str | None, folder: Path) -> list[str]:
+    if reference is None or not readable_by_others(parse_reference(reference), folder):
+        return []
+    return ["server.api_key: its file is not its owner's alone; chmod 600 it"]
 
 
 def _config_home(environ: Mapping[str, str]) -> Path:
