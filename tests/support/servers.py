@@ -112,10 +112,17 @@ class Postgres(_Server):
         """The URL of a new database with the tables of a ledger."""
         if not self._databases:
             prepare(self.url("template1"))
+        return self._made("template1")
+
+    def empty(self) -> str:
+        """The URL of a new database without any."""
+        return self._made("template0")
+
+    def _made(self, template: str) -> str:
         self._databases += 1
         name = f"d{self._databases}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as server:
-            server.execute(f"CREATE DATABASE {name}".encode())
+            server.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
         return self.url(name)
 
 

@@ -48,7 +48,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     url: str | None = None
     """`sqlite:////path/to/file` or `postgresql://user@host/database` (with `freehold[postgres]`); its password in `~/.pgpass`."""
     redis: str | None = None
-    """Keeps budgets and rates, for many processes and machines: `redis://host:6379/0`, `rediss://`, `unix://` (with `freehold[redis]`)."""
+    """Keeps budgets, for many processes and machines: `redis://host:6379/0`, `rediss://`, `unix://` (with `freehold[redis]`)."""
     redis_password: str | None = None
     """`env:NAME`, `file:PATH` or `keyring:NAME`."""
     egress: Literal["local", "self_hosted", "vendor"] = "self_hosted"
