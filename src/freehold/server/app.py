@@ -55,7 +55,7 @@ from freehold.server.workers.told import ToldEngines
 from freehold.sessions.loops import Loops
 from freehold.sessions.sticky import Sticky
 from freehold.storage.store import prepare
-from freehold.storage.writer import Writer
+from freehold.storage.writer import Bounds, Writer
 from freehold.telemetry.log import Log
 
 Overlay = Callable[[Config], Config]
@@ -90,7 +90,9 @@ class App:
         random_bytes = chance.randbytes
         self._store, self._shares_store = store_url(config), spill is not None
         self._finishing: asyncio.Task[None] | None = None
-        self.writer = Writer(self._store, now_ms=wall_ms, tell=log.event, spill=spill or journal_place(config))
+        # Short transactions, where reservations wait for the same lock.
+        bounds = Bounds(batch_rows=256) if config.settings.budgets else None
+        self.writer = Writer(self._store, now_ms=wall_ms, tell=log.event, bounds=bounds, spill=spill or journal_place(config))
         self.ledger = Ledger(self.writer, wall_ms)
         self.breakers = Breakers(now)
         self.windows: dict[str, int] = {}

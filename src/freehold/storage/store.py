@@ -92,11 +92,23 @@ def make_private(path: Path) -> None:
     """Make the file (0600) and its folder (0700) where they are missing, and close the file to others."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        is_new = not path.exists()
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if is_new:
+            _sync(path.parent)
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
     except OSError as error:
         raise StoreError(f"{path}: cannot be made ({error.strerror}); name a folder that you may write to") from error
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder durable: a power cut would else take a new file as a whole."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _prepare_server(url: str) -> None:
