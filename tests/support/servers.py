@@ -95,7 +95,18 @@ class Postgres(_Server):
 
     def _command(self) -> Sequence[str]:
         socket = ("-k", str(self.folder), "-c", "listen_addresses=")
-        return [_binary("postgres"), "-D", "data", *socket, "-c", "max_connections=60", "-c", "shared_buffers=32MB"]
+        return [
+            _binary("postgres"),
+            "-D",
+            "data",
+            *socket,
+            "-c",
+            "dynamic_shared_memory_type=mmap",
+            "-c",
+            "max_connections=60",
+            "-c",
+            "shared_buffers=32MB",
+        ]
 
     def _answers(self) -> bool:
         try:
