@@ -120,7 +120,11 @@ requests = Table(
     Column("session", Text, doc="Opaque id of the client's session."),
     Column("agent", Text, doc="The client program as recognised: `claude-code`, `codex` ..."),
     Column("fault", Text, doc="The kind of fault, where it failed."),
-    Column("fault_message", Text, doc="What the client was told; no prompt, no secret, and no words of a runtime, which may quote both."),
+    Column(
+        "fault_message",
+        Text,
+        doc="What the client was told; no prompt, no secret, and no words of a runtime, which may quote both.",
+    ),
     *_rare_usage_columns(),
     _place(),
     PrimaryKeyConstraint("place"),
