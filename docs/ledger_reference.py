@@ -7,7 +7,10 @@ from freehold.storage.schema import metadata
 
 def tables() -> str:
     """Every table with its columns, what they may hold and what they mean."""
-    return "\n\n".join(_table(metadata.tables[name]) for name in ("requests", "attempts", "decisions", "policies", "accounts", "reservations", "money_flags", "meta"))
+    return "\n\n".join(
+        _table(metadata.tables[name])
+        for name in ("requests", "attempts", "decisions", "policies", "accounts", "reservations", "money_flags", "meta")
+    )
 
 
 def _table(table: Table) -> str:

@@ -10,12 +10,12 @@ from freehold.storage.schema import metadata
 # What a text field holds. A new field must be put here by someone who has looked at what goes in.
 IDS = {"request_id", "attempt_id", "session", "sticky", "policy_version", "fingerprint", "version", "price_version"}
 NAMES = {
-    *("caller_key", "caller_user", "caller_team", "key", "user", "team"),
+    *("caller_key", "caller_user", "caller_team", "key", "user", "team", "dataset", "project"),
     *("deployment", "runtime", "asked_model", "sent_model", "answered_model", "agent", "rule", "check"),
 }
 WORDS_OF_A_LIST = {
     *("operation", "wire_format", "task", "label", "ceiling", "request_class", "outcome", "fault", "cost_basis", "price_version"),
-    *("egress", "mode", "end", "edits", "basis", "state"),
+    *("egress", "mode", "end", "edits", "basis", "state", "auxiliary", "label_before"),
 }
 WORDS_OF_OURS = {"reason", "task_reason", "label_reason", "fault_message", "detail", "situation"}
 HEADERS_OF_THE_CALLER = {"hints"}
@@ -36,7 +36,10 @@ NO_TEXT = {
     *("prompt_tokens", "prompt_tokens_exact", "max_tokens", "messages", "tools", "images", "schema", "logprobs", "choices"),
     *("fill_in", "needs_echo", "needs_raw"),
 }
-PARTS = {"decided", "features", "findings", "steps", "rejected", "verdicts", "usage", "caller", "health", "down"}
+PARTS = {"decided", "features", "findings", "steps", "rejected", "verdicts", "usage", "caller", "health", "down"} | {
+    # Kinds and counts of what was replaced; names a key is limited to; budgets by name, in words of ours.
+    *("redacted", "rights", "budgets"),
+}
 ACCOUNTED = IDS | NAMES | WORDS_OF_A_LIST | WORDS_OF_OURS | HEADERS_OF_THE_CALLER | NO_TEXT | PARTS
 
 
