@@ -12,7 +12,7 @@ import asyncio
 from typing import Protocol, cast
 from urllib.parse import unquote
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from freehold.fault import FaultError, Kind, faulty
 from freehold.server.delivery import Conversation, RawHeaders
@@ -117,6 +117,10 @@ class ClientConnection(asyncio.Protocol):
             self._parser.feed_data(data)
         except HttpParserUpgrade:
             self._upgrade()
+        except HttpParserCallbackError as error:
+            self.loop.call_exception_handler({"message": "a defect while a request was read", "exception": error})
+            self._refuse(faulty(Kind.INTERNAL, "a defect of Freehold; the log has it"))
+            return
         except HttpParserError as error:
             self._refuse(self._refusal or faulty(Kind.INVALID_REQUEST, f"this is not HTTP/1.1: {error}"))
             return
