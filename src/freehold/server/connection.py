@@ -273,10 +273,11 @@ class ClientConnection(asyncio.Protocol):
         if conversation is None or conversation.body_is_whole:
             conversation = Conversation(self)
             conversation.path = self._url.partition(b"?")[0].decode("latin-1")
-            self._queue.append(conversation)
         elif conversation is self._current:
             conversation.broke(error)
             return
+        if conversation not in self._queue:
+            self._queue.append(conversation)
         conversation.refusal = conversation.refusal or error
         conversation.closes = conversation.body_is_whole = True
         if self._current is None:

@@ -26,7 +26,7 @@ class House:
     def joined(self, connection: ClientConnection) -> None:
         """Nothing to note."""
 
-    def left(self, connection: ClientConnection) -> None:
+    def left(self, _connection: ClientConnection) -> None:
         self.gone.set()
 
 
