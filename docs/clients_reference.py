@@ -7,6 +7,7 @@ from pathlib import Path
 from freehold.cli.recipes import ANY, Aim, Recipe, fill_editor, make_setup, read_recipes
 
 AIM = Aim(root="http://127.0.0.1:8840", key="freehold", model="auto", window=32768, folder="FOLDER")
+ALWAYS = "runtime always "
 RESULTS = Path(__file__).resolve().parent / "clients.json"
 
 
@@ -47,4 +48,22 @@ def driven() -> str:
     for client, told in results.items():
         cells = ["passed" if runtime in told["runtimes"] else "-" for runtime in runtimes]
         lines.append(f"| {client} | {told['version']} | {' | '.join(cells)} | {told['on']} |")
+    return "\n".join(lines)
+
+
+def troubled() -> str:
+    """What they did when their runtime was in trouble."""
+    results = {client: told["troubles"] for client, told in json.loads(RESULTS.read_text()).items() if told.get("troubles")}
+    troubles = list(dict.fromkeys(name for told in results.values() for name in told))
+    once = [name for name in troubles if not name.startswith(ALWAYS)]
+    for_ever = [name for name in troubles if name.startswith(ALWAYS)]
+    return "\n\n".join(_table(results, names) for names in (once, for_ever))
+
+
+def _table(results: dict[str, dict[str, str]], troubles: list[str]) -> str:
+    heads = (name.removeprefix(ALWAYS) for name in troubles)
+    lines = [f"| client | {' | '.join(heads)} |", f"|---|{'---|' * len(troubles)}"]
+    for client, told in results.items():
+        if any(name in told for name in troubles):
+            lines.append(f"| {client} | {' | '.join(told.get(name, '-') for name in troubles)} |")
     return "\n".join(lines)

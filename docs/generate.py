@@ -89,6 +89,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "clients-launched": clients_reference.launched,
     "clients-editors": clients_reference.editors,
     "clients-driven": clients_reference.driven,
+    "clients-troubled": clients_reference.troubled,
 }
 MARK = re.compile(r"<!-- generated: (?P<name>[a-z_-]+) -->\n.*?<!-- end -->", re.DOTALL)
 

@@ -91,17 +91,10 @@ def configuration(url: str, formats: list[str], window: int = 100_000) -> str:
 
 async def launched(config: Path, words: list[str], work: Path, *, home: Path, longest_s: float = LONGEST_S) -> Ended:
     """Launch it with an environment of its own: nothing of this machine's settings gets in, nothing gets out but to loopback."""
-    env = {
-        "PATH": f"{PLACE / 'bin'}:{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(home),
-        "FREEHOLD_HOME": str(home / "freehold"),
-        "NODE_HOME": str(PLACE / "npm"),
-        **QUIET,
-    }
     (home / "freehold").mkdir(exist_ok=True)
     freehold = str(Path(sys.executable).with_name("freehold"))
     process = await asyncio.create_subprocess_exec(
-        freehold, "launch", "--config", str(config), *words, cwd=work, env=env,
+        freehold, "launch", "--config", str(config), *words, cwd=work, env=environment(home),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     talk = asyncio.create_task(process.communicate())
@@ -110,6 +103,17 @@ async def launched(config: Path, words: list[str], work: Path, *, home: Path, lo
         process.terminate()  # launch ends the client
     out, err = await talk
     return Ended(process.returncode if done else None, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+def environment(home: Path) -> dict[str, str]:
+    """All a client gets to see: its own folder, and no way out but to loopback."""
+    return {
+        "PATH": f"{PLACE / 'bin'}:{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(home),
+        "FREEHOLD_HOME": str(home / "freehold"),
+        "NODE_HOME": str(PLACE / "npm"),
+        **QUIET,
+    }
 
 
 def requests_of(home: Path) -> list[RequestRecord]:

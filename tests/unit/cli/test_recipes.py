@@ -1,6 +1,7 @@
 import json
 import tomllib
 
+import msgspec
 import pytest
 import yaml
 
@@ -50,7 +51,10 @@ def test_names_are_told_apart_and_every_editor_is_filled() -> None:
     assert len({recipe.name for recipe in RECIPES.clients}) == len(RECIPES.clients)
     assert RECIPES.of(ANY) is not None
     for editor in RECIPES.editors:
-        assert "127.0.0.1:8840" in fill_editor(editor, PLAIN)
+        filled = fill_editor(editor, msgspec.structs.replace(PLAIN, key="the-key", model="the-model"))
+        assert "127.0.0.1:8840" in filled
+        assert "the-model" in filled
+        assert "the-key" in filled or "none is asked for" in filled
         assert editor.source
 
 
