@@ -6,10 +6,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import redis
 
 from freehold.storage.opened_budgets import open_budgets
+from freehold.storage.postgres_address import read_address
+from freehold.storage.postgres_connection import PostgresConnection
 from freehold.storage.store import prepare, sqlite_path, sqlite_url
 from support.servers import Postgres, Redis
 
@@ -76,8 +77,8 @@ class Backing:
         """What the database answers."""
         path = sqlite_path(self.url)
         if path is None:
-            with psycopg.connect(self.url) as server:
-                return server.execute(text.encode()).fetchall()
+            with PostgresConnection(read_address(self.url)) as server:
+                return [tuple(row) for row in server.execute_simple(text).rows]
         with closing(sqlite3.connect(path)) as database:
             return database.execute(text).fetchall()
 

@@ -14,9 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
-import psycopg
 import redis
+from pg8000 import dbapi
 
+from freehold.storage.postgres_address import read_address
+from freehold.storage.postgres_connection import PostgresConnection
 from freehold.storage.store import prepare
 
 STARTS_WITHIN_S = 30.0
@@ -110,8 +112,8 @@ class Postgres(_Server):
 
     def _answers(self) -> bool:
         try:
-            psycopg.connect(self.url("postgres")).close()
-        except psycopg.OperationalError:
+            PostgresConnection(read_address(self.url("postgres"))).close()
+        except dbapi.OperationalError:
             return False
         return True
 
@@ -132,8 +134,8 @@ class Postgres(_Server):
     def _made(self, template: str) -> str:
         self._databases += 1
         name = f"d{self._databases}"
-        with psycopg.connect(self.url("postgres"), autocommit=True) as server:
-            server.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+        with PostgresConnection(read_address(self.url("postgres"))) as server:
+            server.execute_simple(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
 

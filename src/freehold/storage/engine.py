@@ -7,14 +7,14 @@ and runs on PostgreSQL unchanged. Importing this module imports SQLAlchemy.
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, Table, create_engine, event, inspect, select
+from sqlalchemy import Engine, Table, create_engine, event, inspect, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from freehold import __version__
 from freehold.storage.schema import alembic_version, meta, metadata
-from freehold.storage.store import SCHEMA_VERSION, StoreMissingError, StoreUnavailableError, judge, sqlite_path
+from freehold.storage.store import SCHEMA_VERSION, StoreError, StoreMissingError, StoreUnavailableError, judge, sqlite_path
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
@@ -39,7 +39,7 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
     """
     path = sqlite_path(url)
     if path is None:
-        return create_engine(url, paramstyle="format", pool_pre_ping=True)
+        return _open_postgres(url)
     if read_only and not path.exists():
         raise StoreMissingError(f"{path}: nothing is recorded there yet; `freehold serve` makes it")
     engine = create_engine(
@@ -62,6 +62,25 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
     return engine
 
 
+def _open_postgres(url: str) -> Engine:
+    from freehold.storage.postgres_address import read_address  # noqa: PLC0415 - only where there is a server
+
+    address = read_address(url)
+    try:
+        from pg8000 import dbapi  # noqa: PLC0415 - an extra, only where it is used
+
+        from freehold.storage.postgres_connection import PostgresConnection  # noqa: PLC0415 - the same
+    except ImportError as error:
+        raise StoreError("a ledger in PostgreSQL needs its driver: install `freehold[postgres]`") from error
+    return create_engine(
+        make_url(url).set(drivername="postgresql+pg8000"),
+        module=dbapi,
+        creator=lambda: PostgresConnection(address),
+        paramstyle="format",
+        pool_pre_ping=True,
+    )
+
+
 def read_version(engine: Engine) -> str | None:
     """The schema version of the database. None: there are no tables yet."""
     try:
@@ -70,7 +89,7 @@ def read_version(engine: Engine) -> str | None:
                 return None
             return connection.execute(select(alembic_version.c.version_num)).scalar()
     except DBAPIError as error:
-        raise StoreUnavailableError(f"{_shown(engine)}: cannot be read ({error.orig})") from error
+        raise StoreUnavailableError(f"{shown(engine)}: cannot be read ({error.orig})") from error
 
 
 def create_tables(engine: Engine, *, now_ms: int | None = None) -> None:
@@ -78,7 +97,7 @@ def create_tables(engine: Engine, *, now_ms: int | None = None) -> None:
     with engine.begin() as connection:
         if inspect(connection).has_table(alembic_version.name):
             found = connection.execute(select(alembic_version.c.version_num)).scalar()
-            judge(found, _shown(engine))
+            judge(found, shown(engine))
             return
         metadata.create_all(connection, checkfirst=False)
         alembic_version.create(connection, checkfirst=False)
@@ -97,5 +116,6 @@ def insert_once(table: Table, engine: Engine) -> "SqliteInsert | PostgresqlInser
             return sqlite.insert(table).on_conflict_do_nothing().inline()
 
 
-def _shown(engine: Engine) -> str:
-    return engine.url.render_as_string(hide_password=True)
+def shown(engine: Engine) -> str:
+    """Where it is, for messages: no password, no driver."""
+    return engine.url.set(drivername=engine.dialect.name).render_as_string(hide_password=True)

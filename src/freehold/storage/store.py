@@ -112,12 +112,12 @@ def _sync(folder: Path) -> None:
 
 
 def _prepare_server(url: str) -> None:
-    from freehold.storage.engine import create_tables, open_engine, read_version  # noqa: PLC0415 - only where there is a server
+    from freehold.storage.engine import create_tables, open_engine, read_version, shown  # noqa: PLC0415 - only where there is a server
 
     engine = open_engine(url)
     try:
         version = read_version(engine)
-        if judge(version, engine.url.render_as_string(hide_password=True)):
+        if judge(version, shown(engine)):
             from freehold.storage.migrations import upgrade  # noqa: PLC0415 - Alembic is imported only when behind
 
             upgrade(url)
