@@ -1,9 +1,13 @@
 """International bank account numbers (ISO 13616): country, length of that country, and ISO 7064 mod 97-10.
 
 Source of the lengths: SWIFT's IBAN registry. Groups may stand apart by single blanks. Lower case is not read.
+
+One in 97 random numbers passes. A text with `MOST_WRONG` different ones that fail is taken to have one that does not: what
+is not looked at in full only raises, and numbers by chance would have shown one before, with 93 % in all.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 
 from freehold.routing.detectors.anchored import WORD
 from freehold.routing.detectors.checksums import is_mod97
@@ -20,22 +24,37 @@ LENGTHS = {
 }  # fmt: skip
 """Characters by country."""
 STARTS = tuple(f"{country}{digit}" for country in LENGTHS for digit in range(10))
-_REST = re.compile(r"(?: ?[A-Z0-9]){10,30}+")
-"""What the shortest and the longest have behind country and first digit; a country's own length is cut out of it."""
+_REST = {size: re.compile(rf"[0-9](?: ?[A-Z0-9]){{{size - 4}}}+(?![A-Za-z0-9_])").match for size in sorted(set(LENGTHS.values()))}
+"""What stands behind country and first digit, by the characters of the whole."""
+MOST_WRONG = 256
 
 
-def find_iban(text: str, start: int, end: int) -> tuple[int, int] | None:
-    """An IBAN that begins here."""
-    if (start and text[start - 1] in WORD) or not text[end : end + 1].isdecimal():
-        return None
-    found = _REST.match(text, end)
-    if found is None:
-        return None
-    size = LENGTHS[text[start : start + 2]]
-    iban = text[start:end] + found[0].replace(" ", "")
-    if len(iban) < size or not is_mod97(iban[4:size] + iban[:4]):
-        return None
-    at = end
-    for _ in range(size - 3):  # to its last character, single blanks left out
-        at += 2 if text[at] == " " else 1
-    return None if at < len(text) and text[at] in WORD else (start, at)
+def find_ibans(text: str, hits: Sequence[tuple[int, int]], most: int) -> Iterator[tuple[int, int]]:
+    """The IBANs among the places where one may begin, `most` of them. The last may stand for those that were not looked at."""
+    wrong: set[str] = set()
+    count = 0
+    for start, end in hits:
+        if start and text[start - 1] in WORD:
+            continue
+        size = LENGTHS[text[start : end - 1]]
+        # All that the answer depends on: single blanks can make it twice as long at most.
+        looked_at = text[start : start + 2 * size]
+        if looked_at in wrong:
+            continue
+        rest = _REST[size](text, end)
+        if rest is None:
+            continue
+        if not _is_valid(text[start : rest.end()]):
+            wrong.add(looked_at)
+            if len(wrong) < MOST_WRONG:
+                continue
+            count = most
+        yield start, rest.end()
+        count += 1
+        if count >= most:
+            return
+
+
+def _is_valid(written: str) -> bool:
+    iban = written.replace(" ", "")
+    return is_mod97(iban[4:] + iban[:4])

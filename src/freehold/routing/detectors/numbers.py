@@ -1,13 +1,14 @@
 """Cards and national ids among runs of digits.
 
 A run is digits with at most one mark between two of them. Its groups are compared with the ways a number is written
-(`SHAPES`), so the work is a constant for each group. A number whose check alone says little (Luhn passes one in ten)
-must stand as its owners write it or behind a word that names it.
+(`SHAPES`), once for each outline that a text has (its digits all alike), so the work is a constant for each group. A
+number whose check alone says little (Luhn passes one in ten) must stand as its owners write it or behind a word that
+names it.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 
 import msgspec
 
@@ -17,12 +18,20 @@ from freehold.routing.detectors.anchored import WORD
 LEAST_DIGITS = 7
 NEAR_CHARS = 64
 """How far before a number the word that names it may stand."""
+SEEN_BEFORE = 9
+"""What decides where numbers may stand lies within so many characters before a group; `SEEN_BEHIND`, after its beginning: the
+longest number, and a group of six more."""
+SEEN_BEHIND = 33
 # Digits that go on from a letter are no number of their own (a NIE's X, Y or Z apart): hashes are full of them.
 _RUN = re.compile(rf"[0-9](?<![0-9A-Wa-z_][0-9])(?:[ ./+-]?[0-9]){{{LEAST_DIGITS - 1},}}")
-_GROUP = re.compile(r"[0-9]+")
 _AS_ZERO = bytes(48 if 48 <= code < 58 else 97 for code in range(256))
 _MARKS = b" ./+-"
+_BLANKED = bytes.maketrans(_MARKS, b" " * len(_MARKS))
 _ENOUGH = b"0" * LEAST_DIGITS
+_OUTLINE = bytes(48 if 48 <= code < 58 else code for code in range(256))
+_BLANK, _DASH = b" -"
+_WORD_BYTES = frozenset(map(ord, WORD))
+_LETTERS = frozenset(map(ord, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"))
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,20 +120,30 @@ SHAPES: tuple[Shape, ...] = (
 )
 
 
+class Place(msgspec.Struct, frozen=True):
+    """What may stand at a group of digits, by the outline around it."""
+
+    shapes: tuple[Shape, ...]
+    size: int
+    """Characters to its last digit."""
+    marks: str
+    """What its digits are written with, each once."""
+    behind: tuple[int, int] | None
+    """The run's first group, from here, where it stands right before and may be the beginning of a bank account."""
+
+
 class Numbers:
     """The shapes of the kinds that are looked for."""
 
-    __slots__ = ("_by_first", "_kinds", "_named")
+    __slots__ = ("_by_first",)
 
     def __init__(self, kinds: frozenset[str]) -> None:
-        self._by_first: dict[int, tuple[Shape, ...]] = {}
+        self._by_first: dict[int, dict[int, dict[tuple[int, ...], tuple[Shape, ...]]]] = {}
+        """By the size of the first group, how many groups there are, and their sizes."""
         for shape in SHAPES:
             if shape.kind in kinds:
-                first = shape.groups[0]
-                self._by_first[first] = (*self._by_first.get(first, ()), shape)
-        self._named = {first: _words_of(shapes) for first, shapes in self._by_first.items() if any(one.words for one in shapes)}
-        """By the size of a first group: finds the words that name such numbers."""
-        self._kinds = {word: shape.kind for shape in SHAPES for word in shape.words}
+                by_groups = self._by_first.setdefault(shape.groups[0], {}).setdefault(len(shape.groups), {})
+                by_groups[shape.groups] = (*by_groups.get(shape.groups, ()), shape)
 
     def __bool__(self) -> bool:
         return bool(self._by_first)
@@ -134,66 +153,163 @@ class Numbers:
         # A translation and one search tell most texts apart in a sixth of the time the expression takes.
         if _ENOUGH not in text.encode("utf-8", "replace").translate(_AS_ZERO, _MARKS):
             return []
+        flat = text.encode("latin-1", "replace")  # one byte for each character, whatever the text
+        outline = b"?%b?" % flat.translate(_OUTLINE)
+        names = _Names(flat.lower())
         counts: dict[str, int] = {}
+        places_in: dict[bytes, tuple[tuple[int, Place], ...]] = {}
+        places_at: dict[tuple[int, bytes], tuple[Place, ...]] = {}
         found: list[tuple[str, int, int]] = []
         for run in _RUN.finditer(text):
-            for one in self._in_run(text, *run.span(), counts, most):
-                counts[one[0]] = counts.get(one[0], 0) + 1
-                found.append(one)
+            start, end = run.span()
+            around = outline[start : end + 2]
+            places = places_in.get(around)
+            if places is None:
+                places = places_in[around] = tuple(self._places(around, names, places_at))
+            for offset, place in places:
+                first = start + offset
+                for shape in place.shapes:
+                    kind = shape.kind
+                    if counts.get(kind, 0) >= most or (shape.words and not names.is_near(shape, first)):
+                        continue
+                    span = _span_of(text, first, place, shape)
+                    if span is not None:
+                        counts[kind] = counts.get(kind, 0) + 1
+                        found.append((kind, *span))
         return found
 
-    def _in_run(self, text: str, start: int, end: int, counts: dict[str, int], most: int) -> Iterator[tuple[str, int, int]]:
-        spans = [one.span() for one in _GROUP.finditer(text, start, end)]
-        sizes = [last - first for first, last in spans]
+    def _places(
+        self, around: bytes, names: "_Names", places_at: dict[tuple[int, bytes], tuple[Place, ...]]
+    ) -> Iterator[tuple[int, Place]]:
+        """Where a number may stand in a run, by its outline with one character before and one behind it."""
+        sizes = list(map(len, around[1:-1].translate(_BLANKED).split()))
+        first = 1
         for at, size in enumerate(sizes):
-            shapes = self._by_first.get(size)
+            by_count = self._by_first.get(size)
+            if by_count is not None:
+                for count, by_groups in by_count.items():
+                    if tuple(sizes[at : at + count]) in by_groups:
+                        key = (min(first, SEEN_BEFORE), around[max(first - SEEN_BEFORE, 0) : first + SEEN_BEHIND])
+                        places = places_at.get(key)
+                        if places is None:
+                            places = places_at[key] = tuple(self._places_at(around, names, sizes, at, first))
+                        for place in places:
+                            yield first - 1, place
+                        break
+            first += size + 1
+
+    def _places_at(self, around: bytes, names: "_Names", sizes: list[int], at: int, first: int) -> Iterator[Place]:
+        for count, by_groups in self._by_first[sizes[at]].items():
+            groups = tuple(sizes[at : at + count])
+            shapes = by_groups.get(groups)
             if shapes is None:
                 continue
-            apart: tuple[int, bool] = (0, False)
-            named: set[str] | None = None
-            for shape in shapes:
-                count = len(shape.groups)
-                if (count > 1 and tuple(sizes[at : at + count]) != shape.groups) or counts.get(shape.kind, 0) >= most:
-                    continue
-                if apart[0] != count:
-                    apart = (count, _is_apart(text, spans, sizes, at, count))
-                if not apart[1]:
-                    continue
-                if shape.words:
-                    named = self._near(text, spans[at][0], size) if named is None else named
-                    if shape.kind not in named:
-                        continue
-                found = _fits(text, shape, spans[at : at + count])
-                if found is not None:
-                    yield (shape.kind, *found)
-
-    def _near(self, text: str, first: int, size: int) -> set[str]:
-        """The kinds of this size that a word before a number names."""
-        find_words = self._named.get(size)
-        if find_words is None:
-            return set()
-        kinds = self._kinds
-        return {kinds[word.lower()] for word in find_words(text, max(first - NEAR_CHARS, 0), first)}
+            ends = list(accumulate(groups, lambda end, size: end + 1 + size, initial=first - 1))[1:]
+            marks = "".join([chr(around[end]) for end in ends[:-1]])
+            if _is_apart(around, sizes, at, groups, ends):
+                shapes = tuple([one for one in shapes if names.has(one) and _is_written(around, one, first, ends[-1], marks)])
+                if shapes:
+                    behind = (1 - first, 1 - first + sizes[0]) if at == 1 and marks[:1] == " " else None
+                    yield Place(shapes, ends[-1] - first, "".join(dict.fromkeys(marks)), behind)
 
 
-def _words_of(shapes: Sequence[Shape]) -> Callable[[str, int, int], list[str]]:
-    words = dict.fromkeys(word for shape in shapes for word in shape.words)
-    return re.compile("|".join(map(re.escape, words)), re.IGNORECASE | re.ASCII).findall
+class _Names:
+    """Which words stand before the numbers of a text; asked from its beginning to its end, each word is read over once."""
 
+    __slots__ = ("_by_kind", "_text")
 
-def _is_apart(text: str, spans: list[tuple[int, int]], sizes: list[int], at: int, count: int) -> bool:
-    """Whether the groups are a number of their own: not the middle of a longer one, a date, or a row of equal groups."""
-    first, last = spans[at][0], spans[at + count - 1][1]
-    mark = text[spans[at][1]] if count > 1 else ""
-    before, after = at - 1, at + count
-    if before >= 0:
-        if text[first - 1] != " " or (mark == " " and (sizes[before] == sizes[at] or _is_of_iban(text, *spans[before]))):
-            return False
-    elif first and text[first - 1] in "./-+_$" and first > 1 and text[first - 2] in WORD:
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self._by_kind: dict[str, list[_Name]] = {}
+
+    def has(self, shape: Shape) -> bool:
+        """Whether the text has a word for a shape at all, or it needs none."""
+        if not shape.words:
+            return True
+        known = self._by_kind.get(shape.kind)
+        if known is None:
+            words = (word.encode() for word in shape.words)
+            known = [_Name(word, -NEAR_CHARS - 1, place) for word in words if (place := self._text.find(word)) >= 0]
+            self._by_kind[shape.kind] = known
+        return bool(known)
+
+    def is_near(self, shape: Shape, first: int) -> bool:
+        """Whether such a word stands near before a number."""
+        near = first - NEAR_CHARS
+        for name in self._by_kind[shape.kind]:
+            if name.next < first:
+                self._read_on(name, near, first)
+            if name.stood >= near:
+                return True
         return False
-    if after >= len(sizes):
-        return True
-    return text[last] in " /" and not (text[last] == mark and sizes[after] == sizes[at])
+
+    def _read_on(self, name: "_Name", near: int, first: int) -> None:
+        find, word = self._text.find, name.word
+        name.stood, name.next = name.next, find(word, name.next + 1)
+        if 0 <= name.next < first:
+            name.stood = max(self._text.rfind(word, max(near, 0), first), name.next)
+            name.next = find(word, name.stood + 1)
+        if name.next < 0:
+            name.next = len(self._text)
+
+
+class _Name(msgspec.Struct):
+    """A word, where it stood last, and where it stands next."""
+
+    word: bytes
+    stood: int
+    next: int
+
+
+def _is_written(around: bytes, shape: Shape, first: int, last: int, marks: str) -> bool:
+    """Whether the marks are those of the shape, and what stands right before and behind it is what may stand there."""
+    if shape.exactly:
+        if marks != shape.exactly:
+            return False
+    elif marks and (marks[0] not in shape.marks or len(set(marks)) > 1):
+        return False
+    before, behind = around[first - 1], around[last]
+    if chr(before) not in shape.before if shape.before else before in _WORD_BYTES:
+        return False
+    if shape.is_valid_with is None:
+        return behind not in _WORD_BYTES
+    return behind in _LETTERS or (behind == _DASH and shape.kind == "es-id")
+
+
+def _is_apart(around: bytes, sizes: list[int], at: int, groups: tuple[int, ...], ends: list[int]) -> bool:
+    """Whether the groups are a number of their own: not the middle of a longer one, or of a row of equal groups."""
+    before = around[ends[0] - groups[0] - 1]
+    mark = around[ends[0]] if len(groups) > 1 else None
+    if at and (before != _BLANK or (mark == _BLANK and sizes[at - 1] == groups[0])):
+        return False
+    after = at + len(groups)
+    behind = around[ends[-1]]
+    return after >= len(sizes) or (behind in b" /" and not (behind == mark and sizes[after] == groups[0]))
+
+
+def _span_of(text: str, first: int, place: Place, shape: Shape) -> tuple[int, int] | None:
+    """Where the number is, if it is one."""
+    last = first + place.size
+    if place.behind is not None:
+        if _is_of_iban(text, first + place.behind[0], first + place.behind[1]):
+            return None
+    elif first > 1 and text[first - 1] in "./-+_$" and text[first - 2] in WORD:
+        return None
+    digits = text[first:last]
+    for mark in place.marks:
+        digits = digits.replace(mark, "")
+    if shape.is_valid_with is None:
+        return (first, last) if shape.is_valid is not None and shape.is_valid(digits) else None
+    if shape.before:
+        first -= 1
+        digits = str(shape.before.index(text[first])) + digits
+        if first and text[first - 1] in WORD:
+            return None
+    at = last + (text[last : last + 1] == "-" and shape.kind == "es-id")
+    letter = text[at : at + 1]
+    if not letter.isascii() or not letter.isalnum() or text[at + 1 : at + 2] in WORD or not shape.is_valid_with(digits, letter):
+        return None
+    return first, at + 1
 
 
 def _is_of_iban(text: str, start: int, end: int) -> bool:
@@ -205,36 +321,3 @@ def _is_of_iban(text: str, start: int, end: int) -> bool:
         and text[end - 4 : end].isalnum()
         and text[end - 5 : end - 4] in ("", " ")
     )
-
-
-def _fits(text: str, shape: Shape, spans: list[tuple[int, int]]) -> tuple[int, int] | None:
-    start, end = spans[0][0], spans[-1][1]
-    if len(spans) == 1:
-        marks, digits = "", text[start:end]
-    else:
-        marks = "".join(text[one[1] : other[0]] for one, other in pairwise(spans))
-        digits = "".join(text[first:last] for first, last in spans)
-    if shape.exactly:
-        if marks != shape.exactly:
-            return None
-    elif marks and (marks[0] not in shape.marks or len(set(marks)) > 1):
-        return None
-    if shape.before:
-        start -= 1
-        if start < 0 or text[start] not in shape.before:
-            return None
-        digits = str(shape.before.index(text[start])) + digits
-    valid_end = _valid_end(text, end, digits, shape)
-    if valid_end is None or (start and text[start - 1] in WORD) or (valid_end < len(text) and text[valid_end] in WORD):
-        return None
-    return start, valid_end
-
-
-def _valid_end(text: str, end: int, digits: str, shape: Shape) -> int | None:
-    """Where the number ends, its letter included; None: the check fails."""
-    if shape.is_valid_with is not None:
-        at = end + (text[end : end + 1] == "-" and shape.kind == "es-id")
-        if not text[at : at + 1].isascii() or not text[at : at + 1].isalnum() or not shape.is_valid_with(digits, text[at]):
-            return None
-        return at + 1
-    return end if shape.is_valid is not None and shape.is_valid(digits) else None

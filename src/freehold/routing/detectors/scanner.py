@@ -44,6 +44,7 @@ class Detectors:
     __slots__ = (
         "_automaton",
         "_finds",
+        "_iban_starts",
         "_labels",
         "_nationals",
         "_numbers",
@@ -76,7 +77,8 @@ class Detectors:
         self._nationals = "phone" in kinds
         self._paths = Paths(paths)
         self._on_path = frozenset(self._paths.starts)
-        finds: dict[str, list[tuple[str, Find]]] = {start: [] for start in self._paths.starts}
+        self._iban_starts = frozenset(ibans.STARTS if "iban" in kinds else ())
+        finds: dict[str, list[tuple[str, Find]]] = {start: [] for start in (*self._paths.starts, *self._iban_starts)}
         for kind, starts, find in _anchored(frozenset(kinds), settings):
             for start in starts:
                 finds.setdefault(start, []).append((kind, find))
@@ -144,12 +146,15 @@ class Detectors:
         return found
 
     def _look_at(self, text: str, hits: Sequence[tuple[int, int, int]], most: int) -> Iterator[tuple[str, int, int]]:
-        finds, starts, on_path = self._finds, self._starts, self._on_path
+        finds, starts, on_path, on_iban = self._finds, self._starts, self._on_path, self._iban_starts
         counts: dict[str, int] = {}
         path_hits: list[tuple[str, int, int]] = []
+        iban_hits: list[tuple[int, int]] = []
         for index, start, end in hits:
             if starts[index] in on_path:
                 path_hits.append((starts[index], start, end))
+            if starts[index] in on_iban:
+                iban_hits.append((start, end))
             for kind, find in finds[index]:
                 if counts.get(kind, 0) >= most:
                     continue
@@ -159,6 +164,15 @@ class Detectors:
                     yield (kind, *found)
                 elif kind in self._tries and self._is_tired(kind, counts, most):
                     yield kind, start, end
+        if iban_hits or path_hits:
+            yield from self._look_together(text, iban_hits, path_hits, most)
+
+    def _look_together(
+        self, text: str, iban_hits: list[tuple[int, int]], path_hits: list[tuple[str, int, int]], most: int
+    ) -> Iterator[tuple[str, int, int]]:
+        """What is found by all of its hits in a text, one after the other."""
+        for start, end in ibans.find_ibans(text, iban_hits, most):
+            yield "iban", start, end
         if path_hits:
             for glob, start, end in self._paths.find(text, path_hits):
                 yield PATH + glob, start, end
@@ -193,7 +207,6 @@ def _anchored(kinds: frozenset[str], settings: LabelSettings) -> Iterable[tuple[
         if rule.kind in kinds:
             yield rule.kind, rule.starts, make_find(rule)
     for kind, starts, find in (
-        ("iban", ibans.STARTS, ibans.find_iban),
         ("email", contacts.EMAIL_STARTS, contacts.find_email),
         ("phone", contacts.PHONE_STARTS, contacts.find_phone),
         ("private-address", hosts.ADDRESS_STARTS, hosts.find_address),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from freehold.routing.detectors import checksums
-from freehold.routing.detectors.ibans import find_iban
+from freehold.routing.detectors.ibans import find_ibans
 
 PUBLISHED: list[tuple[Callable[[str], bool], str]] = [
     (checksums.is_card, "4111111111111111"),
@@ -52,11 +52,11 @@ def test_almost_no_single_wrong_digit_passes(is_valid: Callable[[str], bool], nu
 @pytest.mark.parametrize("iban", IBANS)
 def test_a_published_iban_is_found_in_one_piece_and_in_groups(iban: str):
     grouped = " ".join(iban[at : at + 4] for at in range(0, len(iban), 4))
-    assert find_iban(iban, 0, 3) == (0, len(iban))
-    assert find_iban(f"to {grouped}, please", 3, 6) == (3, 3 + len(grouped))
+    assert list(find_ibans(iban, [(0, 3)], 16)) == [(0, len(iban))]
+    assert list(find_ibans(f"to {grouped}, please", [(3, 6)], 16)) == [(3, 3 + len(grouped))]
     wrong = iban[:-1] + ("1" if iban[-1] != "1" else "2")
-    assert find_iban(wrong, 0, 3) is None
-    assert find_iban(iban + "9", 0, 3) is None
+    assert not list(find_ibans(wrong, [(0, 3)], 16))
+    assert not list(find_ibans(iban + "9", [(0, 3)], 16))
 
 
 def test_numbers_that_were_never_given_out_are_refused():
