@@ -7,6 +7,7 @@ root, it runs as `nobody`.
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -69,6 +70,13 @@ class _Server:
             assert time.monotonic() < gives_up_s, (self.folder / "log").read_text(errors="replace")
             time.sleep(0.02)
 
+    def own(self, *paths: Path) -> None:
+        """Make these files the server's own, and private."""
+        for path in paths:
+            path.chmod(0o600)
+            if self._user is not None:
+                shutil.chown(path, self._user)
+
     def kill(self) -> None:
         """Kill all its processes at once."""
         if self._process is None or self._process.poll() is not None:
@@ -92,16 +100,27 @@ class Postgres(_Server):
 
     def __init__(self) -> None:
         super().__init__("freehold-pg-")
-        self._databases = 0
+        self._databases = self.port = 0
         self._run([_binary("initdb"), "-D", "data", "-U", "freehold", "--auth=trust", "--no-locale", "-E", "UTF8", "--no-sync"])
 
+    def listen(self) -> None:
+        """Listen on a port of this machine too, with TLS."""
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            self.port = one.getsockname()[1]
+
     def _command(self) -> Sequence[str]:
-        socket = ("-k", str(self.folder), "-c", "listen_addresses=")
+        on = (
+            ("-p", str(self.port), "-c", "listen_addresses=127.0.0.1", "-c", "ssl=on")
+            if self.port
+            else ("-c", "listen_addresses=")
+        )
+        place = ("-k", str(self.folder), *on)
         return [
             _binary("postgres"),
             "-D",
             "data",
-            *socket,
+            *place,
             "-c",
             "dynamic_shared_memory_type=mmap",
             "-c",
@@ -119,7 +138,8 @@ class Postgres(_Server):
 
     def url(self, database: str) -> str:
         """Of a database of this server."""
-        return f"postgresql://freehold@/{database}?host={self.folder}"
+        port = f":{self.port}" if self.port else ""
+        return f"postgresql://freehold@{port}/{database}?host={self.folder}"
 
     def fresh(self) -> str:
         """The URL of a new database with the tables of a ledger."""
