@@ -80,6 +80,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     args: tuple[str, ...]
 
 
+LONGEST_ANSWER: Final = 8192
 _LEFT_OUT: Final = ("$window", "${window}")
 
 
@@ -115,7 +116,11 @@ def _values(aim: Aim) -> dict[str, str]:
     plain = {"root": aim.root, "v1": f"{aim.root}/v1", "key": aim.key, "model": aim.model, "folder": aim.folder}
     asked = {**plain, "freehold_model": f"freehold/{aim.model}"}
     quoted = {f"quoted_{name}": msgspec.json.encode(value).decode() for name, value in asked.items()}
-    return {**asked, **quoted, **({} if aim.window is None else {"window": str(aim.window)})}
+    if aim.window is None:
+        return {**asked, **quoted}
+    # A client that keeps more than is left beside its own prompt shortens its conversation for ever (opencode).
+    answer = min(LONGEST_ANSWER, aim.window // 4)
+    return {**asked, **quoted, "window": str(aim.window), "answer": str(answer)}
 
 
 def _is_unknown(text: str, values: Mapping[str, str]) -> bool:

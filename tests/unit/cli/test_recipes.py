@@ -32,7 +32,7 @@ def test_every_recipe_is_filled_whole_and_its_files_and_json_stay_readable(recip
     if "OPENCODE_CONFIG_CONTENT" in setup.env:
         models = json.loads(setup.env["OPENCODE_CONFIG_CONTENT"])["provider"]["freehold"]["models"]
         assert list(models) == [aim.model]
-        assert models[aim.model].get("limit") == (None if aim.window is None else {"context": aim.window, "output": 8192})
+        assert models[aim.model].get("limit") == (None if aim.window is None else {"context": aim.window, "output": aim.window // 4})
 
 
 @pytest.mark.parametrize("aim", [PLAIN, ODD], ids=["no window", "odd values"])
@@ -67,3 +67,12 @@ def test_variables_that_would_win_are_gone_and_loopback_goes_past_a_proxy() -> N
     assert made["LANG"] == "C"
     assert made["NO_PROXY"] == made["no_proxy"] == "intranet,127.0.0.1,localhost,::1"
     assert "NO_PROXY" not in environment({"LANG": "C"}, make_setup(recipe, PLAIN))
+
+
+@pytest.mark.parametrize(("window", "kept"), [(9500, 2375), (32768, 8192), (200_000, 8192)])
+def test_a_small_window_is_not_all_kept_for_answers(window: int, kept: int) -> None:
+    recipe = RECIPES.of("opencode")
+    assert recipe is not None
+    setup = make_setup(recipe, msgspec.structs.replace(PLAIN, window=window))
+    limit = json.loads(setup.env["OPENCODE_CONFIG_CONTENT"])["provider"]["freehold"]["models"]["auto"]["limit"]
+    assert limit == {"context": window, "output": kept}
