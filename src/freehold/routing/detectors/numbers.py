@@ -237,7 +237,7 @@ class _Names:
         """Whether such a word stands near before a number."""
         near = first - NEAR_CHARS
         for name in self._by_kind[shape.kind]:
-            if name.next < first:
+            if name.next < first:  # it cannot reach into the number: no word has a digit
                 self._read_on(name, near, first)
             if name.stood >= near:
                 return True
