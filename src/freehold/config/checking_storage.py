@@ -15,7 +15,8 @@ from freehold.runtime import Egress
 
 _HOST = r"(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)"
 _POSTGRES = re.compile(
-    rf"postgresql://(?:[A-Za-z0-9._-]+@)?(?:{_HOST}(?::\d+)?)?/[A-Za-z0-9._-]+(?:\?host=(?P<socket>/[^?&\s%]+))?"
+    rf"postgresql://(?:[A-Za-z0-9._-]+@)?(?:{_HOST}(?::\d+)?)?/[A-Za-z0-9._-]+"
+    r"(?:\?(?:host=(?P<socket>/[^?&\s%]+)|sslmode=(?:disable|prefer|require)))?"
 )
 _REDIS = re.compile(rf"rediss?://(?:[A-Za-z0-9._-]+@)?{_HOST}(?::\d+)?(?:/\d+)?|unix://(?P<socket>/[^?&\s%]+)")
 

@@ -23,6 +23,27 @@ _CLASSES = {"0A": dbapi.NotSupportedError, "22": dbapi.DataError, "23": dbapi.In
 """By the first two characters of an SQLSTATE; any other is the database's trouble, not the statement's."""
 
 
+MOST_TEXTS = 512
+"""Statements whose marks a connection remembers as numbers."""
+
+
+class _Cursor(dbapi.Cursor):  # type: ignore[misc]  # the driver has no types
+    """A DB-API cursor that reads a statement's text once, however often it runs."""
+
+    _input_oids: Sequence[int]
+
+    def execute(self, operation: str, args: Sequence[object] = (), stream: Any = None) -> None:
+        """As the DB-API's, its marks `%s`."""
+        if self._c is None or not args:
+            super().execute(operation, args, stream)
+            return
+        if not self._c._in_transaction and not self._c.autocommit:  # noqa: SLF001 - as the driver's own cursor does
+            self._c.execute_simple("begin transaction")
+        self._context = self._c.execute_unnamed(self._c.numbered(operation), args, self._input_oids, stream)
+        self._row_iter = None if self._context.rows is None else iter(self._context.rows)
+        self._input_oids = ()
+
+
 class PostgresConnection(dbapi.Connection):  # type: ignore[misc]  # the driver has no types
     """A DB-API connection. For one thread only."""
 
@@ -39,6 +60,7 @@ class PostgresConnection(dbapi.Connection):  # type: ignore[misc]  # the driver 
     ) -> None:
         """Raises OperationalError. `options` are the server's, as on its command line; None waits for an answer forever."""
         self._shown = address.shown
+        self._texts: dict[str, str] = {}
         try:
             super().__init__(
                 address.user,
@@ -62,6 +84,19 @@ class PostgresConnection(dbapi.Connection):  # type: ignore[misc]  # the driver 
     def is_closed(self) -> bool:
         """Whether nothing can be sent any more."""
         return self._usock is None
+
+    def cursor(self) -> _Cursor:
+        """A cursor, as SQLAlchemy uses it."""
+        return _Cursor(self)
+
+    def numbered(self, operation: str) -> str:
+        """A statement with its marks `%s` as numbers. The driver's scan takes 20 ms for 256 rows of the ledger."""
+        text = self._texts.get(operation)
+        if text is None:
+            if len(self._texts) == MOST_TEXTS:
+                self._texts.clear()
+            text = self._texts[operation] = dbapi.convert_paramstyle("format", operation, ())[0]
+        return text
 
     def execute_simple(self, statement: str) -> Any:
         """Run one statement without parameters."""

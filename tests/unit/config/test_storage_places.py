@@ -16,6 +16,9 @@ from freehold.runtime import Egress
         "postgresql://u@db/d?host=other",
         "postgresql://u@db/d?host=/run/x",
         "postgresql:///d",
+        "postgresql://u@db/d?sslmode=verify-full",
+        "postgresql://u@db/d?sslmode=require&host=other",
+        "postgresql:///d?sslmode=require",
         "postgresql+other://u@db/d",
         "mysql://u@db/d",
     ],
@@ -33,16 +36,18 @@ def test_redis_is_one_place_too(redis: str) -> None:
 
 LOCAL = StorageSettings(url="postgresql://u@127.0.0.1:5432/d", redis="unix:///run/redis/s")
 SOCKET = StorageSettings(url="postgresql://u@/d?host=/run/postgresql", redis="redis://[::1]:6379/0")
+TLS = StorageSettings(url="postgresql://u@db.lan/d?sslmode=require")
 REMOTE = StorageSettings(url="postgresql://u@db.lan/d", redis="rediss://cache.lan")
 
 
-@pytest.mark.parametrize("storage", [LOCAL, SOCKET, REMOTE])
+@pytest.mark.parametrize("storage", [LOCAL, SOCKET, REMOTE, TLS])
 def test_one_place_is_taken(storage: StorageSettings) -> None:
     assert list(check_storage(storage)) == []
     assert list(check_store_reach(storage, Egress.SELF_HOSTED)) == []
 
 
 def test_a_store_above_the_ceiling_is_refused_and_one_on_this_machine_never() -> None:
+    assert [problem.path for problem in check_store_reach(TLS, Egress.LOCAL)] == ["storage.url"]
     for storage in (LOCAL, SOCKET):
         assert list(check_store_reach(storage, Egress.LOCAL)) == []
     assert [problem.path for problem in check_store_reach(REMOTE, Egress.LOCAL)] == ["storage.url", "storage.redis"]

@@ -15,7 +15,9 @@ from freehold.storage.engine import open_engine, read_version
 from freehold.storage.opened_budgets import open_budgets
 from freehold.storage.postgres_address import Address, read_address
 from freehold.storage.postgres_connection import PostgresConnection
+from freehold.storage.sink import Sink
 from freehold.storage.store import SCHEMA_VERSION, StoreUnavailableError
+from support import records
 from support.budget_servers import wall_ms
 from support.servers import Postgres
 
@@ -168,3 +170,17 @@ def test_an_engine_tells_refusals_apart_and_connects_anew(server: Postgres) -> N
         assert lost.value.connection_invalidated
     assert read_version(engine) == SCHEMA_VERSION
     engine.dispose()
+
+
+def test_rows_whose_connection_ends_are_kept_for_later_never_refused(server: Postgres) -> None:
+    url = server.fresh()
+    sink = Sink(url, wall_ms)
+    assert sink.write([("requests", records.request("req_one"))]).rows == 1
+    database = read_address(url).database
+    with PostgresConnection(read_address(server.url("postgres"))) as other:
+        other.execute_unnamed("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", (database,))
+    with pytest.raises(StoreUnavailableError, match="OperationalError"):
+        sink.write([("requests", records.request("req_two"))])
+    written = sink.write([("requests", records.request("req_two"))])
+    assert (written.rows, written.refused) == (1, ())
+    sink.close()
