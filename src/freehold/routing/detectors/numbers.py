@@ -8,7 +8,6 @@ names it.
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import accumulate
 
 import msgspec
 
@@ -186,7 +185,7 @@ class Numbers:
         first = 1
         for at, size in enumerate(sizes):
             by_count = self._by_first.get(size)
-            if by_count is not None:
+            if by_count is not None and (not at or around[first - 1] == _BLANK):
                 for count, by_groups in by_count.items():
                     if tuple(sizes[at : at + count]) in by_groups:
                         key = (min(first, SEEN_BEFORE), around[max(first - SEEN_BEFORE, 0) : first + SEEN_BEHIND])
@@ -204,13 +203,13 @@ class Numbers:
             shapes = by_groups.get(groups)
             if shapes is None:
                 continue
-            ends = list(accumulate(groups, lambda end, size: end + 1 + size, initial=first - 1))[1:]
-            marks = "".join([chr(around[end]) for end in ends[:-1]])
-            if _is_apart(around, sizes, at, groups, ends):
-                shapes = tuple([one for one in shapes if names.has(one) and _is_written(around, one, first, ends[-1], marks)])
+            last = first + sum(groups) + count - 1
+            if _is_apart(around, sizes, at, groups, first, last):
+                marks = around[first:last].replace(b"0", b"").decode()
+                shapes = tuple([one for one in shapes if names.has(one) and _is_written(around, one, first, last, marks)])
                 if shapes:
                     behind = (1 - first, 1 - first + sizes[0]) if at == 1 and marks[:1] == " " else None
-                    yield Place(shapes, ends[-1] - first, "".join(dict.fromkeys(marks)), behind)
+                    yield Place(shapes, last - first, "".join(dict.fromkeys(marks)), behind)
 
 
 class _Names:
@@ -276,14 +275,13 @@ def _is_written(around: bytes, shape: Shape, first: int, last: int, marks: str) 
     return behind in _LETTERS or (behind == _DASH and shape.kind == "es-id")
 
 
-def _is_apart(around: bytes, sizes: list[int], at: int, groups: tuple[int, ...], ends: list[int]) -> bool:
-    """Whether the groups are a number of their own: not the middle of a longer one, or of a row of equal groups."""
-    before = around[ends[0] - groups[0] - 1]
-    mark = around[ends[0]] if len(groups) > 1 else None
-    if at and (before != _BLANK or (mark == _BLANK and sizes[at - 1] == groups[0])):
+def _is_apart(around: bytes, sizes: list[int], at: int, groups: tuple[int, ...], first: int, last: int) -> bool:
+    """Whether groups, a blank or nothing before them, are a number of their own: no middle of a longer one, no row of equals."""
+    mark = around[first + groups[0]] if len(groups) > 1 else None
+    if at and mark == _BLANK and sizes[at - 1] == groups[0]:
         return False
     after = at + len(groups)
-    behind = around[ends[-1]]
+    behind = around[last]
     return after >= len(sizes) or (behind in b" /" and not (behind == mark and sizes[after] == groups[0]))
 
 
