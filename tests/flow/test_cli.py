@@ -318,7 +318,10 @@ def test_the_running_server_is_described(served: Place) -> None:
 
 
 def test_every_command_that_prints_takes_json(place: Place) -> None:
-    listed = re.findall(r"^  ([a-z]+) ", place.run("--help").partition("Commands:")[2], re.MULTILINE)
-    assert len(listed) >= 10
-    for command in set(listed) - {"serve"}:
-        assert "--json" in place.run(command, "--help")
+    def listed(*group: str) -> list[str]:
+        return re.findall(r"^  ([a-z-]+) ", place.run(*group, "--help").partition("Commands:")[2], re.MULTILINE)
+
+    assert len(listed()) >= 10
+    for command in set(listed()) - {"serve"}:
+        for parts in [(command, one) for one in listed(command)] or [(command,)]:
+            assert "--json" in place.run(*parts, "--help"), parts
