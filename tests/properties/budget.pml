@@ -11,8 +11,10 @@
 #ifndef MUTANT
 #define MUTANT 0
 #endif
+#ifndef CLIENTS
 #define CLIENTS 3
 #define LIMIT 4
+#endif
 #define BOUND 2
 
 #define NONE 0
