@@ -82,7 +82,7 @@ def is_pl_pesel(digits: str) -> bool:
 
 def is_nl_bsn(digits: str) -> bool:
     """Netherlands, BSN of nine digits: the test of eleven, its last weight -1."""
-    return len(set(digits)) > 2 and _weighed(digits, (9, 8, 7, 6, 5, 4, 3, 2, -1)) % 11 == 0
+    return _weighed(digits, (9, 8, 7, 6, 5, 4, 3, 2, -1)) % 11 == 0 and len(set(digits)) > 2
 
 
 def is_be_national(digits: str) -> bool:
@@ -121,7 +121,7 @@ def is_es_dni(digits: str, letter: str) -> bool:
 
 def is_uk_nhs(digits: str) -> bool:
     """United Kingdom, NHS number of ten digits: check by eleven."""
-    return len(set(digits)) > 2 and _weighed(digits, (10, 9, 8, 7, 6, 5, 4, 3, 2, 1)) % 11 == 0
+    return _weighed(digits, (10, 9, 8, 7, 6, 5, 4, 3, 2, 1)) % 11 == 0 and len(set(digits)) > 2
 
 
 def is_ch_ahv(digits: str) -> bool:
@@ -159,12 +159,12 @@ def is_cn_resident(digits: str, last: str) -> bool:
 
 def is_ca_sin(digits: str) -> bool:
     """Canada, SIN of nine digits: Luhn, first not 0 or 8."""
-    return digits[0] not in "08" and len(set(digits)) > 2 and is_luhn(digits)
+    return digits[0] not in "08" and is_luhn(digits) and len(set(digits)) > 2
 
 
 def is_au_tfn(digits: str) -> bool:
     """Australia, tax file number of nine digits: weights 1 4 3 7 5 8 6 9 10, by eleven."""
-    return len(set(digits)) > 2 and _weighed(digits, (1, 4, 3, 7, 5, 8, 6, 9, 10)) % 11 == 0
+    return _weighed(digits, (1, 4, 3, 7, 5, 8, 6, 9, 10)) % 11 == 0 and len(set(digits)) > 2
 
 
 def _weighed(digits: str, weights: Sequence[int]) -> int:

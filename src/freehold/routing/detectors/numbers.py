@@ -166,12 +166,15 @@ class Numbers:
             if places is None:
                 places = places_in[around] = tuple(self._places(around, names, places_at))
             for offset, place in places:
-                first = start + offset
+                first, digits = start + offset, ""
                 for shape in place.shapes:
                     kind = shape.kind
                     if counts.get(kind, 0) >= most or (shape.words and not names.is_near(shape, first)):
                         continue
-                    span = _span_of(text, first, place, shape)
+                    digits = digits or _digits_at(text, first, place)
+                    if not digits:
+                        break
+                    span = _span_of(text, first, first + place.size, digits, shape)
                     if span is not None:
                         counts[kind] = counts.get(kind, 0) + 1
                         found.append((kind, *span))
@@ -285,17 +288,21 @@ def _is_apart(around: bytes, sizes: list[int], at: int, groups: tuple[int, ...],
     return after >= len(sizes) or (behind in b" /" and not (behind == mark and sizes[after] == groups[0]))
 
 
-def _span_of(text: str, first: int, place: Place, shape: Shape) -> tuple[int, int] | None:
-    """Where the number is, if it is one."""
-    last = first + place.size
+def _digits_at(text: str, first: int, place: Place) -> str:
+    """The digits of a number; none where it goes on from what stands before."""
     if place.behind is not None:
         if _is_of_iban(text, first + place.behind[0], first + place.behind[1]):
-            return None
+            return ""
     elif first > 1 and text[first - 1] in "./-+_$" and text[first - 2] in WORD:
-        return None
-    digits = text[first:last]
+        return ""
+    digits = text[first : first + place.size]
     for mark in place.marks:
         digits = digits.replace(mark, "")
+    return digits
+
+
+def _span_of(text: str, first: int, last: int, digits: str, shape: Shape) -> tuple[int, int] | None:
+    """Where the number is, its letters included, if it is one."""
     if shape.is_valid_with is None:
         return (first, last) if shape.is_valid is not None and shape.is_valid(digits) else None
     if shape.before:

@@ -1,11 +1,12 @@
 """Check digits against numbers that their issuers or standards publish as examples, and against every single wrong digit."""
 
+import re
 from collections.abc import Callable
 
 import pytest
 
 from freehold.routing.detectors import checksums
-from freehold.routing.detectors.ibans import find_ibans
+from freehold.routing.detectors.ibans import MOST_WRONG, find_ibans
 
 PUBLISHED: list[tuple[Callable[[str], bool], str]] = [
     (checksums.is_card, "4111111111111111"),
@@ -57,6 +58,32 @@ def test_a_published_iban_is_found_in_one_piece_and_in_groups(iban: str):
     wrong = iban[:-1] + ("1" if iban[-1] != "1" else "2")
     assert not list(find_ibans(wrong, [(0, 3)], 16))
     assert not list(find_ibans(iban + "9", [(0, 3)], 16))
+
+
+def test_so_many_different_wrong_ibans_are_taken_to_have_a_right_one():
+    wrong = [f"NO508601{account:07}" for account in range(400)]
+    wrong = [iban for iban in wrong if not is_iban(iban)]
+    assert not found_among(wrong[: MOST_WRONG - 1])
+    assert found_among(wrong[:MOST_WRONG]) == [wrong[MOST_WRONG - 1]]
+    assert found_among(wrong) == [wrong[MOST_WRONG - 1]]
+    right = "NO9386011117947"
+    assert found_among([*wrong[: MOST_WRONG - 1], right]) == [right]
+    assert found_among([*wrong, right], most=1) == [wrong[MOST_WRONG - 1]]
+
+
+def test_one_wrong_iban_may_stand_in_a_text_as_often_as_it_likes():
+    assert found_among(["NO9386011117948"] * (MOST_WRONG * 4)) == []
+
+
+def is_iban(iban: str) -> bool:
+    return checksums.is_mod97(iban[4:] + iban[:4])
+
+
+def found_among(ibans: list[str], most: int = 16) -> list[str]:
+    """Those that are found in a text of all of them, one on a line."""
+    text = "\n".join(ibans)
+    starts = [match.start() for match in re.finditer("NO", text)]
+    return [text[start:end] for start, end in find_ibans(text, [(start, start + 3) for start in starts], most)]
 
 
 def test_numbers_that_were_never_given_out_are_refused():

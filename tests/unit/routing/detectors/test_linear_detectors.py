@@ -26,7 +26,8 @@ EVERYTHING = Detectors(
 )
 HOSTILE = [
     "1", "1 ", "4444 ", "4111 1111 1111 111 ", "@", "a@", "a.a@b.", "eyJ", "-eyJ", ".eyJaaaaaaaaa", "token=", "password:", 'password="aB1', "://", "://a:b@",
-    "secrets/", "a.pem/", "ab/c", "-----BEGIN ", "-----BEGIN RSA PRIVATE KEY-----\n", "-----BEGIN PRIVATE KEY-----\nAAAA: AAAA: ", "DE89 ", "DE8", "+1",
+    "secrets/", "a.pem/", "ab/c", "-----BEGIN ", "-----BEGIN RSA PRIVATE KEY-----\n", "-----BEGIN PRIVATE KEY-----\nAAAA: AAAA: ", "DE89 ", "DE8", "RU89 ", "SE45 ", "+1",
+    "sin 123456789 ", "tfn 123 456 789,", "cpf insz fnr 12345678901 ", "131052308A ", "4111 111111 11111,", "85.07.30-033.28 ", "1-2.3/4 5+",
     "+49 30 ", "(212) ", "a.internal", ".corp.example.com", "10.", "Bearer ", "Basic aaaaaaaa ", "a1Q~", "1:AA", "ORION-A-1", "%xoxb-", "AKIA", "a", "secret='",
     "123-45-", "550e8400-e29b-41d4-a716-446655440000 ", "\u00e9", "\U0001f600 token=", *(start + "A1b" for rule in SECRET_RULES for start in rule.starts[:1]),
 ]  # fmt: skip

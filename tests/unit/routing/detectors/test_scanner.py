@@ -134,3 +134,25 @@ def test_a_pattern_that_is_tried_too_often_is_taken_for_found(size: int):
 
 def test_every_kind_has_a_group_with_a_label():
     assert set(labels_of({})) == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("SIN 130692544" + " 123456789" * 200 + " sin: 130 692 544", "ca-sin"),
+        ("tfn " + "x" * 59 + " 123456782", "au-tfn"),
+        ("fnr" + "nhs 943 476 5919", "uk-nhs"),
+        ("4111-1111-1111-1112 " * 40 + "4111-1111-1111-1111", "card"),
+        ("1 2 3 4 5 6 7 " * 40 + "/ 85.07.30-033.28", "be-national-id"),
+        ("12345678a " * 400 + "12345678Z", "es-id"),
+        ("\U0001f600 \u0130 bsn 111222333", "nl-bsn"),
+    ],
+)
+def test_a_number_is_found_behind_any_number_of_others(text: str, kind: str):
+    found = [(start, end) for one, start, end in Detectors(LabelSettings()).find(text) if one == kind]
+    assert found
+    assert found[-1][1] == len(text)
+
+
+def test_a_word_too_far_before_a_number_does_not_name_it():
+    assert "au-tfn" not in {kind for kind, _, _ in Detectors(LabelSettings()).find("tfn " + "x" * 60 + " 123456782")}
