@@ -210,7 +210,7 @@ class Dispatch:
 
     def _reader(self, attempt: ChatAttempt) -> Reader:
         reader = attempt.upstream_codec.reader()
-        if "tools_by_schema" in attempt.quirks and attempt.chat.envelope.tools:
+        if "tools_by_schema" in attempt.quirks and not attempt.keeps_body:  # then the request was read to be written anyway
             request = attempt.chat.request()
             if offers_by_schema(request):
                 return SchemaToolReader(reader, attempt.chat.request_id, reply_is_json=request.output is not None)
