@@ -32,7 +32,9 @@ def test_every_recipe_is_filled_whole_and_its_files_and_json_stay_readable(recip
     if "OPENCODE_CONFIG_CONTENT" in setup.env:
         models = json.loads(setup.env["OPENCODE_CONFIG_CONTENT"])["provider"]["freehold"]["models"]
         assert list(models) == [aim.model]
-        assert models[aim.model].get("limit") == (None if aim.window is None else {"context": aim.window, "output": aim.window // 4})
+        assert models[aim.model].get("limit") == (
+            None if aim.window is None else {"context": aim.window, "output": aim.window // 4}
+        )
 
 
 @pytest.mark.parametrize("aim", [PLAIN, ODD], ids=["no window", "odd values"])
