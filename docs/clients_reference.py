@@ -44,9 +44,12 @@ def driven() -> str:
     """What the real clients did when `make clients` was run last."""
     results = json.loads(RESULTS.read_text())
     runtimes = list(dict.fromkeys(runtime for told in results.values() for runtime in told["runtimes"]))
-    lines = [f"| client | version | {' | '.join(runtimes)} | on |", f"|---|---|{'---|' * len(runtimes)}---|"]
+    lines = [
+        f"| client | version | {' | '.join(runtimes)} | embedded SmolLM2 | on |",
+        f"|---|---|{'---|' * len(runtimes)}---|---|",
+    ]
     for client, told in results.items():
-        cells = ["passed" if runtime in told["runtimes"] else "-" for runtime in runtimes]
+        cells = [*("passed" if runtime in told["runtimes"] else "-" for runtime in runtimes), told.get("embedded", "-")]
         lines.append(f"| {client} | {told['version']} | {' | '.join(cells)} | {told['on']} |")
     return "\n".join(lines)
 

@@ -27,6 +27,7 @@ def told() -> Iterator[Told]:
         if kept.get("version") == entry["version"]:
             entry["runtimes"] = [*entry["runtimes"], *(one for one in kept.get("runtimes", ()) if one not in entry["runtimes"])]
             entry["troubles"] = kept.get("troubles", {}) | entry["troubles"]
+            entry = {"embedded": kept["embedded"], **entry} if "embedded" in kept else entry
         findings[client] = {**entry, "on": dt.datetime.now(dt.UTC).date().isoformat()}
     FINDINGS.write_text(json.dumps(dict(sorted(findings.items())), indent=2) + "\n")
 
@@ -52,5 +53,15 @@ def troubled(told: Told) -> Troubled:
 
     def tell(client: str, version: str, trouble: str, did: str) -> None:
         entry_of(told, client, version)["troubles"][trouble] = did
+
+    return tell
+
+
+@pytest.fixture(scope="session")
+def counted(told: Told) -> Callable[[str, str, str], None]:
+    """Tell how many codes a client of this version had from the embedded model."""
+
+    def tell(client: str, version: str, count: str) -> None:
+        entry_of(told, client, version)["embedded"] = count
 
     return tell
