@@ -27,7 +27,8 @@ def told() -> Iterator[Told]:
         if kept.get("version") == entry["version"]:
             entry["runtimes"] = [*entry["runtimes"], *(one for one in kept.get("runtimes", ()) if one not in entry["runtimes"])]
             entry["troubles"] = kept.get("troubles", {}) | entry["troubles"]
-            entry = {"embedded": kept["embedded"], **entry} if "embedded" in kept else entry
+            if "embedded" in kept:
+                entry.setdefault("embedded", kept["embedded"])
         findings[client] = {**entry, "on": dt.datetime.now(dt.UTC).date().isoformat()}
     FINDINGS.write_text(json.dumps(dict(sorted(findings.items())), indent=2) + "\n")
 
