@@ -98,8 +98,9 @@ async def test_a_thousand_in_four_processes_spend_one_budget_and_no_more_though_
     await store.close()
     assert stands.reserved == 0
     assert sum(int(amount) for amount, _ in billed) <= stands.spent <= LIMIT
-    assert len(billed) >= 0.9 * AFFORDABLE
     settled = set(backing.attempts())
     lapsed = {flag[0] for flag in backing.flags() if flag[1] == "lapsed"}
+    # Who was killed may have held a half of the budget for calls it never sent: they were admitted, and count as spent.
+    assert len(settled | lapsed) >= 0.9 * AFFORDABLE
     assert {attempt_id for _, attempt_id in billed} <= settled | lapsed
     assert stands == Balance(AMOUNT * len(settled | lapsed), 0)
