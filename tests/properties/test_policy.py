@@ -207,14 +207,16 @@ def test_the_order_of_gates_does_not_matter(
 
 @st.composite
 def label_gates(draw: st.DrawFn) -> list[Rule]:
-    """Rules with gates that look at the label, among others, and no gate that names a label without those above it.
-
-    One that does opens a way for what raises the label; `freehold check` says so (`policy.concerns`).
-    """
-    rules = [rule for rule in draw(rule_lists()) if not (rule.when.labels and (rule.allow or rule.deny))]
+    """Rules with gates that look at the label, at least one or exactly, among others."""
+    rules = draw(rule_lists())
     for index in range(draw(st.integers(1, 2))):
-        label = draw(st.sampled_from(list(Label)))
-        gate = {"name": f"label gate {index}", "when": {"label": label}, draw(st.sampled_from(["allow", "deny"])): draw(scopes())}
+        when = draw(
+            st.one_of(
+                st.fixed_dictionaries({"label": st.sampled_from(list(Label))}, optional={"labels": lists([*Label])}),
+                st.fixed_dictionaries({"labels": st.lists(st.sampled_from(list(Label)), min_size=1, max_size=3, unique=True)}),
+            )
+        )
+        gate = {"name": f"label gate {index}", "when": when, draw(st.sampled_from(["allow", "deny"])): draw(scopes())}
         rules.insert(draw(st.integers(0, len(rules))), msgspec.convert(gate, Rule))
     return rules
 

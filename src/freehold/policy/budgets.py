@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from freehold.features import Caller, Features
 from freehold.policy.conditions import Condition, all_hold, deployment_half, request_conditions
-from freehold.policy.rules import Match
+from freehold.policy.rules import Match, held
 from freehold.runtime import Placed
 
 Per = Literal["all", "key", "user", "team", "dataset", "project", "model"]
@@ -143,7 +143,7 @@ def _compile(budget: Budget, placed: tuple[Placed, ...]) -> BudgetLine:
     half = deployment_half(budget.when)
     return BudgetLine(
         budget=budget,
-        conditions=request_conditions(budget.when),
+        conditions=request_conditions(held(budget.when)),
         covers=frozenset(one.id for one in placed if half.fits(one, asked_fits=False, unknown_fits=True)),
         nano_usd=None if budget.usd is None else round(budget.usd * NANO_USD_PER_USD),
         who=_WHO.get(budget.per),

@@ -17,7 +17,7 @@ from freehold.policy.conditions import (
     why_not_allowed,
 )
 from freehold.policy.names import Names
-from freehold.policy.rules import Caching, Escalation, Rule
+from freehold.policy.rules import Caching, Escalation, Rule, held
 from freehold.runtime import EGRESS_ORDER, SINGLE_OPERATIONS, Egress, Placed, completes, fills_in
 
 CHAT, EMBEDDINGS, TOOLS, IMAGES, JSON_SCHEMA, LOGPROBS = 1, 2, 4, 8, 16, 32
@@ -105,6 +105,9 @@ class Resolution(msgspec.Struct, frozen=True):
 class _CompiledRule(msgspec.Struct, frozen=True):
     rule: Rule
     conditions: tuple[Condition, ...]
+    """As a preference matches."""
+    held: tuple[Condition, ...]
+    """As a gate holds."""
     half: DeploymentHalf
     blocked: Mapping[str, str]
     ceiling_rank: int
@@ -148,6 +151,7 @@ class Compiler:
         return _CompiledRule(
             rule=rule,
             conditions=request_conditions(rule.when),
+            held=request_conditions(held(rule.when)),
             half=deployment_half(rule.when),
             blocked={one.id: reason for one in placed.values() if (reason := why_blocked(rule, one)) is not None},
             ceiling_rank=_ceiling_rank(rule),
@@ -213,7 +217,7 @@ class Compiler:
                 if half.fits(self._names.placed[one], asked_fits, unknown_fits=True)
             }
             if blocked or ceiling_rank < _FARTHEST:
-                gates.append(Gate(compiled.rule.name, compiled.conditions, blocked, ceiling_rank, compiled.rule.redact))
+                gates.append(Gate(compiled.rule.name, compiled.held, blocked, ceiling_rank, compiled.rule.redact))
         return tuple(gates)
 
 

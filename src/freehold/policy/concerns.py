@@ -8,13 +8,13 @@ compared, so a pair may be reported that never meets.
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from freehold.features import LABEL_ORDER, Label
+from freehold.features import LABEL_ORDER
 from freehold.policy.compiled import why_blocked
 from freehold.policy.globs import is_glob, make_matcher
-from freehold.policy.rules import Match, Rule, hours_of
+from freehold.policy.rules import Match, Rule, hours_of, labels_of
 from freehold.policy.snapshot import Policy
 from freehold.policy.unserved import always_holds, unserved_labels
-from freehold.runtime import EGRESS_ORDER, SINGLE_OPERATIONS, Egress, Placed, completes
+from freehold.runtime import EGRESS_ORDER, SINGLE_OPERATIONS, Placed, completes
 
 _LISTS = (
     "labels",
@@ -40,7 +40,6 @@ def concerns_of(policy: Policy) -> tuple[str, ...]:
         *_above_ceiling(policy, placed),
         *_gates(policy.gates, placed),
         *unserved_labels(policy),
-        *_lifted(policy, placed),
         *_datasets(policy, placed),
         *_unredacted(policy),
         *_dead(policy),
@@ -71,23 +70,6 @@ def _above_ceiling(policy: Policy, placed: Sequence[Placed]) -> Iterator[str]:
     elif len(allowed) < len(placed):
         out = [one.id for one in placed if one not in allowed]
         yield f"the server's ceiling is {policy.server_ceiling}: never used are {', '.join(out)}"
-
-
-def _lifted(policy: Policy, placed: Sequence[Placed]) -> Iterator[str]:
-    """Gates that keep data from leaving at one label and not at a higher one: whatever raises the label opens the way."""
-    away = [one for one in placed if one.egress is not Egress.LOCAL and one.egress.within(policy.server_ceiling)]
-    for gate in policy.gates:
-        kept = [one for one in away if why_blocked(gate, one) is not None]
-        named = sorted(gate.when.labels, key=LABEL_ORDER.__getitem__)
-        for label in [label for label in Label if named and label not in named and LABEL_ORDER[label] > LABEL_ORDER[named[0]]]:
-            others = [one for one in policy.gates if always_holds(one.when, label, "chat")]
-            if lifted := _left(others, kept):
-                ids = ", ".join(one.id for one in lifted)
-                yield (
-                    f"rule '{gate.name}' holds for label {', '.join(named)} and not for {label}, where {ids} may be used: "
-                    f'what raises a label opens the way; write label = "{named[0]}", which means that and higher'
-                )
-                break
 
 
 def _datasets(policy: Policy, placed: Sequence[Placed]) -> Iterator[str]:
@@ -150,7 +132,7 @@ def _left(gates: Sequence[Rule], placed: Sequence[Placed]) -> list[Placed]:
 
 
 def _may_meet(one: Match, other: Match) -> bool:
-    if not _labels(one) & _labels(other):
+    if not labels_of(one) & labels_of(other):
         return False
     return all(
         not getattr(one, field) or not getattr(other, field) or set(getattr(one, field)) & set(getattr(other, field))
@@ -158,14 +140,9 @@ def _may_meet(one: Match, other: Match) -> bool:
     )
 
 
-def _labels(when: Match) -> set[Label]:
-    at_least = LABEL_ORDER[when.label] if when.label is not None else 0
-    return {label for label in (when.labels or Label) if LABEL_ORDER[label] >= at_least}
-
-
 def _dead(policy: Policy) -> Iterator[str]:
     for rule in (*policy.gates, *(one for one in policy.preferences if one not in policy.gates)):
-        if not _labels(rule.when):
+        if not labels_of(rule.when):
             yield f"rule '{rule.name}' can never match: none of its labels is at least {rule.when.label}"
     for index, rule in enumerate(policy.preferences):
         earlier = next((one for one in policy.preferences[:index] if one.when in (Match(), rule.when)), None)

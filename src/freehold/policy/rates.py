@@ -14,7 +14,7 @@ from freehold.features import Caller, Features
 from freehold.policy.conditions import Condition, all_hold, deployment_half, request_conditions
 from freehold.policy.gcra import Charge, Hold
 from freehold.policy.problems import Problem
-from freehold.policy.rules import Match
+from freehold.policy.rules import Match, held
 from freehold.runtime import Placed
 
 RatePer = Literal["all", "key", "user", "team", "dataset", "project", "runtime", "deployment"]
@@ -155,7 +155,7 @@ def _compile(rate: Rate, placed: tuple[Placed, ...]) -> RateLine:
     half = deployment_half(rate.when)
     return RateLine(
         rate=rate,
-        conditions=request_conditions(rate.when),
+        conditions=request_conditions(held(rate.when)),
         covers=frozenset(one.id for one in placed if half.fits(one, asked_fits=False, unknown_fits=True)),
         who=_WHO.get(rate.per),
     )

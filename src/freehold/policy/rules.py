@@ -1,7 +1,8 @@
 """The words of a rule, exactly as `freehold.toml` spells them.
 
 Every field of `when` that is given must hold. `allow` and `deny` are gates; `try` is a preference. A rule may have
-both. What a name in a rule refers to is checked by `policy.references`.
+both. What holds somebody (a gate, a budget, a rate) holds for every label above the ones it names, or else what raises a
+label would open a way: `held` says so once for all. What a name in a rule refers to is checked by `policy.references`.
 """
 
 from typing import Annotated, Literal
@@ -10,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from freehold.chat import WireFormat
-from freehold.features import Auxiliary, Label, Task
+from freehold.features import LABEL_ORDER, Auxiliary, Label, Task
 from freehold.runtime import Egress
 
 Check = Literal["empty", "refusal", "truncated", "invalid_json", "invalid_tool_arguments", "repeats", "prompt_cut"]
@@ -40,7 +41,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     label: Label | None = None
     """The request's label is at least this."""
     labels: tuple[Label, ...] = ()
-    """The request's label is one of these."""
+    """The request's label is one of these. In what holds somebody (a gate, a budget, a rate): one of these, or any higher one."""
     tasks: tuple[Task, ...] = ()
     models: tuple[str, ...] = ()
     """Globs over the asked model (then all deployments are meant) and over each deployment's model."""
@@ -151,3 +152,19 @@ def parse_hours(text: str) -> frozenset[int]:
 def hours_of(match: Match) -> tuple[str, ...]:
     """The spans of `when.hours`, whichever way they were written."""
     return (match.hours,) if isinstance(match.hours, str) else match.hours
+
+
+def labels_of(match: Match) -> frozenset[Label]:
+    """The labels that `label` and `labels` together name, exactly."""
+    least = 0 if match.label is None else LABEL_ORDER[match.label]
+    return frozenset(label for label in match.labels or Label if LABEL_ORDER[label] >= least)
+
+
+def held(match: Match) -> Match:
+    """The `when` of what holds somebody: a label that is named means every higher one too.
+
+    A detector, a header or a dataset only ever raises a label. Were labels matched exactly here, raising one could take a
+    request out of a gate's hold. Preferences, which only order, match exactly. A `when` that no label fits stays as it is.
+    """
+    named = labels_of(match) if match.labels else None
+    return msgspec.structs.replace(match, label=min(named, key=LABEL_ORDER.__getitem__), labels=()) if named else match

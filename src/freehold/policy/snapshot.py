@@ -17,7 +17,7 @@ from freehold.policy.labels import BoundLabels, LabelSettings
 from freehold.policy.names import Names
 from freehold.policy.problems import PolicyError, close_names
 from freehold.policy.references import problems_of
-from freehold.policy.rules import Rule
+from freehold.policy.rules import Rule, held
 from freehold.runtime import EGRESS_ORDER, Egress, Placed
 
 RESOLUTIONS_KEPT = 1024
@@ -61,7 +61,9 @@ class Policy:
         """By deployment id, in configured order."""
         self.aliases = MappingProxyType({name: tuple(targets) for name, targets in aliases.items()})
         self.rules = tuple(rules)
-        self.gates = tuple(rule for rule in rules if rule.allow is not None or rule.deny is not None)
+        gates = (rule for rule in rules if rule.allow is not None or rule.deny is not None)
+        self.gates = tuple(msgspec.structs.replace(rule, when=held(rule.when)) for rule in gates)
+        """Rules with `allow` or `deny`, each with its `when` as a gate holds it."""
         self.preferences = tuple(rule for rule in rules if rule.try_)
         self.redacts = bool(labels.redact) and any(rule.redact for rule in self.gates)
         """Whether redaction can ever happen."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from freehold.features import Caller
+from freehold.features import Caller, Label
 from freehold.policy.budgets import Budget, BudgetTable, Window, account_of, span_at
 from freehold.policy.rules import Callers, Match
 from freehold.runtime import Deployment, Egress, Model, Placed, Vendor
@@ -60,8 +60,9 @@ def line(**fields: Any) -> Any:
         (Match(operations=("transcription", "speech")), {"operation": "speech"}, {"operation": "chat"}),
         (Match(operations=("image_generation",)), {"operation": "image_generation"}, {"operation": "embeddings"}),
         (Match(prompt_tokens_over=1000), {"prompt_tokens": 1001}, {"prompt_tokens": 1000}),
+        (Match(labels=(Label.INTERNAL,)), {"label": Label.RESTRICTED}, {"label": Label.PUBLIC}),
     ],
-    ids=["key", "user", "team", "audio", "images", "long-context"],
+    ids=["key", "user", "team", "audio", "images", "long-context", "a label that a header raised"],
 )
 def test_a_budget_holds_just_the_requests_that_its_when_says(when: Match, holds: Any, does_not: Any):
     table = BudgetTable([Budget(name="b", window="day", usd=1.0, when=when)], MODELS)

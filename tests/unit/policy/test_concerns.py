@@ -55,7 +55,7 @@ def concerns(text: str, **environ: str) -> list[str]:
         ),
         (
             TEAM + '[[rules]]\nname = "a"\nwhen = { labels = ["confidential"] }\nallow = { egress = "local" }\n',
-            "rule 'a' holds for label confidential and not for restricted, where team/mid may be used",
+            "rule 'a' leaves no chat deployment; refused: label confidential or higher",
         ),
         ('[[rules]]\nname = "a"\ndeny = { models = ["gpt-*"] }', "'gpt-*', which fits nothing that is configured"),
         ('[[models]]\nid = "other"\nlicence = "MIT"', "'other' is not deployed anywhere"),

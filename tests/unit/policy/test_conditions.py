@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from freehold.features import Caller, Features, Label, Task
+from freehold.features import LABEL_ORDER, Caller, Features, Label, Task
 from freehold.policy.conditions import all_hold, request_conditions
-from freehold.policy.rules import Match, parse_hours
+from freehold.policy.rules import Match, held, parse_hours
 
 BASE = Features(
     operation="chat", wire_format="openai_chat", asked_model="auto", caller=Caller(key="ci", user="ann", team="core"),
@@ -100,3 +100,25 @@ def test_hours_exclude_their_end_and_wrap_past_midnight(text: str, hours: set[in
 def test_no_hours_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"hour|outside"):
         parse_hours(text)
+
+
+@pytest.mark.parametrize(
+    ("when", "least"),
+    [
+        ({"labels": ["internal"]}, "internal"),
+        ({"labels": ["restricted", "internal"]}, "internal"),
+        ({"labels": ["public", "restricted"], "label": "internal"}, "restricted"),
+        ({"label": "confidential"}, "confidential"),
+        ({"tools": True}, "public"),
+    ],
+    ids=str,
+)
+def test_what_holds_a_label_holds_every_higher_one_and_no_lower_one(when: dict[str, Any], least: str) -> None:
+    conditions = request_conditions(held(msgspec.convert(when, Match)))
+    fitting = [label for label in Label if all_hold(conditions, msgspec.structs.replace(BASE, label=label), 12)]
+    assert fitting == [label for label in Label if LABEL_ORDER[label] >= LABEL_ORDER[Label(least)]]
+
+
+def test_what_no_label_fits_holds_nobody() -> None:
+    conditions = request_conditions(held(msgspec.convert({"labels": ["public"], "label": "internal"}, Match)))
+    assert not any(all_hold(conditions, msgspec.structs.replace(BASE, label=label), 12) for label in Label)
