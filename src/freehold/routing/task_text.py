@@ -17,6 +17,9 @@ CLAUSE_WORDS = 24
 _WORD = re.compile(r"[^\W_]+(?:[+#]{1,2}|(?:['-][^\W_]+){0,3})")
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:[+#]{1,2}|(?:['-][a-z0-9]+){1,3})?")
 """The same words in lower-case ASCII, found faster."""
+_JOINTS = re.compile(r"[+#'-]")
+"""What may stand within a word; where there is none, words are what lies between letters and digits of others."""
+_APART = bytes(code if chr(code).isalnum() and code < 128 else 32 for code in range(256))
 _CLAUSE_END = re.compile(r"[.!?:;\n](?:(?<=\n)|(?=\s)|$)")
 _PATH = re.compile(
     r"[\w/-]{1,120}\.(?:[jt]sx?|py|go|rs|java|kt|rb|php|cs|cpp|cc|c|h|hpp|swift|scala|vue|svelte|sql|ya?ml|toml|json|md|html|css)\b"
@@ -24,6 +27,14 @@ _PATH = re.compile(
 
 
 FindWords = Callable[[str], list[str]]
+
+
+def ascii_words(text: str) -> list[str]:
+    """The words of lower-case ASCII. Cutting at all that is no letter or digit takes a fifth of the time of a pattern."""
+    if _JOINTS.search(text) is not None:
+        return _ASCII_WORD.findall(text)
+    return text.encode().translate(_APART).decode().split()
+
 
 _BITS = {name: 1 << place for place, name in enumerate(phrases.LISTS)}
 _PHRASES = [(phrase, _BITS[name]) for name, those in phrases.LISTS.items() for phrase in those]
@@ -52,7 +63,7 @@ class Text:
         """What stands outside of code fences."""
         self.near = _ends(self.prose)
         """Of a long prose its beginning and end: where people put what they want."""
-        find_words = (_ASCII_WORD if self.near.isascii() else _WORD).findall
+        find_words = ascii_words if self.near.isascii() else _WORD.findall
         self.clauses = [_clause(*one, find_words) for one in _telling(_CLAUSE_END.split(self.near), find_words)]
         """The words of the clauses that tell most, most telling first."""
         self.heads = [(_family(clause[0]), clause) for clause in self.clauses]
