@@ -194,6 +194,7 @@ class Budgets:
             self._in_background(self._let_go(asked, asking.attempt_id))
             raise
         except StoreError as error:
+            self._in_background(self._let_go(asked, asking.attempt_id))
             raise self._away(error) from error
         self._is_away = False
         if short is not None:
@@ -206,9 +207,18 @@ class Budgets:
         return held, None
 
     async def _let_go(self, asked: "asyncio.Future[Short | None]", attempt_id: str) -> None:
+        """Give back what nobody will use. Where the store was lost before its answer, it may have been reserved all the same."""
         with contextlib.suppress(StoreError):
-            if await asked is None and self._store is not None:
-                await self._store.void(attempt_id, None)
+            if await asked is not None:
+                return
+        store, ends_s, retry_s = await self._opened(), self._now() + LEASE_S, FIRST_RETRY_S
+        while self._now() < ends_s:
+            try:
+                await store.void(attempt_id, None)
+                break
+            except StoreError:
+                await asyncio.sleep(retry_s)
+                retry_s = min(retry_s * 2, LONGEST_RETRY_S)
 
     async def _wait(self, asking: Asking, account: str) -> Held:
         """Stand in the account's line until there is room, or no more hope of it; then maybe in another account's."""
@@ -235,29 +245,34 @@ class Budgets:
                     return held
                 assert short is not None
                 if is_late or short.balance.reserved == 0:
-                    return await self._take_left(asking, short)
+                    held, short = await self._take_left(asking, short)
+                    if held is not None:
+                        return held
+                    item = _short_item(asking, short)
+                    least = item.bound.cost_of(asking.lowest)
+                    if is_late or (short.balance.reserved == 0 and least > item.limit - short.balance.spent):
+                        raise self._over(item, short.balance, asking)
+                    # Others were quicker, in this process or another: what they will not use comes free again.
                 if short.charge.account != account:
                     return short.charge.account
             left_s = until_s - self._now()
             await turn.wait(min(left_s, LOOKS_EACH_S) if self._lines.is_head(account, turn) else left_s)
             self._refuse_hopeless(asking)
 
-    async def _take_left(self, asking: Asking, short: Short) -> Held:
-        """Nothing more will come free in time: a shorter answer, if what is left pays for one."""
-        item = next(one for one in asking.items if one.account == short.charge.account)
+    async def _take_left(self, asking: Asking, short: Short) -> tuple[Held | None, Short]:
+        """A shorter answer, if what is left pays for one; and how the account stood that was short last."""
         for _ in range(TAKES_LEFT):
             room = short.charge.limit - short.balance.spent - short.balance.reserved
-            affordable = item.bound.tokens_for(room)
+            affordable = _short_item(asking, short).bound.tokens_for(room)
             if affordable is not None and affordable < asking.lowest:
-                raise self._over(item, short.balance, asking)
+                break
             longest = asking.output_tokens if affordable is None else min(affordable, asking.output_tokens)
             held, again = await self._try(asking, longest)
             if held is not None:
-                return held
+                return held, short
             assert again is not None
             short = again
-            item = next(one for one in asking.items if one.account == short.charge.account)
-        raise self._over(item, short.balance, asking)
+        return None, short
 
     def _over(self, item: Item, balance: Balance, asking: Asking) -> OverBudgetError:
         return over_budget(item, balance, item.bound.cost_of(asking.lowest), self._wall_ms())
@@ -378,6 +393,10 @@ class Budgets:
         if self._store is not None:
             await self._store.close()
             self._store = None
+
+
+def _short_item(asking: Asking, short: Short) -> Item:
+    return next(one for one in asking.items if one.account == short.charge.account)
 
 
 def _spent(item: Item, record: AttemptRecord, held: Held) -> int:

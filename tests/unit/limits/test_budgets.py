@@ -209,6 +209,25 @@ async def test_who_waits_in_vain_is_told_to_ask_again_soon(desk: Desk):
     assert caught.value.fault.retry_after_s == 5.0
 
 
+async def test_who_may_wait_goes_on_waiting_where_another_process_was_quicker(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "LOOKS_EACH_S", 0.001)
+    table, tries, reserve = lines({"usd": 0.008}), 0, desk.store.reserve
+
+    async def quicker(attempt_id: str, charges: Any, lease_s: float) -> Any:
+        nonlocal tries
+        tries += 1
+        if tries == 3:  # we know by now that nothing was reserved, and try to take what is left
+            desk.store.held["theirs"] = {charges[0].account: charges[0].limit}
+        if tries == 8:
+            desk.store.held.clear()
+        return await reserve(attempt_id, charges, lease_s)
+
+    monkeypatch.setattr(desk.store, "reserve", quicker)
+    held = await desk.budgets.reserve(desk.ask(table))
+    assert tries > 8
+    assert held.output_tokens == 700, "what is left once theirs came free"
+
+
 async def test_a_budget_that_is_known_to_be_spent_is_not_asked_again(desk: Desk):
     table = tokens(1200)
     for _ in range(3):
