@@ -1,16 +1,28 @@
-"""Many at once against one budget: the vendor's own journal shows no more than the budget, and most of what it pays for."""
+"""Many at once against one budget, on every store: the vendor's own journal shows no more than the budget, and most of it used."""
 
-import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from freehold.gateways.fake import FakeRuntime
-from support.gateway import NO_ENGINE, Serve, base_url, deployment_toml, runtime_toml
-from support.paid import PRICE, ask, billed, body, nano_usd, says
+from support.budget_servers import Backing, Servers
+from support.paid import says
+from support.paying_gateways import PayingGateways, judge
 
-CROWD = 200
-USD = 0.05
+CROWD = 150
+USD = 0.04
+KILLED_AT = 12
+WORKERS = {"sqlite": 1, "postgres": 1, "redis": 2}
+"""Processes, by the kind of `Backing`. `make proof` has more of them."""
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    made = Servers()
+    yield made
+    made.remove()
 
 
 @pytest.fixture
@@ -21,14 +33,31 @@ async def vendor() -> Any:
     await runtime.stop()
 
 
-async def test_a_crowd_spends_no_more_than_the_budget_and_most_of_what_it_pays_for(serve: Serve, vendor: FakeRuntime) -> None:
-    budget = f'[[budgets]]\nname = "team"\nwindow = "month"\nusd = {USD}\nwait_s = 60.0\n'
-    config = runtime_toml("cloud", "vendor", base_url(vendor)) + deployment_toml("cloud", "big", "big-model", price=PRICE)
-    served = await serve(NO_ENGINE + config + budget)
-    port = int(served.url.rpartition(":")[2])
-    answers = await asyncio.gather(*(ask(port, body(number)) for number in range(CROWD)))
-    each = nano_usd(vendor.journal[0])
-    affordable = round(USD * 1e9) // each
-    assert billed(vendor) <= round(USD * 1e9)
-    assert 0.9 * affordable <= sum(one.status == 200 for one in answers) <= affordable < CROWD
-    assert {one.status for one in answers} == {200, 402}
+@pytest.fixture(params=WORKERS)
+async def gateway(request: pytest.FixtureRequest, tmp_path: Path, servers: Servers, vendor: FakeRuntime) -> AsyncIterator[Any]:
+    backing = Backing(request.param, tmp_path, servers)
+    made = PayingGateways(tmp_path, backing, vendor, {"calm": USD, "storm": USD}, workers=WORKERS[request.param])
+    try:
+        await made.start()
+        yield made
+    finally:
+        made.kill()
+
+
+async def test_a_crowd_spends_no_more_than_the_budget_and_most_of_it_also_with_the_store_killed_midway(
+    gateway: PayingGateways,
+) -> None:
+    is_server = gateway.backing.server is not None
+    calm = await gateway.crowd("calm", CROWD)
+    judge(calm, is_killed=False, is_server=is_server)
+    storm = await gateway.crowd("storm", CROWD, killed_at=KILLED_AT)
+    judge(storm, is_killed=True, is_server=is_server)
+    await gateway.finished()
+    await gateway.stop()
+    finals = gateway.final_rows()
+    told = [one for crowd in (calm, storm) for one in (*crowd.answers, *crowd.turned_away)]
+    # What cost nothing and was queued when its own process was killed has no row; what cost something always has.
+    kept = {one.request_id for one in told if is_server or one.status == 200}
+    assert set(finals.values()) == {1}
+    assert kept <= set(finals), "whatever became of the store"
+    assert gateway.charged() == sum(gateway.account(name)[0] for name in ("calm", "storm"))

@@ -1,40 +1,63 @@
-"""A thousand at once against one budget: what the vendor's own journal says was spent, and how much of the budget was used."""
+"""A thousand at once against one budget, on every store: what the vendor's own journal says was spent, and how much of it was used."""
 
-import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from proof.conftest import Found, StartFake
-from support.gateway import NO_ENGINE, base_url, deployment_toml, running, runtime_toml
-from support.paid import PRICE, ask, billed, body, nano_usd, says
+from support.budget_servers import Backing, Servers
+from support.paid import says
+from support.paying_gateways import PayingGateways, judge, numbers
 
 CROWD = 1000
 USD = 0.3
+GATEWAYS = {
+    "SQLite": ("sqlite", 1, 1),
+    "PostgreSQL, 2 gateways": ("postgres", 2, 1),
+    "Redis, 4 gateways and one ledger in PostgreSQL": ("redis+postgres", 4, 1),
+    "Redis, 4 workers of one gateway": ("redis", 1, 4),
+}
+"""Kind of backing, gateways, processes of each."""
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    made = Servers()
+    yield made
+    made.remove()
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(600)
-async def test_a_thousand_at_once_spend_no_more_than_the_budget(tmp_path: Path, start_fake: StartFake, found: Found) -> None:
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("is_killed", [False, True], ids=["calm", "killed"])
+@pytest.mark.parametrize("where", GATEWAYS)
+async def test_a_thousand_at_once_spend_no_more_than_the_budget(
+    tmp_path: Path, start_fake: StartFake, servers: Servers, found: Found, where: str, is_killed: bool
+) -> None:
+    kind, gateways, workers = GATEWAYS[where]
     vendor = await start_fake(lambda _received: says(40, slow_s=0.005))
-    budget = f'[[budgets]]\nname = "team"\nwindow = "month"\nusd = {USD}\nwait_s = 120.0\n'
-    config = runtime_toml("cloud", "vendor", base_url(vendor)) + deployment_toml("cloud", "big", "big-model", price=PRICE)
-    async with running(NO_ENGINE + config + budget, {}, tmp_path) as served:
-        port = int(served.url.rpartition(":")[2])
-        answers = await asyncio.gather(*(ask(port, body(number, stream=number % 3 == 0)) for number in range(CROWD)))
-    spent, limit = billed(vendor), round(USD * 1e9)
-    affordable = limit // max(map(nano_usd, vendor.journal))
-    admitted = sum(one.status == 200 for one in answers)
-    assert spent <= limit
-    assert affordable < CROWD
-    assert admitted >= 0.9 * affordable
-    assert {one.status for one in answers} == {200, 402}
+    backing = Backing(kind, tmp_path, servers)
+    made = PayingGateways(tmp_path, backing, vendor, {"team": USD}, gateways=gateways, workers=workers)
+    is_server = backing.server is not None
+    try:
+        await made.start()
+        crowd = await made.crowd("team", CROWD, killed_at=100 if is_killed else None)
+        judge(crowd, is_killed=is_killed, is_server=is_server)
+        assert crowd.affordable < CROWD
+        await made.finished()
+        await made.stop()
+    finally:
+        made.kill()
+    finals = made.final_rows()
+    assert set(finals.values()) == {1}
+    assert {one.request_id for one in crowd.answers if one.status == 200 or not is_killed or is_server} <= set(finals)
+    assert made.charged() == made.account("team")[0]
+    midway = (
+        "" if not is_killed else ", its server killed midway" if is_server else ", the gateway killed midway and started again"
+    )
     found(
-        f"{CROWD} requests at once against one budget on SQLite: the vendor's journal shows no more than the budget, and at least "
-        "90 % of what was affordable is admitted",
-        budget_usd=USD,
-        spent_usd=round(spent / 1e9, 6),
-        affordable=affordable,
-        admitted=admitted,
-        refused=CROWD - admitted,
+        f"{CROWD} requests at once against one budget on {where}{midway}: the vendor's journal shows no more than the budget, and "
+        "at least 90 % of what was affordable is admitted.",
+        **numbers(crowd),
     )

@@ -1,0 +1,219 @@
+"""Whole gateways, each a process of its own, that spend from one budget; a crowd that asks them; the store killed midway."""
+
+import asyncio
+import json
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import redis
+
+from freehold.gateways.fake import FakeRuntime
+from freehold.gateways.fake.runtime import Received
+from freehold.storage.redis_scripts import KEYS
+from support.budget_servers import Backing
+from support.gateway import NO_ENGINE, base_url, deployment_toml, runtime_toml
+from support.paid import PRICE, Asked, ask, body, nano_usd
+from support.place import Place, end
+
+GIVES_UP_S = 400.0
+LOOKS_EACH_S = 0.01
+
+
+class Crowd(msgspec.Struct, kw_only=True):
+    """What clients saw, and what the vendor's journal says of it. Amounts are nano-USD."""
+
+    answers: list[Asked] = []
+    """The last one of each client."""
+    turned_away: list[Asked] = []
+    """503s. The client asked again when it was told to."""
+    cut: int = 0
+    """Requests without an answer, because the gateway was killed. The client asked again."""
+    bought: Sequence[Received] = ()
+    limit: int = 0
+    forfeited: int = 0
+    """What a killed gateway had reserved, and nobody used."""
+
+    @property
+    def admitted(self) -> int:
+        return sum(one.status == 200 for one in self.answers)
+
+    @property
+    def spent(self) -> int:
+        return sum(map(nano_usd, self.bought))
+
+    @property
+    def affordable(self) -> int:
+        """Requests, at the price of the dearest one."""
+        return (self.limit - self.forfeited) // max(map(nano_usd, self.bought))
+
+
+class PayingGateways:
+    """Gateways of `workers` processes each on one backing. Each budget (USD, by name) pays for the model of its name alone.
+
+    On SQLite the one gateway is the store: it is the one that is killed.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        backing: Backing,
+        vendor: FakeRuntime,
+        budgets: dict[str, float],
+        *,
+        gateways: int = 1,
+        workers: int = 1,
+    ) -> None:
+        self.backing, self.vendor, self.budgets = backing, vendor, budgets
+        config = '[discovery]\nlocal = false\n[log]\nlevel = "error"\n' + NO_ENGINE + self._storage()
+        config += runtime_toml("cloud", "vendor", base_url(vendor))
+        for name, usd in budgets.items():
+            config += deployment_toml("cloud", name, name, price=PRICE)
+            config += (
+                f'[[budgets]]\nname = "{name}"\nwhen = {{ models = ["{name}"] }}\nwindow = "total"\nusd = {usd}\nwait_s = 200.0\n'
+            )
+        self.places: list[Place] = []
+        for number in range(gateways):
+            (folder / f"gateway{number}").mkdir()
+            place = Place(folder / f"gateway{number}")
+            place.config.write_text(f"[server]\nport = {place.port}\nworkers = {workers}\n{config}")
+            self.places.append(place)
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def _storage(self) -> str:
+        also = "" if self.backing.redis is None else f'redis = "{self.backing.redis}"\n'
+        return f'[storage]\nurl = "{self.backing.url}"\n{also}'
+
+    async def start(self) -> None:
+        """Start all, and wait until they serve."""
+        self._running = [place.start("serve") for place in self.places]
+        for place, server in zip(self.places, self._running, strict=True):
+            await asyncio.to_thread(place.until_serving, server)
+
+    async def stop(self) -> None:
+        """End all in order: what is queued is written."""
+        while self._running:
+            code, _, err = await asyncio.to_thread(end, self._running.pop())
+            assert code == 0, err
+
+    def kill(self) -> None:
+        """Kill whatever still runs."""
+        while self._running:
+            end(self._running.pop(), signal.SIGKILL)
+
+    async def crowd(self, name: str, count: int, *, killed_at: int | None = None) -> Crowd:
+        """So many ask at once for that budget's model; when the vendor has seen `killed_at` of them, the store is killed,
+        and started again once a client was told of it. Gives what came of it when all is settled."""
+        found = Crowd(limit=round(self.budgets[name] * 1e9))
+        before = len(self.vendor.journal)
+        async with asyncio.timeout(GIVES_UP_S), asyncio.TaskGroup() as group:
+            asking = [group.create_task(self._client(name, number, found)) for number in range(count)]
+            if killed_at is not None:
+                await self.vendor.received(before + killed_at)
+                await self._outage(found)
+        found.answers = [one.result() for one in asking]
+        async with asyncio.timeout(GIVES_UP_S):
+            while (await asyncio.to_thread(self.account, name))[1]:  # noqa: ASYNC110 - another process does it
+                await asyncio.sleep(LOOKS_EACH_S)
+        found.bought = self.vendor.journal[before:]
+        found.forfeited = self.account(name)[0] - found.spent
+        return found
+
+    async def _client(self, name: str, number: int, found: Crowd) -> Asked:
+        port = self.places[number % len(self.places)].port
+        while True:
+            told = await ask(port, body(number, model=name, stream=number % 3 == 0))
+            if told.status == 503:
+                found.turned_away.append(told)
+                await asyncio.sleep(float(told.headers["retry-after"]))
+            elif told.status == 0:
+                found.cut += 1
+                await asyncio.sleep(LOOKS_EACH_S * 10)
+            else:
+                return told
+
+    async def _outage(self, found: Crowd) -> None:
+        server = self.backing.server
+        if server is None:
+            [killed] = self._running
+            await asyncio.to_thread(end, killed, signal.SIGKILL)
+            await self.start()
+            return
+        await asyncio.to_thread(server.kill)
+        while not found.turned_away:  # noqa: ASYNC110 - clients are told by another process
+            await asyncio.sleep(LOOKS_EACH_S)
+        await asyncio.to_thread(server.start)
+
+    def account(self, name: str) -> tuple[int, int]:
+        """Nano-USD spent and reserved of a budget, as its store says."""
+        if self.backing.redis is None:
+            rows = self.backing.rows(f"SELECT spent, reserved FROM accounts WHERE account LIKE '{name}/%'")
+        else:
+            with redis.Redis.from_url(self.backing.redis, decode_responses=True) as client:
+                spent, reserved = (client.hgetall(key) for key in KEYS[1:3])
+            rows = [(spent.get(one, 0), amount) for one, amount in reserved.items() if one.startswith(f"{name}/")]
+        [(spent, reserved)] = rows
+        return int(spent), int(reserved)
+
+    async def finished(self) -> None:
+        """Until what is known of every request has a final row: that of a killed process gets one at the next start."""
+        missing = "SELECT count(*) FROM attempts a WHERE NOT EXISTS (SELECT 1 FROM requests r WHERE r.request_id = a.request_id)"
+        async with asyncio.timeout(GIVES_UP_S):
+            while (await asyncio.to_thread(self.backing.rows, missing))[0][0]:  # noqa: ASYNC110 - the same
+                await asyncio.sleep(LOOKS_EACH_S * 5)
+
+    def final_rows(self) -> Counter[str]:
+        """How many each request has."""
+        return Counter(row[0] for row in self.backing.rows("SELECT request_id FROM requests"))
+
+    def charged(self) -> int:
+        """Nano-USD: what the rows of all attempts say, and what lapsed reservations were charged whose attempt has no row."""
+        rows = self.backing.rows("SELECT request_id || '.' || number, cost_nano_usd FROM attempts")
+        flags = self.backing.rows("SELECT attempt_id, spent FROM money_flags WHERE flag = 'lapsed'")
+        written = {row[0] for row in rows}
+        return sum(row[1] or 0 for row in rows) + sum(row[1] for row in flags if row[0] not in written)
+
+
+def judge(found: Crowd, *, is_killed: bool, is_server: bool) -> None:
+    """No overspend by the vendor's own journal, most of what was affordable admitted, and refusals that say what helps."""
+    statuses = Counter(one.status for one in found.answers)
+    assert found.spent <= found.limit
+    assert found.admitted == len({one.request_id for one in found.answers if one.status == 200})
+    assert 0.9 * found.affordable <= found.admitted, (found.affordable, statuses)
+    assert set(statuses) == {200, 402}, [one.body for one in found.answers if one.status not in {200, 402}][:3]
+    for one in found.answers:
+        if one.status == 402:
+            told = json.loads(one.body)["error"]
+            assert (told["type"], told["code"]) == ("insufficient_quota", "budget_spent")
+            assert "the operator can raise the budget" in told["message"]
+    for one in found.turned_away:
+        told = json.loads(one.body)["error"]
+        assert told["code"] == "budgets_away", told
+        assert "nothing that is paid for is sent" in told["message"]
+    assert bool(found.turned_away) is (is_killed and is_server)
+    assert bool(found.cut) is (is_killed and not is_server)
+    if is_server or not is_killed:
+        assert found.forfeited == 0, "the account is what the vendor's journal says, to the nano-USD"
+    else:
+        assert found.forfeited >= 0
+
+
+def numbers(found: Crowd) -> dict[str, Any]:
+    """What a proof tells of it."""
+    told: dict[str, Any] = {
+        "budget, USD": found.limit / 1e9,
+        "spent by the vendor's journal, USD": round(found.spent / 1e9, 6),
+        "affordable": found.affordable,
+        "admitted": found.admitted,
+        "refused with 402": len(found.answers) - found.admitted,
+    }
+    if found.turned_away:
+        told["refused with 503 while the store was away, and asked again"] = len(found.turned_away)
+    if found.cut:
+        told["cut by the kill, and asked again"] = found.cut
+        told["reserved by the killed and not used, USD"] = round(found.forfeited / 1e9, 6)
+    return told
