@@ -12,7 +12,7 @@ help:
 	@echo "make fast    the tests that take seconds"
 	@echo "make bench   measure against the direct call and the peers (long)"
 	@echo "make proof   the long proofs"
-	@echo "make clients drive the real coding agents and SDKs through the gateway (installs 2 GB into build/)"
+	@echo "make clients drive the real coding agents and SDKs through the gateway (installs 3 GB into build/, takes an hour)"
 	@echo "make docs    regenerate the generated parts of docs/"
 
 # Stamps live inside .venv, so that deleting it starts over; a step runs again only when its lock changed.
@@ -46,6 +46,7 @@ run: .venv/.run
 
 test: .venv/.engines
 	@.venv/bin/freehold pull --default
+	@.venv/bin/python tests/clients/install.py sdks
 	@if [ -n "$(ARGS)" ]; then .venv/bin/python -m pytest -m "not proof and not clients" $(ARGS); else $(MAKE) --no-print-directory -j2 --output-sync=target test-parts test-flows; fi
 
 # The two halves of `make test`, side by side.
@@ -75,8 +76,9 @@ proof: .venv/.engines .venv/.fuzz
 	.venv/bin/python docs/generate.py
 
 clients: .venv/.dev
+	@.venv/bin/freehold pull --default
 	.venv/bin/python tests/clients/install.py
-	.venv/bin/python -m pytest -m clients tests/clients $(ARGS)
+	.venv/bin/python -m pytest -m clients tests/clients tests/proof $(ARGS)
 	.venv/bin/python docs/generate.py
 
 # The locks of what `make clients` drives, from the releases that are current today.

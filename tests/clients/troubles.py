@@ -1,5 +1,6 @@
 """What goes wrong with the runtime behind the gateway while a real client works, and the model that goes wrong so."""
 
+import asyncio
 import json
 from collections.abc import Callable
 
@@ -72,11 +73,14 @@ class TroubledModel(ReadingModel):
         """It went wrong so often."""
         self.summaries = 0
         """The client had its conversation made shorter so often."""
+        self.asked = asyncio.Event()
+        """The client's first request is here."""
         self._trouble = trouble
         self._calls_tools = calls_tools
         self._path = ""
 
     def _act(self, request: ChatRequest) -> Act:
+        self.asked.set()
         texts = [part.text for message in request.messages for part in message.parts if isinstance(part, TextPart)]
         has_read = any(isinstance(part, ToolResultPart) for message in request.messages for part in message.parts)
         path = FILE.search("\n".join(texts))
