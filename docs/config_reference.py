@@ -22,6 +22,7 @@ SECTIONS: dict[str, list[tuple[str, type[msgspec.Struct]]]] = {
         ("[egress]", settings.EgressSettings),
         ("[cache]", settings.CacheSettings),
         ("[sessions]", settings.SessionSettings),
+        ("[idempotency]", settings.IdempotencySettings),
         ("[labels]", labels.LabelSettings),
         ("[[labels.patterns]]", labels.Pattern),
         ("[datasets.NAME]", labels.Dataset),

@@ -53,6 +53,9 @@ class Kind(StrEnum):
     RATE_EXCEEDED = "rate_exceeded"
     BUDGET_SPENT = "budget_spent"
     BUDGET_BUSY = "budget_busy"
+    IDEMPOTENCY_UNDER_WAY = "idempotency_under_way"
+    IDEMPOTENCY_UNKNOWN = "idempotency_unknown"
+    IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
     ENGINE_NOT_READY = "engine_not_ready"
     WEIGHTS_MISSING = "weights_missing"
     CONNECT_FAILED = "connect_failed"
@@ -70,6 +73,7 @@ class Kind(StrEnum):
     BROKEN_STREAM = "broken_stream"
     LEDGER_BEHIND = "ledger_behind"
     BUDGETS_AWAY = "budgets_away"
+    IDEMPOTENCY_AWAY = "idempotency_away"
     SHUTTING_DOWN = "shutting_down"
     INTERNAL = "internal"
 
@@ -128,6 +132,20 @@ FAULTS: dict[Kind, Meaning] = {
         False,
         "A rate of this server (`[[rates]]`) is used up; the message names it, `retry-after` says for how long.",
     ),
+    Kind.IDEMPOTENCY_UNDER_WAY: Meaning(
+        _C, 409, False, False, "A request with this `Idempotency-Key` is under way; ask again to get its answer."
+    ),
+    Kind.IDEMPOTENCY_UNKNOWN: Meaning(
+        _C,
+        409,
+        False,
+        False,
+        "A request with this `Idempotency-Key` was begun and its answer is not there to be given again; the message names it. "
+        "Only a new key asks, and pays, anew.",
+    ),
+    Kind.IDEMPOTENCY_MISMATCH: Meaning(
+        _C, 422, False, False, "This `Idempotency-Key` was sent with another request; each request needs a key of its own."
+    ),
     Kind.ENGINE_NOT_READY: Meaning(_U, 503, True, False, "The local engine is starting or restarting."),
     Kind.WEIGHTS_MISSING: Meaning(
         _U, 503, True, False, "The engine's weight file is missing or damaged; `freehold pull` fetches it again."
@@ -155,12 +173,19 @@ FAULTS: dict[Kind, Meaning] = {
         False,
         "The store of budgets cannot be reached, so nothing that is paid for is sent; ask again in a moment.",
     ),
+    Kind.IDEMPOTENCY_AWAY: Meaning(
+        _F,
+        503,
+        False,
+        False,
+        "The store of idempotency keys cannot be reached, so a request that has one is not sent; ask again in a moment.",
+    ),
     Kind.SHUTTING_DOWN: Meaning(_F, 503, False, False, "This server is stopping; ask again."),
     Kind.INTERNAL: Meaning(_F, 500, False, False, "A defect of Freehold; the request id finds it in the log."),
 }
 
-LASTING = frozenset({Kind.UPSTREAM_AUTH, Kind.UPSTREAM_MODEL_MISSING, Kind.WEIGHTS_MISSING})
-"""What the same request meets again until someone mends the configuration: clients are told not to repeat it."""
+LASTING = frozenset({Kind.UPSTREAM_AUTH, Kind.UPSTREAM_MODEL_MISSING, Kind.WEIGHTS_MISSING, Kind.IDEMPOTENCY_UNKNOWN})
+"""What the same request meets again until someone mends the configuration, or it: clients are told not to repeat it."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):

@@ -136,6 +136,7 @@ def _settings(user: File) -> Settings:
         rates=user.rates,
         cache=user.cache,
         sessions=user.sessions,
+        idempotency=user.idempotency,
         discovery=user.discovery,
         budgets=user.budgets,
         alerts=user.alerts,

@@ -86,6 +86,19 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Requests of one session within a minute, whatever they ask. 0: any number."""
 
 
+class IdempotencySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is kept of requests that come with an `Idempotency-Key` (docs/idempotency.md). Without the header nothing is."""
+
+    keep_s: Annotated[int, Meta(ge=60, le=30 * 86_400)] = 86_400
+    """How long a key is remembered, with its answer."""
+    wait_s: Annotated[float, Meta(ge=0, le=3600)] = 60.0
+    """How long a repeat waits for the request under way before it is told 409. 0: not at all."""
+    max_answer_mib: Annotated[float, Meta(ge=0, le=256)] = 8.0
+    """A longer answer is not kept: a repeat of its request is told 409 instead of asking again."""
+    max_mib: Annotated[float, Meta(ge=0, le=1_048_576)] = 1024.0
+    """Of answers in the store, compressed. Beyond it none are kept until older ones have ended."""
+
+
 class DefaultsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which parts of the built-in policy stand beside what this file says."""
 
@@ -130,6 +143,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     defaults: DefaultsSettings = DefaultsSettings()
     cache: CacheSettings = CacheSettings()
     sessions: SessionSettings = SessionSettings()
+    idempotency: IdempotencySettings = IdempotencySettings()
     discovery: DiscoverySettings = DiscoverySettings()
     labels: LabelSettings = LabelSettings()
     datasets: dict[str, Dataset] = {}
@@ -163,6 +177,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rates: tuple[Rate, ...] = ()
     cache: CacheSettings = CacheSettings()
     sessions: SessionSettings = SessionSettings()
+    idempotency: IdempotencySettings = IdempotencySettings()
     discovery: DiscoverySettings = DiscoverySettings()
     budgets: tuple[Budget, ...] = ()
     alerts: AlertSettings = AlertSettings()

@@ -126,7 +126,7 @@ class AnswerCache:
         features, plan = flight.features, flight.plan
         words = (
             caller.key, caller.user, caller.team or "", features.label, plan.ceiling, flight.policy_version, plan.rule or "",
-            flight.codec.FORMAT, flight.codec.PATH, features.operation, *(flight.headers.get(name, "") for name in _TELLING_HEADERS),
+            flight.codec.FORMAT, flight.codec.PATH, features.operation, *(flight.headers.get(name, "") for name in PASSED_ON_HEADERS),
         )  # fmt: skip
         hasher = blake3(msgspec.json.encode(words), key=self._key)
         for field, value in flight.envelope.top.items():
@@ -175,9 +175,6 @@ class Copy:
         attempt = answer.attempt
         if self._size <= LARGEST_BYTES and not any(verdict.poor for verdict in attempt.verdicts):
             self._cache.keep(self._place, self._flight, b"".join(self._pieces), attempt.usage, answer.placed.id)
-
-
-_TELLING_HEADERS = tuple(name for name in PASSED_ON_HEADERS if name != "idempotency-key")
 
 
 def _directives(headers: Mapping[str, str]) -> frozenset[str]:

@@ -22,7 +22,7 @@ from freehold.wire.carry import carry_request
 from freehold.wire.codec import Codec, EditName, Envelope, Sent, Tap
 from freehold.wire.formats import CODECS
 
-PASSED_ON_HEADERS = ("anthropic-beta", "anthropic-version", "openai-beta", "idempotency-key")
+PASSED_ON_HEADERS = ("anthropic-beta", "anthropic-version", "openai-beta")
 """Client headers that change what the upstream does, passed on with its own body only."""
 PROGRESS: dict[str, msgspec.Raw] = {"return_progress": msgspec.Raw(b"true")}
 """llama.cpp's server writes while it reads a prompt only when asked to, and notices a client that left only when it writes."""

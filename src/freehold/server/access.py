@@ -71,6 +71,13 @@ def right_of(operation: SingleOperation) -> Right:
     return _RIGHTS[operation]
 
 
+def right_at(path: str) -> Right | None:
+    """What the route of this very path takes of a key."""
+    access = ACCESS[path]
+    assert access != "open"
+    return access
+
+
 def require_rules(paths: Iterable[str]) -> None:
     """Raise ValueError for paths that nobody has said who may ask: such a server must not start."""
     missing = sorted(set(paths) - set(ACCESS))

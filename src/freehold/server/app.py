@@ -29,7 +29,7 @@ from freehold.limits.breaker import Breakers
 from freehold.limits.rates import Rates
 from freehold.limits.retry_budget import RetryBudgets
 from freehold.local.supervisor import Engines, EngineState
-from freehold.routing.features import FactsCache
+from freehold.routing.facts_cache import FactsCache
 from freehold.runtime import Egress, Runtime, egress_of
 from freehold.server.batches.desk import Desk
 from freehold.server.batches.lines import LineServer
@@ -41,19 +41,21 @@ from freehold.server.context import Context
 from freehold.server.counting import Counting
 from freehold.server.discovering import Discovering
 from freehold.server.endpoints.health import Readiness, RuntimeStatus
-from freehold.server.finishing import finish_left
+from freehold.server.finishing import Finishing, Marked
 from freehold.server.gateway import Door, Gateway
+from freehold.server.idempotency.desk import IdempotencyDesk
 from freehold.server.intake import Intake
 from freehold.server.key_desk import KeyDesk
 from freehold.server.key_watch import KeyWatch
 from freehold.server.redacting import PlaceholderKey
 from freehold.server.routes import make_routes, make_tails, speller_of
 from freehold.server.snapshot import make_snapshot, require_keys_beyond_loopback
-from freehold.server.stores import journal_place, shared_rates, store_url
+from freehold.server.stores import journal_place, shared_rates, store_place, store_url
 from freehold.server.swap import Changes, compare, keep_fixed, unchanged_deployments
 from freehold.server.workers.told import ToldEngines
 from freehold.sessions.loops import Loops
 from freehold.sessions.sticky import Sticky
+from freehold.storage.idempotency import IdempotencyStore
 from freehold.storage.store import prepare
 from freehold.storage.writer import Bounds, Writer
 from freehold.telemetry.log import Log
@@ -87,9 +89,9 @@ class App:
         now = time.monotonic
         # Ids must be unique, not secret: a system call for each would cost as much as the whole plan.
         chance = Random(os.urandom(32))  # noqa: S311 - see above
-        random_bytes = chance.randbytes
-        self._store, self._shares_store = store_url(config), spill is not None
-        self._finishing: asyncio.Task[None] | None = None
+        marked = Marked(chance.randbytes)
+        random_bytes = marked.bytes
+        self._store = store_url(config)
         # Short transactions, where reservations wait for the same lock.
         bounds = Bounds(batch_rows=256) if config.settings.budgets else None
         self.writer = Writer(self._store, now_ms=wall_ms, tell=log.event, bounds=bounds, spill=spill or journal_place(config))
@@ -108,6 +110,20 @@ class App:
         self.desk = Desk(self._store, Shelf(config.data_dir / "batches"), now_ms=wall_ms, random_bytes=random_bytes)
         self.keys = KeyWatch(self._store, now=now, log=log)
         self.budgets = make_budgets(lambda: self.config, self.upstreams, log, now=now, wall_ms=wall_ms)
+        self.finishing = Finishing(
+            self.writer,
+            (self._store, store_place(config)),
+            marked.mark,
+            lambda: self.budgets if self.config.settings.budgets else None,
+            log,
+            wall_ms=wall_ms,
+        )
+        self.idempotency = IdempotencyDesk(
+            lambda: IdempotencyStore(self._store, now_ms=wall_ms),
+            lambda: self.config.settings.idempotency,
+            now=now,
+            log=log,
+        )
         means = Means(
             self.upstreams,
             self.breakers,
@@ -171,6 +187,7 @@ class App:
             keys=KeyDesk(self._store, self.keys, now_ms=wall_ms, log=self.log),
             rates=self.rates,
             loops=Loops(os.urandom(32), time.monotonic, lambda: self.config.settings.sessions),
+            idempotency=self.idempotency,
         )
 
     def _make_gateway(self, context: Context, means: Means, random_bytes: Callable[[int], bytes]) -> Gateway:
@@ -304,6 +321,7 @@ class App:
         """Begin: storage first, then the engines in the background. Raises StoreError."""
         prepare(self._store)
         self.writer.start()
+        await self.finishing.start()
         await self.keys.start()
         policy = self.config.policy
         self.ledger.policy_used(policy.version, policy.source_json)
@@ -314,32 +332,25 @@ class App:
         if any(declared_local(self.base)):
             await self.discovering.has_looked_within(LOOKS_WITHIN_S)
         self.batches.start()
-        self._finishing = self._finish_left()
+        self.idempotency.start()
         self.log.event("server.started", version=__version__, policy=policy.version, ceiling=policy.server_ceiling.value)
-
-    def _finish_left(self) -> asyncio.Task[None] | None:
-        """Care, in the background, for what a killed server left. Of several processes none knows what the others are doing."""
-        if self._shares_store:
-            return None
-        budgets = self.budgets if self.config.settings.budgets else None
-        work = finish_left(self.writer, self._store, wall_ms(), budgets, self.log)
-        return asyncio.get_running_loop().create_task(work, name="finishing")
 
     async def stop(self) -> None:
         """End in reverse order; every queued row is written before this returns."""
         try:
-            if self._finishing is not None:
-                self._finishing.cancel()
+            await self.finishing.stop()
             await self.keys.stop()
             await self.batches.stop()
             await self.discovering.stop()
             await self.engines.stop()
             await self.budgets.close()
+            await self.idempotency.close()
             await self.upstreams.close()
             self._connector.close()
             await self.rates.close()
         finally:
             self.writer.close()
+        self.finishing.leave()
         self.log.event("server.stopped")
 
     def readiness(self) -> Readiness:

@@ -9,6 +9,7 @@ from freehold.fault import Fault, FaultError, Kind
 from freehold.ledger import Ledger
 from freehold.limits.rates import Rates
 from freehold.server.batches.desk import Desk
+from freehold.server.idempotency.desk import IdempotencyDesk
 from freehold.server.intake import Intake
 from freehold.server.key_desk import KeyDesk
 from freehold.sessions.loops import Loops
@@ -37,6 +38,8 @@ class Context(msgspec.Struct, frozen=True):
     """Counts what `[[rates]]` limit."""
     loops: Loops
     """Stops sessions that run in circles."""
+    idempotency: IdempotencyDesk
+    """Answers what comes again under the same `Idempotency-Key`."""
 
     @property
     def max_body_bytes(self) -> int:

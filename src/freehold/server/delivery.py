@@ -167,6 +167,10 @@ class Conversation:
         body, self._pieces = bytes(self._pieces), bytearray()
         return body
 
+    def give_back(self, body: bytes) -> None:
+        """The whole body was read, and is to be read once more."""
+        self._piece, self._pieces = body, None
+
     async def _read_rest(self, limit_bytes: int, deadline_s: float) -> None:
         if "expect" in self.headers:
             self._line.write_head(self, 100, [])
@@ -211,6 +215,20 @@ class Conversation:
         if self._comment and self._line.room() is None:
             self._line.write_body(self, self._comment, more=True)
         self._timer = self._line.loop.call_later(self._line.keep_alive_s, self._keep_alive)
+
+    @property
+    def is_kept_alive(self) -> bool:
+        """What goes out now are comments: the answer did not begin."""
+        return self._waiting_headers is not None
+
+    @property
+    def line(self) -> Line:
+        """What it is held on."""
+        return self._line
+
+    def send_through(self, line: Line) -> None:
+        """From now on all that is sent goes through this one, which stands in front of the connection."""
+        self._line = line
 
     def content_begins(self) -> None:
         """No keep-alive any more: a comment could land inside an event."""

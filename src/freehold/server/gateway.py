@@ -21,7 +21,10 @@ GET_ONLY = ("GET",)
 """What a path with an id takes, unless its endpoint names its own `methods`."""
 PREFLIGHT_S = 600
 """How long a browser may remember what a preflight allowed."""
-EXPOSED = b"x-freehold-request-id, x-freehold-runtime, x-freehold-deployment, x-freehold-egress, x-freehold-reason, retry-after"
+EXPOSED = (
+    b"x-freehold-request-id, x-freehold-runtime, x-freehold-deployment, x-freehold-egress, x-freehold-reason, retry-after, "
+    b"idempotent-replayed, x-freehold-first-request-id"
+)
 
 
 class Endpoint(Protocol):

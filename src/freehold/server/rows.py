@@ -8,7 +8,9 @@ from freehold.features import Caller, Features, Label
 from freehold.identity.callers import NOBODY
 from freehold.limits.rates import Admission
 from freehold.record import AttemptRecord, CostBasis, Outcome, RequestRecord
+from freehold.runtime import Egress
 from freehold.server.context import Context
+from freehold.server.idempotency.desk import Ending, GivenAgain, Held
 
 _NOBODY = Caller(key=NOBODY, user=NOBODY)
 """Until somebody was identified: a request that is denied before belongs to no caller."""
@@ -29,6 +31,8 @@ class RequestRow:
         "fault",
         "features",
         "flight",
+        "given_again",
+        "held",
         "outcome",
         "replayed_from",
         "request_id",
@@ -54,6 +58,10 @@ class RequestRow:
         """What it took of rates."""
         self.replayed_from: str | None = None
         """The request whose kept answer was given again."""
+        self.held: Held | None = None
+        """Its `Idempotency-Key`, where it has one and is served under it."""
+        self.given_again: GivenAgain | None = None
+        """What it was answered, where its key had an answer."""
         self.outcome: Outcome = "failed"
         self.status = 200
         self.fault: Fault | None = None
@@ -62,6 +70,20 @@ class RequestRow:
         """A kept answer went out; nobody was called."""
         self.replayed_from = kept.request_id
         self.outcome = "served"
+
+    def repeated(self, given: GivenAgain) -> None:
+        """The answer of an earlier request with the same `Idempotency-Key` went out; nobody was called."""
+        self.given_again, self.replayed_from = given, given.request_id
+        self.outcome, self.status = given.answer.outcome, given.answer.status
+        if given.answer.fault is not None:
+            self.fault = Fault(kind=given.answer.fault, message=_given_again(given))
+
+    def ending(self) -> Ending:
+        """How it ended, for who keeps what a repeat is answered."""
+        attempts = self.flight.attempts if self.flight is not None else []
+        # What a local runtime costs is not paid to anybody; what no price is known of may be.
+        was_paid = any(attempt.cost_nano_usd != 0 and attempt.egress != Egress.LOCAL for attempt in attempts)
+        return Ending(self.outcome, self.fault, was_paid)
 
     def served(self) -> None:
         """The answer went out whole."""
@@ -169,11 +191,17 @@ class RequestRow:
         )
 
     def _reason_without_step(self) -> str:
+        if self.given_again is not None:
+            return _given_again(self.given_again)
         if self.fault is not None:
             return self.fault.recorded
         if self.replayed_from is None or self.flight is None:
             return ""
         return f"rule '{self.flight.plan.rule}': from the response cache, as answered to {self.replayed_from}"
+
+
+def _given_again(given: GivenAgain) -> str:
+    return f"given again under its idempotency key, as answered to {given.request_id}"
 
 
 def _sum_costs(attempts: list[AttemptRecord]) -> tuple[int | None, CostBasis]:

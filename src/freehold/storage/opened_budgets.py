@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 async def open_budgets(url: str, now_ms: Callable[[], int], redis: str | None = None, password: str | None = None) -> BudgetStore:
     """Open the budgets beside the ledger at `url`, or in this Redis. Raises StoreError while their database is away."""
-    rows = _sql_budgets(url, now_ms)
+    rows = sql_rows(url, now_ms)
     if redis is None:
         return await rows.open()
     try:
@@ -22,7 +22,8 @@ async def open_budgets(url: str, now_ms: Callable[[], int], redis: str | None = 
     return await RedisBudgets(redis, rows, password).open()
 
 
-def _sql_budgets(url: str, now_ms: Callable[[], int]) -> "SqlBudgets":
+def sql_rows(url: str, now_ms: Callable[[], int]) -> "SqlBudgets":
+    """The ledger's own database at `url`, by the thread that commits for many at once. Nothing is opened yet. Raises StoreError."""
     path = sqlite_path(url)
     if path is not None:
         from freehold.storage.sqlite_budgets import sqlite_budgets  # noqa: PLC0415 - only where it is used

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     String,
@@ -328,6 +329,38 @@ money_flags = Table(
     _one_of("flag", ("lapsed", "overrun", "unwritten")),
     info={"says": "What did not go as reserved, each in a row of its own."},
 )
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column(
+        "digest",
+        Text,
+        nullable=False,
+        doc="A hash over the client's `Idempotency-Key`, who sent it, where to, and under which ceiling and label.",
+    ),
+    Column("fingerprint", Text, nullable=False, doc="A hash of what was asked, keyed by the client's key."),
+    Column("request_id", Text, nullable=False, doc="The request that was served, or is under way, under this key."),
+    Column("owner", Text, nullable=False, doc="The process that serves it: machine, process id and start time."),
+    Column(
+        "state",
+        Text,
+        nullable=False,
+        doc="under_way, answered, or left (its client left, or the server stopped, when some of it may have been paid).",
+    ),
+    Column("lapses_ms", BigInteger, nullable=False, doc="From then on nobody waits for it any more, if it is still under way."),
+    Column("ends_ms", BigInteger, nullable=False, doc="From then on the key is forgotten."),
+    Column("size_bytes", BigInteger, nullable=False, doc="Of `answer`."),
+    Column(
+        "answer",
+        LargeBinary,
+        doc="What the client was answered, encrypted under a key made from the client's own; NULL: too large to be kept.",
+    ),
+    PrimaryKeyConstraint("digest"),
+    _one_of("state", ("under_way", "answered", "left")),
+    info={"says": "One row per `Idempotency-Key` of the last day: what a repeat of the request is answered."},
+)
+Index(None, idempotency_keys.c.ends_ms)
 
 alembic_version = Table(
     "alembic_version",

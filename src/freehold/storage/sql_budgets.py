@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar, cast
 import msgspec
 
 from freehold.record import AttemptRecord
-from freehold.storage.budget_steps import Steps
+from freehold.storage.budget_steps import MOST_RECOVERED, Steps
 from freehold.storage.owners import is_dead
 from freehold.storage.reservations import Balance, Charge, Short
 from freehold.storage.store import StoreUnavailableError
@@ -104,6 +104,11 @@ class SqlBudgets:
         """As `BudgetStore.renew`."""
         await self._ask(lambda steps: steps.renew(attempt_ids, lease_s))
 
+    async def recover(self) -> None:
+        """As `BudgetStore.recover`."""
+        while await self._ask(lambda steps: steps.recover(is_dead)) >= MOST_RECOVERED:
+            pass
+
     async def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         """As `BudgetStore.balances`."""
         return await self._ask(lambda steps: steps.balances(accounts))
@@ -119,6 +124,10 @@ class SqlBudgets:
     async def fact(self, name: str, *, first: str | None = None) -> str | None:
         """A fact about the store, kept for good; where there is none yet, `first` becomes it."""
         return await self._ask(lambda steps: steps.fact(name, first))
+
+    async def ask(self, step: Callable[[Steps], _Done]) -> _Done:
+        """Do a step of others who keep something beside the money; it may be repeated. What it raises is raised here."""
+        return await self._ask(step)
 
     async def _ask(self, step: Callable[[Steps], _Done], attempt_id: str = "") -> _Done:
         if self._thread is None:

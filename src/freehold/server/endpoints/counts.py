@@ -15,6 +15,8 @@ from freehold.wire.formats import CODECS
 class CountTokensEndpoint(RecordedEndpoint):
     """Counts the prompt of a Messages body with our own tokenizer; an estimate for models whose vocabulary is not public."""
 
+    can_cost = False
+
     def __init__(self, context: Context) -> None:
         self._codec = CODECS["anthropic_messages"]
         super().__init__(context, "count_tokens", self._codec.FORMAT, self._codec)
