@@ -33,6 +33,7 @@ RENEWED_EACH_S = 20.0
 LOWEST_ANSWER_TOKENS = 256
 """An answer is not shortened below this: a client would make nothing of it."""
 MOST_STANDINGS = 4096
+MOST_RETURNING = 10_000
 TAKES_LEFT = 3
 """How often what is left is tried for, while others take of it."""
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.05, 5.0
@@ -98,6 +99,8 @@ class Budgets:
         self._unknown: tuple[BudgetTable | None, int, dict[str, dict[str, OverBudget]]] = (None, 0, {})
         self._held: dict[str, Held] = {}
         """By attempt: reserved, and not settled yet."""
+        self._returning: dict[str, float] = {}
+        """By attempt that nobody waits for, and that may be reserved: when its lease ends."""
         self._renewal: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_away = False
@@ -211,14 +214,23 @@ class Budgets:
         with contextlib.suppress(StoreError):
             if await asked is not None:
                 return
-        store, ends_s, retry_s = await self._opened(), self._now() + LEASE_S, FIRST_RETRY_S
-        while self._now() < ends_s:
+        if len(self._returning) < MOST_RETURNING:  # of more, the leases end
+            self._returning[attempt_id] = self._now() + LEASE_S
+            if len(self._returning) == 1:
+                await self._return_all()
+
+    async def _return_all(self) -> None:
+        store, retry_s = await self._opened(), FIRST_RETRY_S
+        while self._returning:
+            attempt_id, ends_s = next(iter(self._returning.items()))
             try:
-                await store.void(attempt_id, None)
-                break
+                if self._now() < ends_s:
+                    await store.void(attempt_id, None)
             except StoreError:
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, LONGEST_RETRY_S)
+            else:
+                del self._returning[attempt_id]
 
     async def _wait(self, asking: Asking, account: str) -> Held:
         """Stand in the account's line until there is room, or no more hope of it; then maybe in another account's."""
@@ -352,6 +364,10 @@ class Budgets:
     async def store(self) -> BudgetStore:
         """The store, opened where it was not yet. Raises FaultError while it is away."""
         return await self._opened()
+
+    async def recover(self) -> None:
+        """Settle what processes that died had reserved. Raises StoreError, FaultError while the store is away."""
+        await (await self._opened()).recover()
 
     async def _opened(self) -> BudgetStore:
         if self._store is None:
