@@ -20,8 +20,6 @@ class MemoryStore:
         self.most: dict[str, int] = {}
         """The most that spent + reserved ever was, by account."""
         self.is_away = False
-        self.goes_away = False
-        """The next reservation is made, and the store lost before it can say so."""
         self.gate: asyncio.Event | None = None
 
     async def open(self) -> "MemoryStore":
@@ -44,9 +42,6 @@ class MemoryStore:
         for charge in charges:
             balance = self.balance(charge.account)
             self.most[charge.account] = max(self.most.get(charge.account, 0), balance.spent + balance.reserved)
-        if self.goes_away:
-            self.goes_away, self.is_away = False, True
-            await self._reach()
         return None
 
     async def settle(self, attempt_id: str, amounts: Mapping[str, int], record: AttemptRecord) -> None:

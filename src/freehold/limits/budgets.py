@@ -33,7 +33,6 @@ RENEWED_EACH_S = 20.0
 LOWEST_ANSWER_TOKENS = 256
 """An answer is not shortened below this: a client would make nothing of it."""
 MOST_STANDINGS = 4096
-MOST_RETURNING = 10_000
 TAKES_LEFT = 3
 """How often what is left is tried for, while others take of it."""
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.05, 5.0
@@ -99,8 +98,6 @@ class Budgets:
         self._unknown: tuple[BudgetTable | None, int, dict[str, dict[str, OverBudget]]] = (None, 0, {})
         self._held: dict[str, Held] = {}
         """By attempt: reserved, and not settled yet."""
-        self._returning: dict[str, float] = {}
-        """By attempt that nobody waits for, and that may be reserved: when its lease ends."""
         self._renewal: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_away = False
@@ -197,7 +194,6 @@ class Budgets:
             self._in_background(self._let_go(asked, asking.attempt_id))
             raise
         except StoreError as error:
-            self._in_background(self._let_go(asked, asking.attempt_id))
             raise self._away(error) from error
         self._is_away = False
         if short is not None:
@@ -210,27 +206,9 @@ class Budgets:
         return held, None
 
     async def _let_go(self, asked: "asyncio.Future[Short | None]", attempt_id: str) -> None:
-        """Give back what nobody will use. Where the store was lost before its answer, it may have been reserved all the same."""
         with contextlib.suppress(StoreError):
-            if await asked is not None:
-                return
-        if len(self._returning) < MOST_RETURNING:  # of more, the leases end
-            self._returning[attempt_id] = self._now() + LEASE_S
-            if len(self._returning) == 1:
-                await self._return_all()
-
-    async def _return_all(self) -> None:
-        store, retry_s = await self._opened(), FIRST_RETRY_S
-        while self._returning:
-            attempt_id, ends_s = next(iter(self._returning.items()))
-            try:
-                if self._now() < ends_s:
-                    await store.void(attempt_id, None)
-            except StoreError:
-                await asyncio.sleep(retry_s)
-                retry_s = min(retry_s * 2, LONGEST_RETRY_S)
-            else:
-                del self._returning[attempt_id]
+            if await asked is None and self._store is not None:
+                await self._store.void(attempt_id, None)
 
     async def _wait(self, asking: Asking, account: str) -> Held:
         """Stand in the account's line until there is room, or no more hope of it; then maybe in another account's."""

@@ -274,18 +274,6 @@ async def test_while_the_store_is_away_nothing_is_reserved_and_the_log_says_so_o
     assert (await desk.budgets.reserve(desk.ask(tokens(9000)))).output_tokens == 1000
 
 
-async def test_what_was_reserved_as_the_store_was_lost_is_given_back(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "FIRST_RETRY_S", 0.0)
-    desk.store.goes_away = True
-    with pytest.raises(FaultError):
-        await desk.budgets.reserve(desk.ask(tokens(9000)))
-    assert list(desk.store.held) == ["req.1"]
-    desk.store.is_away = False
-    await desk.done()
-    assert desk.store.held == {}
-    assert desk.store.spent == {}
-
-
 async def test_what_cannot_be_settled_now_is_settled_when_the_store_is_back(desk: Desk, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "FIRST_RETRY_S", 0.0)
     held = await desk.budgets.reserve(desk.ask(tokens(9000)))
