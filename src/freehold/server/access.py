@@ -65,6 +65,9 @@ ACCESS: Mapping[str, Access] = {
     "/admin/keys/": "admin",
 }
 
+PAID: frozenset[Access] = frozenset(("chat", "embeddings", "images", "audio", "moderation", "rerank", "batches"))
+"""What may cost something: a request of such a route is served once under its `Idempotency-Key`."""
+
 
 def right_of(operation: SingleOperation) -> Right:
     """What an endpoint of this operation takes."""

@@ -27,6 +27,7 @@ from freehold.server.endpoints.responses import NoWebSocketEndpoint, StoredRespo
 from freehold.server.endpoints.singles import SingleEndpoint
 from freehold.server.faults import FaultWriter
 from freehold.server.gateway import Endpoint, TailEndpoint
+from freehold.server.idempotency.serving import require_keys_kept
 from freehold.server.openapi import make_document
 from freehold.wire import ollama
 from freehold.wire.formats import CODECS
@@ -68,6 +69,7 @@ def make_routes(
     routes["POST", "/rerank"] = routes["POST", "/v1/rerank"]
     routes["GET", "/openapi.json"] = OpenApiEndpoint(lambda: make_document(routes, make_tails(context)))
     require_rules((*(path for _, path in routes), *make_tails(context)))
+    require_keys_kept(routes)
     return routes
 
 

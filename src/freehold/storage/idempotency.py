@@ -5,7 +5,7 @@ reservation of money; a claim outlives the process that made it, so that what be
 is forgotten. Every step may be repeated. Not done here: what a digest is made of, encryption (`server.idempotency`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
@@ -16,8 +16,8 @@ from freehold.storage.owners import is_dead, own_name
 if TYPE_CHECKING:
     from freehold.storage.budget_steps import Steps
 
-LAPSES_AFTER_MS = 3_600_000
-"""A request of a machine that we cannot look at is taken for lost when it is under way for so long: none is."""
+LAPSES_AFTER_MS = 90_000
+"""A request of a process that we cannot look at is taken for lost when it was not renewed for so long."""
 MOST_PRUNED = 500
 """Keys forgotten in one step: others wait while it lasts."""
 STORED = "idempotency_bytes"
@@ -49,13 +49,20 @@ class Standing(msgspec.Struct, frozen=True):
 class IdempotencyStore:
     """One per process. Raises StoreError from every call while the database is away."""
 
-    def __init__(self, url: str, *, now_ms: Callable[[], int]) -> None:
-        """In the database at `url`, which `prepare` made usable. Nothing is opened yet. Raises StoreError."""
-        self._rows, self._now_ms, self._owner = sql_rows(url, now_ms), now_ms, own_name()
+    def __init__(self, url: str, *, now_ms: Callable[[], int], owner: str | None = None) -> None:
+        """In the database at `url`, which `prepare` made usable. Nothing is opened yet. Raises StoreError.
+
+        `owner` names whoever serves, as `storage.owners` does; None: this process.
+        """
+        self._rows, self._now_ms, self._owner = sql_rows(url, now_ms), now_ms, owner or own_name()
 
     async def claim(self, claim: Claim, keep_s: float) -> Standing:
         """Take the key, or say why not. `claimed` with a request id: that one's client left, and it may have been paid."""
         return await self._rows.ask(lambda steps: self._claim(steps, claim, round(keep_s * 1000)))
+
+    async def renew(self, claims: Sequence[Claim]) -> None:
+        """These requests are still under way."""
+        await self._rows.ask(lambda steps: self._renew(steps, claims))
 
     async def answered(self, claim: Claim, answer: bytes | None, most_bytes: float) -> None:
         """The request was answered so. The answer is kept unless all of them would be larger than `most_bytes`."""
@@ -106,6 +113,12 @@ class IdempotencyStore:
         took = "UPDATE idempotency_keys SET state = 'under_way', request_id = ?, owner = ?, lapses_ms = ? WHERE digest = ?"
         steps.run(took, claim.request_id, self._owner, now_ms + LAPSES_AFTER_MS, claim.digest)
         return Standing("claimed", request_id)
+
+    def _renew(self, steps: "Steps", claims: Sequence[Claim]) -> None:
+        lapses_ms = self._now_ms() + LAPSES_AFTER_MS
+        for claim in claims:
+            renewed = "UPDATE idempotency_keys SET lapses_ms = ? WHERE digest = ? AND request_id = ?"
+            steps.run(renewed, lapses_ms, claim.digest, claim.request_id)
 
     def _prune(self, steps: "Steps") -> bool:
         wanted = "SELECT digest FROM idempotency_keys WHERE ends_ms <= ? ORDER BY ends_ms LIMIT ?"

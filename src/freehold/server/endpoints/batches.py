@@ -6,6 +6,9 @@ from freehold.fault import FaultError
 from freehold.server.batches.desk import told_batch
 from freehold.server.delivery import Conversation
 from freehold.server.endpoints.files import Kept, read_page, write_page
+from freehold.server.idempotency.asked import HEADER as IDEMPOTENCY_KEY
+from freehold.server.idempotency.desk import Ending, GivenAgain
+from freehold.server.idempotency.serving import give_again, take_key
 
 MOST_BODY_BYTES = 64 * 1024
 
@@ -16,6 +19,7 @@ class BatchesEndpoint(Kept):
     methods = ("GET", "POST")
     """Of one batch; POST is for `cancel` only."""
     right = "batches"
+    can_cost = True
 
     async def __call__(self, conversation: Conversation, headers: Mapping[str, str], tail: str) -> None:
         """One batch, or its end."""
@@ -23,13 +27,27 @@ class BatchesEndpoint(Kept):
 
     async def add(self, conversation: Conversation, headers: Mapping[str, str]) -> None:
         """`POST /v1/batches`."""
+        held, is_made = None, False
         try:
             caller = self._caller(headers)
             self._context.admit()
+            request_id = self._context.intake.new_request_id()
+            if IDEMPOTENCY_KEY in headers:
+                found = await take_key(self._context, conversation, headers, caller, request_id)
+                if isinstance(found, GivenAgain):
+                    await give_again(conversation, found, request_id)
+                    return
+                held = found
+                conversation.stop_watching()  # it is made in one step, whoever still listens
             body = await conversation.read_body(MOST_BODY_BYTES, headers.get("content-length"))
-            await self._send(conversation, await self._desk.add_batch(body, headers, caller))
+            made = await self._desk.add_batch(body, headers, caller)
+            is_made = True
+            await self._send(conversation, made, request_id)
         except FaultError as error:
             await self._refuse(conversation, error.fault)
+        finally:
+            if held is not None:
+                self._context.idempotency.end(held, Ending("served" if is_made else "failed", None, was_paid=is_made))
 
     async def listed(self, conversation: Conversation, headers: Mapping[str, str]) -> None:
         """`GET /v1/batches`."""

@@ -36,9 +36,9 @@ class Kept:
     def _caller(self, headers: Mapping[str, str]) -> Caller:
         return self._context.intake.identify(headers, self.right)
 
-    async def _send(self, conversation: Conversation, value: object) -> None:
-        request_id = self._context.intake.new_request_id().encode()
-        await conversation.send_whole(200, [JSON_HEADER, (b"x-freehold-request-id", request_id)], _encode(value))
+    async def _send(self, conversation: Conversation, value: object, request_id: str | None = None) -> None:
+        own_id = (request_id or self._context.intake.new_request_id()).encode()
+        await conversation.send_whole(200, [JSON_HEADER, (b"x-freehold-request-id", own_id)], _encode(value))
 
     async def _refuse(self, conversation: Conversation, fault: Fault) -> None:
         if fault.kind is not Kind.CLIENT_GONE:

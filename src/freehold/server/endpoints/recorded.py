@@ -4,7 +4,6 @@ And: a request with an `Idempotency-Key` is served once (`server.idempotency`), 
 """
 
 import asyncio
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
@@ -15,18 +14,13 @@ from freehold.fault import Fault, FaultError, Kind
 from freehold.limits.rates import RateExceededError, Standing
 from freehold.server.access import right_at
 from freehold.server.context import Context
-from freehold.server.deadline import timeout_of
 from freehold.server.delivery import Conversation, RawHeaders
 from freehold.server.faults import FaultWriter, send_fault
 from freehold.server.idempotency.asked import HEADER as IDEMPOTENCY_KEY
-from freehold.server.idempotency.asked import read_asked
-from freehold.server.idempotency.copying import CopyingLine
-from freehold.server.idempotency.desk import MIB, GivenAgain
+from freehold.server.idempotency.desk import GivenAgain
+from freehold.server.idempotency.serving import give_again, take_key
 from freehold.server.rows import RequestRow
 from freehold.wire.rate_headers import anthropic_headers, openai_headers
-
-REQUEST_IDS = frozenset({b"x-freehold-request-id", b"x-request-id", b"request-id"})
-FIRST_ERROR = 400
 
 
 class RecordedEndpoint(ABC):
@@ -70,28 +64,13 @@ class RecordedEndpoint(ABC):
         context = self._context
         context.admit()
         row.caller = caller = context.intake.identify(headers, right_at(conversation.path))
-        body = await conversation.read_body(context.max_body_bytes, headers.get("content-length"))
-        conversation.give_back(body)
-        asked = read_asked(conversation.path, headers, caller, body)
-        desk = context.idempotency
-        wait_s = timeout_of(headers, streams=False)
-        conversation.watch(None)
-        found = await desk.admit(asked, row.request_id, math.inf if wait_s is None else wait_s)
+        found = await take_key(context, conversation, headers, caller, row.request_id)
         if isinstance(found, GivenAgain):
-            conversation.content_begins()
             row.repeated(found)
             await give_again(conversation, found, row.request_id)
-            return
-        row.held = found
-        most_bytes = desk.settings().max_answer_mib * MIB
-        found.copy = CopyingLine(conversation.line, most_bytes)
-        conversation.send_through(found.copy)
-        if found.after is not None:
-            first = found.after.encode()
-            told: RawHeaders = [(b"idempotent-replayed", b"false"), (b"x-freehold-first-request-id", first)]
-            conversation.extra_headers = [*conversation.extra_headers, *told]
-            context.log.event("idempotency.asked_again", request_id=row.request_id, first_request_id=found.after)
-        await self._serve(conversation, headers, row)
+        else:
+            row.held = found
+            await self._serve(conversation, headers, row)
 
     @abstractmethod
     async def _serve(self, conversation: Conversation, headers: Mapping[str, str], row: RequestRow) -> None:
@@ -134,20 +113,6 @@ class RecordedEndpoint(ABC):
         self, conversation: Conversation, row: RequestRow, fault: Fault
     ) -> None:
         """The head went out already; a whole answer has no place left for a fault."""
-
-
-async def give_again(conversation: Conversation, given: GivenAgain, request_id: str) -> None:
-    """Send a kept answer as it was sent, streamed or whole, up to where its stream broke off, if it did."""
-    answer, own_id = given.answer, request_id.encode()
-    headers = [(name, own_id if name in REQUEST_IDS else value) for name, value in answer.headers]
-    headers += [(b"idempotent-replayed", b"true"), (b"x-freehold-first-request-id", given.request_id.encode())]
-    if answer.status >= FIRST_ERROR and all(name != b"x-should-retry" for name, _ in headers):
-        headers.append((b"x-should-retry", b"false"))  # it will be the same again
-    if answer.streams:
-        await conversation.send_head(answer.status, headers)
-        await conversation.send_body(answer.body, more=not answer.is_whole)
-    else:
-        await conversation.send_whole(answer.status, headers, answer.body)
 
 
 def decision_headers(flight: Flight, answer: Answer) -> RawHeaders:

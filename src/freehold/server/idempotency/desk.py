@@ -30,7 +30,8 @@ FIRST_LOOK_S, LONGEST_LOOK_S = 0.05, 1.0
 """Between two looks at a request that another process serves."""
 RETRY_AFTER_S = 2.0
 WRITE_TRIES, WRITES_AGAIN_S = 4, 0.5
-PRUNES_EACH_S = 60.0
+RENEWS_EACH_S, PRUNES_EACH = 20.0, 3
+"""Leases are renewed so often, and with every third time what has ended is forgotten."""
 IN_THREAD_BYTES = 128 * 1024
 """A longer answer is sealed and opened off the loop."""
 MOST_UNSURE = 10_000
@@ -89,17 +90,17 @@ class IdempotencyDesk:
         self._unsure: set[str] = set()
         """Requests that were not served because their claim failed; it may stand all the same."""
         self._work: set[asyncio.Task[None]] = set()
-        self._pruning: asyncio.Task[None] | None = None
+        self._tending: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Forget, now and then, what has ended; also what was kept before this process came."""
-        if self._pruning is None or self._pruning.done():
-            self._pruning = asyncio.get_running_loop().create_task(self._prune(), name="idempotency")
+        """Renew what is under way and forget what has ended, as long as there is any; also what was kept before we came."""
+        if self._tending is None or self._tending.done():
+            self._tending = asyncio.get_running_loop().create_task(self._tend(), name="idempotency")
 
     async def close(self) -> None:
         """Write down how requests ended, and let go of the store."""
-        if self._pruning is not None:
-            self._pruning.cancel()
+        if self._tending is not None:
+            self._tending.cancel()
         while self._work:
             await asyncio.wait(self._work)
         if self._store is not None:
@@ -236,14 +237,18 @@ class IdempotencyDesk:
             else:
                 return
 
-    async def _prune(self) -> None:
-        is_needed = True
-        while is_needed:
-            await asyncio.sleep(PRUNES_EACH_S)
+    async def _tend(self) -> None:
+        is_needed, turn = True, 0
+        while is_needed or self._held:
+            await asyncio.sleep(RENEWS_EACH_S)
+            turn += 1
             try:
-                is_needed = await self._opened().prune()
+                if self._held:
+                    await self._opened().renew([held.claim for held in self._held.values()])
+                if turn % PRUNES_EACH == 0:
+                    is_needed = await self._opened().prune()
             except StoreError as error:
-                self._log.event("idempotency.unpruned", level="warning", reason=str(error), says="it is tried again")
+                self._log.event("idempotency.untended", level="warning", reason=str(error), says="it is tried again")
         store = self._store
         if store is not None and not self._held:
             self._store = None  # the next key opens it again
