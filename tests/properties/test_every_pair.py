@@ -38,7 +38,8 @@ from freehold.chat import (
 from freehold.fault import FaultError, Kind
 from freehold.wire.codec import Asked, Codec, Sent
 from freehold.wire.formats import CODECS
-from freehold.wire.translate import TranslatePipe, translate_whole
+from freehold.wire.translate import TranslatePipe
+from support.translated import translate_whole
 
 Facts = dict[str, Any]
 Loss = Callable[[Facts], Facts]

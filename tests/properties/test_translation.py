@@ -26,7 +26,8 @@ from freehold.chat import (
 from freehold.wire import anthropic_messages, openai_chat
 from freehold.wire.codec import Asked, Codec, Sent
 from freehold.wire.formats import CODECS
-from freehold.wire.translate import TranslatePipe, translate_whole
+from freehold.wire.translate import TranslatePipe
+from support.translated import translate_whole
 
 QUICK = settings(max_examples=80, deadline=None)
 ASKED = Asked(model="asked", stream_usage=True, reply_id="reply_ours", now_s=1, prompt_tokens=5)

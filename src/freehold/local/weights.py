@@ -93,14 +93,6 @@ def find(name_or_path: str, data_dir: Path) -> Path:
     return place_of(weights, weights.files[0], data_dir)
 
 
-def verify(weights: Weights, data_dir: Path) -> None:
-    """Hash every file of the entry again, whatever the stamps say. Raises FaultError(WEIGHTS_MISSING)."""
-    for file in weights.files:
-        path = place_of(weights, file, data_dir)
-        stamp_path(path).unlink(missing_ok=True)
-        _check(weights, file, path)
-
-
 def is_whole(file: WeightFile, path: Path) -> bool:
     """Whether the file is there with the stated size and a stamp of the stated hash. Never reads the file itself."""
     stat = _stat(path)

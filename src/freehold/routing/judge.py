@@ -5,7 +5,6 @@ Of several choices a reply is poor only when all are: who asks for many picks on
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import msgspec
 
@@ -13,8 +12,6 @@ from freehold.chat import Choice, Opaque, OutputFormat, ReasoningPart, Reply, Te
 from freehold.record import Verdict
 from freehold.routing import refusals, repeats
 from freehold.routing.schema import read_json, violation
-
-CheckName = Literal["empty", "refusal", "truncated", "invalid_json", "invalid_tool_arguments", "repeats", "prompt_cut"]
 
 ENOUGH_OF_LIMIT = 0.95
 """An answer that used this share of the client's own `max_tokens` ended where the client wanted it to."""

@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from freehold.chat import Usage, UsageBasis
+from freehold.chat import Usage
 from freehold.features import Features
 from freehold.record import AttemptRecord, DecisionRecord, PlannedStep, Rejected, RequestRecord, Verdict
 
@@ -151,17 +151,6 @@ TO_ROW: dict[RowKind, Callable[..., Row]] = {
 _decided = msgspec.json.Decoder(_Decided).decode
 _edits = msgspec.json.Decoder(tuple[str, ...]).decode
 _verdicts = msgspec.json.Decoder(tuple[Verdict, ...]).decode
-
-
-class _UsageCells(msgspec.Struct):
-    """The usage columns as they come out of a row."""
-
-    input_tokens: int | None
-    output_tokens: int | None
-    cached_tokens: int | None
-    cache_write_tokens: int | None
-    reasoning_tokens: int | None
-    usage_basis: UsageBasis | None
 
 
 _Stored = TypeVar("_Stored", bound=msgspec.Struct)

@@ -15,10 +15,9 @@ from freehold.chat import (
     ToolCallDelta,
     ToolCallStarted,
     UsageReported,
-    fold,
 )
 from freehold.fault import Fault
-from freehold.wire.codec import Asked, Codec, Reader, Tap, Writer
+from freehold.wire.codec import Reader, Tap, Writer
 
 
 def note_events(tap: Tap, events: Iterable[Event]) -> None:
@@ -73,11 +72,3 @@ class TranslatePipe:
         note_events(self.tap, events)
         write = self._writer.write
         return write(events[0]) if len(events) == 1 else b"".join([write(event) for event in events])
-
-
-def translate_whole(upstream: Codec, client: Codec, body: bytes, asked: Asked) -> tuple[bytes, Tap]:
-    """A whole reply in the client's format. Raises FaultError(INVALID_REPLY), or the fault an error object means."""
-    events = upstream.reader().whole(body)
-    tap = Tap()
-    note_events(tap, events)
-    return client.write_whole(fold(events), asked), tap

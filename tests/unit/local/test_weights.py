@@ -3,7 +3,7 @@ import re
 import pytest
 
 from freehold.fault import FaultError, Kind
-from freehold.local.weights import find, place_of, read_manifest, stamp_path, verify, write_stamp
+from freehold.local.weights import find, place_of, read_manifest, stamp_path
 
 HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -64,15 +64,6 @@ def test_harmed_weights_are_refused_even_after_they_were_whole(home, harm, says)
     path.write_bytes(harm(path.read_bytes()))
     with pytest.raises(FaultError, match=says):
         find("tiny", data_dir)
-
-
-def test_verify_hashes_again_whatever_the_stamp_says(home):
-    data_dir, path, weights = home
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-    write_stamp(weights.files[0], path)
-    assert find("tiny", data_dir) == path
-    with pytest.raises(FaultError, match="is damaged"):
-        verify(weights, data_dir)
 
 
 def test_a_path_to_a_gguf_file_is_taken_as_it_is(tmp_path):

@@ -7,7 +7,8 @@ from freehold.chat import Usage
 from freehold.fault import FaultError, Kind
 from freehold.wire import openai_chat
 from freehold.wire.codec import Asked
-from freehold.wire.translate import TranslatePipe, translate_whole
+from freehold.wire.translate import TranslatePipe
+from support.translated import translate_whole
 
 ASKED = Asked(model="alias", stream_usage=True, reply_id="r", now_s=1)
 

@@ -42,10 +42,6 @@ class Names:
         found = self.find(said)
         return found is not None and (found == said or _plain(found) == _plain(said))
 
-    def may_begin(self, text: str) -> bool:
-        """Whether a name on offer, as it is spelt, may begin like this."""
-        return any(name.startswith(text) for name in self._names)
-
     def find(self, said: str) -> str | None:
         """The tool that is meant; None where none is, or where it could be more than one."""
         if said in self._names:

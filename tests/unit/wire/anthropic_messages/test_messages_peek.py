@@ -121,6 +121,4 @@ def test_counting_needs_no_length() -> None:
     envelope = token_counts.peek(uncounted)
     assert envelope.max_tokens is None
     assert codec.read_request(envelope).messages[0].parts
-    assert token_counts.read_count(token_counts.write_count(42)) == 42
-    with pytest.raises(FaultError):
-        token_counts.read_count(b'{"input_tokens":"many"}')
+    assert token_counts.write_count(42) == b'{"input_tokens":42}'
