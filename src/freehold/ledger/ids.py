@@ -7,6 +7,8 @@ case. Pure: time and randomness are arguments.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = tuple(one + other for one in _ALPHABET for other in _ALPHABET)
 RANDOM_BYTES = 10
+MARK_BYTES = 3
+"""The first of them may be the mark of the process that gives the id: the other seven are unique enough within its millisecond."""
 PREFIX = "req_"
 """Of request ids."""
 
@@ -20,3 +22,8 @@ def new_id(prefix: str, now_ms: int, random_bytes: bytes) -> str:
         f"{pairs[high >> 30]}{pairs[high >> 20 & 1023]}{pairs[high >> 10 & 1023]}{pairs[high & 1023]}"
         f"{pairs[low >> 30]}{pairs[low >> 20 & 1023]}{pairs[low >> 10 & 1023]}{pairs[low & 1023]}"
     )
+
+
+def mark_of(id_with_prefix: str) -> str:
+    """Of the process that gave the id: the characters that nothing but its mark decides."""
+    return id_with_prefix[-16:-12]

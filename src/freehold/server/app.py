@@ -4,7 +4,6 @@ Start: ledger, engines (in the background: the server answers at once and says 5
 no new requests (the listener drains), engines, upstream connections, and the ledger last, so that every row is written.
 """
 
-import asyncio
 import os
 import time
 from collections.abc import Callable

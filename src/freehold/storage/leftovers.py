@@ -17,6 +17,11 @@ def own_journal(store: Path, number: int) -> Path:
     return store.with_name(f"{store.name}.w{number}{SUFFIX}")
 
 
+def is_any_waiting(store: Path) -> bool:
+    """Whether any journal beside the store holds rows that are not written yet, whoever's it is."""
+    return any(_is_leftover(path, store, ()) for path in store.parent.iterdir()) if store.parent.exists() else False
+
+
 def take_over(store: Path, into: Path, alive: Container[Path] = frozenset()) -> int:
     """Add every journal beside the store to `into`, but those of processes that are alive. Gives how many there were.
 

@@ -23,6 +23,11 @@ def is_dead(owner: str) -> bool:
     return place == _place() and number.isdecimal() and _start_of(int(number)) != start
 
 
+def is_of_this_place(owner: str) -> bool:
+    """Whether `is_dead` can tell for certain: it is a process of this machine since its last start, whose number we can see."""
+    return owner.partition(":")[0] == _place()
+
+
 def _place() -> str:
     """Name this machine since its last start, and the space its process numbers are counted in."""
     try:

@@ -120,6 +120,13 @@ class RedisBudgets:
         """As `BudgetStore.renew`."""
         await self._run(scripts.RENEW, round(lease_s * 1000), *attempt_ids)
 
+    async def recover(self) -> None:
+        """As `BudgetStore.recover`."""
+        try:
+            await self._recover(looks_for_dead=True)
+        except (RedisError, OSError) as error:
+            raise StoreUnavailableError(f"{self._where}: {error}") from error
+
     async def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         """As `BudgetStore.balances`."""
         if not accounts:

@@ -59,6 +59,9 @@ class BudgetStore(Protocol):
     async def renew(self, attempt_ids: Sequence[str], lease_s: float) -> None:
         """These are still under way."""
 
+    async def recover(self) -> None:
+        """Settle all that processes which are certainly dead have left, and what has lapsed. It happens by itself too, later."""
+
     async def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         """How accounts stand; one that was never charged is zero."""
 

@@ -215,7 +215,7 @@ policies = Table(
 meta = Table(
     "meta",
     metadata,
-    Column("name", Text, nullable=False, doc="`created_ms`, `created_by`."),
+    Column("name", Text, nullable=False, doc="`created_ms`, `created_by`; `process/MARK`: a process that writes here."),
     Column("value", Text, nullable=False, doc="Its value."),
     PrimaryKeyConstraint("name"),
     info={"says": "Facts about this store itself."},

@@ -1,10 +1,14 @@
-"""Final rows for requests whose server was killed before it wrote them: made at the next start from what was durable.
+"""Final rows for requests whose process was killed before it wrote them: made afterwards from what was durable.
 
-Promised: a request with a decision, an attempt or a lapsed reservation has exactly one final row once `finish_rows` is done,
-and a row that is there is never touched. What the killed server alone knew (its own share of the time, what the client saw
-of a stream) is not made up. Only where nobody else writes: another process's requests under way have no final row yet
-either. Bounded: the newest `LOOKED_AT` of each kind, since nothing older can have been under way. Imports SQLAlchemy.
+Promised: a request with a decision, an attempt or a lapsed reservation that is handed to `finish_rows` has exactly one final
+row once that is done, and a row that is there is never touched; the lock of writing is taken for a few rows at a time, so
+that no reservation waits for it long. What the killed process alone knew (its own share of the time, what the client saw of
+a stream) is not made up. Not done: telling whose process is gone (`processes`). Bounded: the newest `LOOKED_AT` of each
+kind. Imports SQLAlchemy.
 """
+
+from collections.abc import Iterable
+from itertools import islice
 
 import msgspec
 from sqlalchemy import Connection, Engine, Select, Table, exists, select
@@ -17,9 +21,11 @@ from freehold.storage.rows import COLUMNS, TO_ROW, attempt_record, decision_reco
 from freehold.storage.schema import attempts, decisions, money_flags, requests
 from freehold.storage.store import StoreUnavailableError
 
-LOOKED_AT = 20_000
+LOOKED_AT = 100_000
+TOGETHER = 64
+"""Rows in one transaction."""
 FAULT = "internal"
-SAYS = "the server was killed before this request ended; what is known of it was written at the next start"
+SAYS = "the server was killed before this request ended; what is known of it was written afterwards"
 _NOBODY = Caller()
 
 
@@ -30,27 +36,39 @@ class _Lapsed(msgspec.Struct):
     attempts: int = 0
 
 
-def finish_rows(engine: Engine, before: str) -> int:
-    """Write the final rows that are missing for request ids that sort before this one. Gives how many those were."""
+def left_open(engine: Engine) -> frozenset[str]:
+    """Requests of which something is written and no final row: under way, or left by a process that is gone."""
     try:
-        with engine.connect() as connection, connection.begin():
-            lapsed = _lapsed(connection, before)
-            missing = {one for one in lapsed if not _has_row(connection, one)}
+        with engine.connect() as connection:
+            missing = {one for one in _lapsed(connection) if not _has_row(connection, one)}
             for table in (decisions, attempts):
-                missing.update(_without_row(connection, table, before))
-            for request_id in sorted(missing):
-                record = _final(connection, request_id, lapsed.get(request_id, _Lapsed()))
-                cells = TO_ROW["requests"](record)
-                connection.execute(insert_once(requests, engine).values(dict(zip(COLUMNS["requests"], cells, strict=False))))
-            return len(missing)
+                missing.update(_without_row(connection, table))
+            return frozenset(missing)
+    except DBAPIError as error:
+        raise StoreUnavailableError(f"requests without a final row cannot be read: {type(error).__name__}") from error
+
+
+def finish_rows(engine: Engine, request_ids: Iterable[str]) -> int:
+    """Write the final rows of these requests, where they are missing. Gives how many requests those were."""
+    left, count = iter(sorted(request_ids)), 0
+    try:
+        with engine.connect() as connection:
+            lapsed = _lapsed(connection)
+        while ids := list(islice(left, TOGETHER)):
+            with engine.begin() as connection:
+                rows = [_final(connection, one, lapsed.get(one, _Lapsed())) for one in ids]
+                cells = [dict(zip(COLUMNS["requests"], TO_ROW["requests"](row), strict=False)) for row in rows]
+                connection.execute(insert_once(requests, engine), cells)
+            count += len(ids)
     except DBAPIError as error:
         raise StoreUnavailableError(f"final rows cannot be written: {type(error).__name__}") from error
+    return count
 
 
-def _without_row(connection: Connection, table: Table, before: str) -> set[str]:
+def _without_row(connection: Connection, table: Table) -> set[str]:
     """Of the newest ids in that table, those without a final row."""
     ids = table.c.request_id
-    newest = select(ids).where(ids < before).order_by(ids.desc()).limit(LOOKED_AT).subquery()
+    newest = select(ids).order_by(ids.desc()).limit(LOOKED_AT).subquery()
     wanted = select(newest.c.request_id).where(~exists().where(requests.c.request_id == newest.c.request_id)).distinct()
     return {row[0] for row in connection.execute(wanted)}
 
@@ -59,12 +77,10 @@ def _has_row(connection: Connection, request_id: str) -> bool:
     return connection.execute(select(requests.c.request_id).where(requests.c.request_id == request_id)).first() is not None
 
 
-def _lapsed(connection: Connection, before: str) -> dict[str, _Lapsed]:
+def _lapsed(connection: Connection) -> dict[str, _Lapsed]:
     """By request, what its lapsed reservations were charged. Each account of money has the same sum of an attempt."""
     by_attempt: dict[str, int] = {}
-    wanted = select(money_flags.c.attempt_id, money_flags.c.account, money_flags.c.spent).where(
-        money_flags.c.flag == "lapsed", money_flags.c.attempt_id < before
-    )
+    wanted = select(money_flags.c.attempt_id, money_flags.c.account, money_flags.c.spent).where(money_flags.c.flag == "lapsed")
     for attempt_id, account, spent in connection.execute(wanted.order_by(money_flags.c.attempt_id.desc()).limit(LOOKED_AT)):
         is_money = account.split("/", 4)[3:4] == ["usd"]
         by_attempt[attempt_id] = max(by_attempt.get(attempt_id, 0), spent if is_money else 0)
