@@ -79,12 +79,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return place
 
 
+@pytest.fixture(scope="module")
+def exported(place: Place) -> str:
+    """All of it."""
+    return place.run("audit")
+
+
 def lines_of(text: str) -> list[dict]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_each_request_is_told_in_order_with_what_left_and_by_which_rule(place: Place) -> None:
-    head, *told, end = lines_of(place.run("audit"))
+def test_each_request_is_told_in_order_with_what_left_and_by_which_rule(exported: str) -> None:
+    head, *told, end = lines_of(exported)
     assert (head["event"], head["prev"], end["event"]) == ("audit", NO_CHAIN, "end")
     assert [line["event"] for line in told] == ["decision", "attempt", "attempt", "request", "request", "attempt"]
     decision, local, vendor, request, refused, killed = told
@@ -101,10 +107,9 @@ def test_each_request_is_told_in_order_with_what_left_and_by_which_rule(place: P
     assert killed["sent_bytes"] == 9
 
 
-def test_each_line_holds_the_hash_of_the_one_before(place: Place) -> None:
-    text = place.run("audit")
+def test_each_line_holds_the_hash_of_the_one_before(exported: str) -> None:
     before = NO_CHAIN
-    for line in text.splitlines():
+    for line in exported.splitlines():
         assert json.loads(line)["prev"] == before
         before = hashlib.sha256(line.encode()).hexdigest()
 
@@ -133,8 +138,8 @@ def test_a_file_is_verified_against_its_head_and_the_next_goes_on_from_it(place:
 
 
 @pytest.mark.parametrize("change", ["edit", "remove", "insert", "swap", "cut", "append"])
-def test_a_file_that_was_touched_is_found_with_the_line(place: Place, change: str, tmp_path: Path) -> None:
-    lines = place.run("audit").splitlines(keepends=True)
+def test_a_file_that_was_touched_is_found_with_the_line(place: Place, exported: str, change: str, tmp_path: Path) -> None:
+    lines = exported.splitlines(keepends=True)
     match change:
         case "edit":
             lines[3] = lines[3].replace('"vendor"', '"local"').replace("1234", "0")
@@ -175,8 +180,8 @@ def test_no_export_writes_over_a_file(place: Place) -> None:
     assert there.read_text() == "kept"
 
 
-def test_no_free_text_is_in_it(place: Place) -> None:
-    assert "SECRET" not in place.run("audit")
+def test_no_free_text_is_in_it(exported: str) -> None:
+    assert "SECRET" not in exported
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])

@@ -12,7 +12,6 @@ from typing import BinaryIO
 from freehold import __version__
 from freehold.cli import show
 from freehold.cli.setup import reading_ledger
-from freehold.ledger.audit import events
 from freehold.ledger.chain import NO_CHAIN, BrokenChainError, Chain, Checked, check, is_hash
 
 
@@ -27,6 +26,8 @@ def export(
     config: Path | None, file: Path | None, *, since: str | None, until: str | None, after: str | None, as_json: bool
 ) -> None:
     """Write the chain to a file that is not there yet, or to standard output; then say its head."""
+    from freehold.ledger.audit import events
+
     if after is not None and not is_hash(after):
         show.fail("--after is the head of an earlier export: 64 hexadecimal digits", 2)
     since_ms = _ms(since, "--since") or 0
