@@ -279,6 +279,23 @@ def adopt(listening_fd: int) -> socket.socket:
     return socket.socket(fileno=listening_fd)
 
 
+def accept_waiting(listening: socket.socket, most: int) -> list[socket.socket]:
+    """Those who have connected to a listening socket that does not block, at most so many. Raises OSError where the system has no room."""
+    taken: list[socket.socket] = []
+    try:
+        while len(taken) < most:
+            client, _ = listening.accept()
+            client.setblocking(False)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            taken.append(client)
+    except (BlockingIOError, ConnectionAbortedError):
+        pass
+    except OSError:
+        if not taken:
+            raise
+    return taken
+
+
 def interleave(peers: tuple[IP, ...]) -> tuple[IP, ...]:
     """The resolver's order with families in turn, so that one dead family delays only every second try."""
     first = [peer for peer in peers if peer.version == peers[0].version]

@@ -1,12 +1,15 @@
 """Listens: takes an address, hands every connection to the gateway, drains at the end.
 
-Nothing is logged per request here: the ledger has it.
+Promised: who connects is let in as soon as the loop comes round, however busy it is: libuv's own way takes one connection in
+each round, so that the last of a hundred waits for a hundred rounds. Nothing is logged per request here: the ledger has it.
 """
 
 import asyncio
+from collections.abc import Callable
 from signal import SIGINT, SIGTERM
 from typing import Any
 
+from freehold.gateways.connector import accept_waiting, adopt, bind_listening
 from freehold.server.connection import HEAD_DEADLINE_S, ClientConnection
 from freehold.server.gateway import Gateway
 
@@ -17,6 +20,11 @@ SETTLING_LOOKS = 15
 """A connection may have been taken a moment before its first request arrives; closed then, it would look like a failure.
 Looks are counted, not time: to a process that was held up, a request that arrived meanwhile must not seem late."""
 BACKLOG = 2048
+ACCEPTED_AT_ONCE = 256
+ACCEPTED_OF_SHARED = 16
+"""In one round of the loop. Where workers share the address, the first of them to wake leaves some to the others."""
+FULL_S = 1.0
+"""For so long nobody is let in where the system has no descriptor left."""
 
 
 class Listener:
@@ -34,7 +42,7 @@ class Listener:
         takes_signals: bool,
         listening: Any = None,
     ) -> None:
-        """`listening`: a bound socket object that somebody else opened; host and port then only name it."""
+        """`listening`: a bound socket object that somebody else opened, maybe for others too; host and port then only name it."""
         self._gateway = gateway
         self._host = "127.0.0.1" if host == "localhost" else host
         self._port = port
@@ -43,7 +51,9 @@ class Listener:
         self._head_deadline_s = head_deadline_s
         self._takes_signals = takes_signals
         self._listening = listening
-        self._server: asyncio.Server | None = None
+        self._at_once = ACCEPTED_AT_ONCE if listening is None else ACCEPTED_OF_SHARED
+        self._make_connection: Callable[[], ClientConnection] | None = None
+        self._entering: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -51,39 +61,60 @@ class Listener:
     async def bind(self) -> int:
         """Take the address; returns the port. Nothing is answered before `start`. Raises RuntimeError when it is taken."""
         loop = asyncio.get_running_loop()
-
-        def connection() -> ClientConnection:
-            return ClientConnection(loop, self._gateway, self._idle_s, self._head_deadline_s)
-
         try:
-            if self._listening is not None:
-                self._server = await loop.create_server(connection, sock=self._listening, backlog=BACKLOG, start_serving=False)
-            else:
-                self._server = await loop.create_server(connection, self._host, self._port, backlog=BACKLOG, start_serving=False)
+            if self._listening is None:
+                self._listening = adopt(bind_listening(self._host, self._port))
         except OSError as error:
             where = f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
             raise RuntimeError(f"{where} is in use or may not be bound; choose another with --port") from error
+        self._make_connection = lambda: ClientConnection(loop, self._gateway, self._idle_s, self._head_deadline_s)
         return self._bound_port()
 
     def _bound_port(self) -> int:
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
+        return int(self._listening.getsockname()[1])
 
     async def start(self) -> int:
         """Begin to serve; returns the port. Raises whatever kept the gateway from starting."""
-        if self._server is None:
+        if self._make_connection is None:
             await self.bind()
-        assert self._server is not None
+        loop = asyncio.get_running_loop()
         if self._takes_signals:
             for number in (SIGINT, SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, self.end)
+                loop.add_signal_handler(number, self.end)
         try:
             await self._gateway.start()
-            await self._server.start_serving()
+            self._listening.setblocking(False)
+            self._listening.listen(BACKLOG)
         except BaseException:
-            self._server.close()
+            self._listening.close()
             raise
+        self._open()
         return self._bound_port()
+
+    def _open(self) -> None:
+        if self._ending is None:
+            asyncio.get_running_loop().add_reader(self._listening, self._let_in)
+
+    def _let_in(self) -> None:
+        """Take those who wait at the door."""
+        loop = asyncio.get_running_loop()
+        try:
+            taken = accept_waiting(self._listening, self._at_once)
+        except OSError:
+            loop.remove_reader(self._listening)
+            loop.call_later(FULL_S, self._open)
+            return
+        for client in taken:
+            task = loop.create_task(self._enter(client))
+            self._entering.add(task)
+            task.add_done_callback(self._entering.discard)
+
+    async def _enter(self, client: Any) -> None:
+        assert self._make_connection is not None
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._make_connection, client)
+        except OSError:  # it has left again
+            client.close()
 
     def end(self) -> None:
         """Begin to drain; a second call does not wait for running answers any more."""
@@ -107,8 +138,11 @@ class Listener:
     async def _end(self) -> None:
         try:
             self._gateway.is_stopping = True
-            if self._server is not None:
-                self._server.close()
+            if self._listening is not None:
+                asyncio.get_running_loop().remove_reader(self._listening)
+                self._listening.close()
+            if self._entering:
+                await asyncio.wait(self._entering)
             for connection in list(self._gateway.connections):
                 connection.retire()
             await self._drained()
