@@ -109,6 +109,24 @@ class Redacted(msgspec.Struct, frozen=True, array_like=True):
     count: int
 
 
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How an agent fares, as its conversation shows: what its tools returned lately. Older results are not looked at."""
+
+    turns: int
+    """Of the model, in the whole conversation."""
+    results: int
+    """Of tools, the newest 40 at most."""
+    failed_results: int
+    """Of these."""
+    failed_share: float
+    """Of the newest ten results, 0 to 1; 0 before there are four."""
+    repeated_failures: int
+    """How often one action failed in the same way and never succeeded since: the same tool with the same arguments, the same
+    error of a command, or the same complaint about edits of one file."""
+    edits_without_progress: int
+    """How often one file was edited and the same failure came after it."""
+
+
 class Features(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a rule may match and a plan may weigh."""
 
@@ -152,6 +170,8 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     """main, subagent, compaction, auxiliary ..., where the client says so."""
     auxiliary: Auxiliary | None = None
     """The kind of side job, where it is known to be one; None: it is none, or nothing shows it."""
+    progress: Progress | None = None
+    """How the agent fares; None: no tool has returned anything in this conversation."""
     ceiling: Egress = Egress.VENDOR
     """The tightest of server, caller and header ceilings, before any rule."""
     fill_in: bool = False

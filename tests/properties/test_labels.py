@@ -11,7 +11,8 @@ from freehold.features import LABEL_ORDER, Caller, Features, Label
 from freehold.policy.labels import LabelSettings, Pattern
 from freehold.routing.detectors.kinds import KINDS
 from freehold.routing.detectors.scanner import Detectors
-from freehold.routing.features import FactsCache, gather
+from freehold.routing.facts_cache import FactsCache
+from freehold.routing.features import gather
 from freehold.wire import openai_chat
 
 FOUND = [

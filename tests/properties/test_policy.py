@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freehold.features import LABEL_ORDER, Caller, Features, Label, Task
+from freehold.features import LABEL_ORDER, Caller, Features, Label, Progress, Task
 from freehold.policy.rules import Rule
 from freehold.policy.snapshot import Policy
 from freehold.routing.plan import Plan, make_plan
@@ -63,6 +63,11 @@ def whens(draw: st.DrawFn) -> dict[str, object]:
         "hours": st.sampled_from(["9-17", "22-6"]),
         "operations": lists(["chat", "embeddings"]),
         "hints": st.just({"mode": "fast"}),
+        "turns_at_least": st.just(3),
+        "failed_results_at_least": st.just(2),
+        "failed_share_at_least": st.just(0.5),
+        "repeated_failures_at_least": st.integers(1, 3),
+        "edits_without_progress_at_least": st.just(2),
     }
     chosen = draw(st.lists(st.sampled_from(sorted(fields)), max_size=2, unique=True))
     return {name: draw(fields[name]) for name in chosen}
@@ -103,6 +108,17 @@ def rule_lists(draw: st.DrawFn) -> list[Rule]:
     return [draw(gates(f"gate {index}") if kind else preferences(f"preference {index}")) for index, kind in enumerate(kinds)]
 
 
+progresses = st.builds(
+    Progress,
+    turns=st.integers(1, 4),
+    results=st.integers(1, 5),
+    failed_results=st.integers(0, 3),
+    failed_share=st.sampled_from([0.0, 0.5, 1.0]),
+    repeated_failures=st.integers(0, 4),
+    edits_without_progress=st.integers(0, 3),
+)
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> Features:
     return Features(
@@ -116,7 +132,7 @@ def requests(draw: st.DrawFn) -> Features:
         messages=1, stream=draw(some()), tools=draw(st.sampled_from([0, 3])), images=draw(st.sampled_from([0, 0, 1])),
         schema=draw(some()), logprobs=False, choices=1, task=draw(st.sampled_from(list(Task))), task_reason="",
         label=draw(st.sampled_from(list(Label))), session=None, ceiling=draw(st.sampled_from(list(Egress))),
-        hints=draw(st.sampled_from([{}, {"mode": "fast"}])),
+        hints=draw(st.sampled_from([{}, {"mode": "fast"}])), progress=draw(st.one_of(st.none(), progresses)),
     )  # fmt: skip
 
 
@@ -189,6 +205,41 @@ def test_every_plan_accounts_for_every_candidate_and_is_the_same_again(
     assert not steps(plan) & rejected
     assert all(one.reason for one in plan.rejected)
     assert all(step.reason for step in plan.steps)
+
+
+@QUICK
+@given(fleets(), rule_lists(), st.integers(0, 4), requests(), situations, progresses, lists([*Egress]), st.integers(1, 3))
+def test_a_rule_for_stuck_agents_orders_and_never_adds_a_deployment(
+    fleet: list[Placed],
+    rules: list[Rule],
+    at: int,
+    features: Features,
+    situation: Situation,
+    progress: Progress,
+    to: list[str],
+    least: int,
+) -> None:
+    features = msgspec.structs.replace(features, progress=progress)
+    when = {"repeated_failures_at_least": least}
+    moving = msgspec.convert({"name": "moving", "when": when, "try": [*to, "vendor"], "sticky": False}, Rule)
+    before = make_plan(features, policy_of(fleet, rules), situation)
+    after = make_plan(features, policy_of(fleet, [*rules[:at], moving, *rules[at:]]), situation)
+    assert steps(after) == steps(before)
+    assert after.ceiling is before.ceiling
+    assert (after.refusal is None) == (before.refusal is None)
+
+
+@QUICK
+@given(fleets(), rule_lists(), requests(), situations, progresses)
+def test_an_agent_that_fares_worse_never_opens_a_gate(
+    fleet: list[Placed], rules: list[Rule], features: Features, situation: Situation, worse: Progress
+) -> None:
+    policy = policy_of(fleet, rules)
+    calm = msgspec.structs.replace(features, progress=None)
+    stuck = msgspec.structs.replace(features, progress=worse)
+    before, after = make_plan(calm, policy, situation), make_plan(stuck, policy, situation)
+    assert steps(after) <= steps(before)
+    assert after.ceiling.within(before.ceiling)
 
 
 @QUICK

@@ -8,7 +8,7 @@ import msgspec
 from freehold.cli import show
 from freehold.cli.logs import cost_of
 from freehold.fault import FaultError
-from freehold.features import Features, Finding
+from freehold.features import Features, Finding, Progress
 from freehold.record import AttemptRecord, PlannedStep, Rejected
 
 
@@ -66,6 +66,7 @@ def _decision(
             ("prompt", f"{tokens} tokens in {features.messages} messages, {features.tools} tools, {features.images} images"),
             ("caller", f"{features.caller.user} (key {features.caller.key})"),
             ("session", f"{features.session or '-'}{f' of {features.agent}' if features.agent else ''}"),
+            *([("tools returned", _progress(features.progress))] if features.progress is not None else []),
             ("ceiling", features.ceiling.value),
         ],
     )
@@ -83,6 +84,15 @@ def _found(findings: tuple[Finding, ...]) -> str:
     return "; ".join(
         f"{one.kind} in piece {one.block}, {f'string {one.part}' if one.part >= 0 else 'across its texts'}, at {one.offset}"
         for one in findings
+    )
+
+
+def _progress(progress: Progress) -> str:
+    """How the agent fares, as rules see it."""
+    return (
+        f"{progress.results} results lately in {progress.turns} turns, {progress.failed_results} failed "
+        f"(of the newest ten {progress.failed_share:.0%}), the same failure {progress.repeated_failures} times, "
+        f"{progress.edits_without_progress} edits of one file without progress"
     )
 
 

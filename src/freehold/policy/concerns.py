@@ -10,6 +10,7 @@ from itertools import combinations
 
 from freehold.features import LABEL_ORDER
 from freehold.policy.compiled import why_blocked
+from freehold.policy.conditions import PROGRESS_FIELDS, asks_progress
 from freehold.policy.globs import is_glob, make_matcher
 from freehold.policy.rules import Match, Rule, hours_of, labels_of
 from freehold.policy.snapshot import Policy
@@ -42,6 +43,7 @@ def concerns_of(policy: Policy) -> tuple[str, ...]:
         *unserved_labels(policy),
         *_datasets(policy, placed),
         *_unredacted(policy),
+        *_stuck(policy),
         *_dead(policy),
         *_idle_globs(policy, placed),
     )
@@ -57,6 +59,11 @@ def describe_when(when: Match) -> str:
         said.append(f"over {when.prompt_tokens_over} prompt tokens")
     if when.prompt_tokens_under is not None:
         said.append(f"under {when.prompt_tokens_under} prompt tokens")
+    said += [
+        f"{least} or more {field.replace('_', ' ')}"
+        for field in PROGRESS_FIELDS
+        if (least := getattr(when, f"{field}_at_least")) is not None
+    ]
     said += [f"hours {', '.join(hours_of(when))}"] if hours_of(when) else []
     said += ["certain callers"] if when.callers is not None else []
     said += [f"hint {name}={glob}" for name, glob in when.hints.items()]
@@ -85,6 +92,16 @@ def _datasets(policy: Policy, placed: Sequence[Placed]) -> Iterator[str]:
             yield f"dataset '{name}': label {label} under ceiling {ceiling} leaves no deployment, by {rules}; all of it is refused"
         elif not within:
             yield f"dataset '{name}': no deployment is within its ceiling {ceiling}; all of it is refused"
+
+
+def _stuck(policy: Policy) -> Iterator[str]:
+    """Rules that should move a stuck agent and leave its session where it is."""
+    for rule in policy.rules:
+        if rule.try_ and rule.sticky and asks_progress(rule.when):
+            yield (
+                f"rule '{rule.name}' is for agents that do not get on, and a session stays with the deployment that served it last: "
+                "say `sticky = false` for it to move them"
+            )
 
 
 def _unredacted(policy: Policy) -> Iterator[str]:

@@ -5,10 +5,11 @@ does not depend on the request beyond its asked model; it is evaluated once per 
 """
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 import msgspec
 
-from freehold.features import LABEL_ORDER, Features, Label
+from freehold.features import LABEL_ORDER, Features, Label, Progress
 from freehold.policy.globs import Matcher, make_matcher
 from freehold.policy.rules import Callers, Match, Scope, hours_of, parse_hours
 from freehold.runtime import EGRESS_ORDER, Placed
@@ -19,7 +20,7 @@ Condition = Callable[[Features, int], bool]
 
 def request_conditions(when: Match) -> tuple[Condition, ...]:
     """The conditions on the request, cheapest first. All must hold."""
-    return (*_class_conditions(when), *_shape_conditions(when), *_caller_conditions(when))
+    return (*_class_conditions(when), *_shape_conditions(when), *_caller_conditions(when), *_progress_conditions(when))
 
 
 def all_hold(conditions: Sequence[Condition], features: Features, hour: int) -> bool:
@@ -100,6 +101,24 @@ def _caller_conditions(when: Match) -> list[Condition]:
         conditions.append(lambda features, _hour: features.auxiliary in kinds)
     conditions.extend(_hint_condition(name, glob) for name, glob in when.hints.items())
     return conditions
+
+
+PROGRESS_FIELDS = ("turns", "failed_results", "failed_share", "repeated_failures", "edits_without_progress")
+"""What `when` can ask of an agent's progress, each with `_at_least` behind it."""
+
+
+def asks_progress(when: Match) -> bool:
+    """Whether a rule is for agents that do not get on."""
+    return any(getattr(when, f"{field}_at_least") is not None for field in PROGRESS_FIELDS)
+
+
+def _progress_conditions(when: Match) -> list[Condition]:
+    asked = [(attrgetter(field), getattr(when, f"{field}_at_least")) for field in PROGRESS_FIELDS]
+    return [_progress_condition(read, least) for read, least in asked if least is not None]
+
+
+def _progress_condition(read: Callable[[Progress], float], least: float) -> Condition:
+    return lambda features, _hour: features.progress is not None and read(features.progress) >= least
 
 
 def _hint_condition(name: str, glob: str) -> Condition:

@@ -16,6 +16,7 @@ from freehold.runtime import Egress
 
 Check = Literal["empty", "refusal", "truncated", "invalid_json", "invalid_tool_arguments", "repeats", "prompt_cut"]
 Hold = Literal["none", "tools", "whole"]
+Times = Annotated[int, Meta(ge=1)]
 Operation = Literal[
     "chat", "completion", "embeddings", "count_tokens", "image_generation", "transcription", "speech", "moderation", "rerank"
 ]
@@ -74,6 +75,16 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     auxiliary: tuple[Auxiliary, ...] = ()
     """Kinds of side jobs, as headers or shapes show them: a title, a compaction, a token count, a web search, or another."""
     operations: tuple[Operation, ...] = ()
+    turns_at_least: Times | None = None
+    """The model had so many turns in this conversation, and tools have returned something."""
+    failed_results_at_least: Times | None = None
+    """So many of the newest forty results of tools say that the tool failed."""
+    failed_share_at_least: Annotated[float, Meta(gt=0, le=1)] | None = None
+    """This share, 0 to 1, of the newest ten results failed; before there are four, the share is 0."""
+    repeated_failures_at_least: Times | None = None
+    """One action failed so often in the same way without ever succeeding in between."""
+    edits_without_progress_at_least: Times | None = None
+    """One file was edited so often with the same failure coming back."""
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

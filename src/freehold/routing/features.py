@@ -4,19 +4,19 @@ Promised: a block of the prompt is read and counted once per caller, so a long a
 no prompt text is kept, neither in the cache nor in the features. What detectors find in a block is cached with it.
 """
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
-from blake3 import blake3
 
-from freehold.chat import WireFormat
 from freehold.fault import Kind, faulty
 from freehold.features import Caller, Features, Finding, Task
 from freehold.routing import agents, tasks
 from freehold.routing.auxiliary import name_auxiliary
 from freehold.routing.detectors.scanner import Detectors, Spot
+from freehold.routing.facts_cache import BlockFacts, FactsCache
 from freehold.routing.labels import Labelled, as_findings, label_request, other_fields
+from freehold.routing.outcomes import Act, read_acts
+from freehold.routing.progress import weigh
 from freehold.routing.task_rules import Signals
 from freehold.runtime import Egress, lower
 from freehold.wire.codec import Block, Envelope
@@ -46,81 +46,6 @@ SEAM_CHARS = 1024
 """Of each of two messages of one role that are looked at where they meet."""
 
 
-class BlockFacts(msgspec.Struct, frozen=True):
-    """What one block of a prompt contributes. No text."""
-
-    tokens: int
-    role: str
-    images: int
-    tool_calls: int
-    tool_results: int
-    tool_errors: int
-    signals: Signals | None = None
-    """What the block asks for; None until it was a user's last text: those before it are never asked."""
-    spots: tuple[Spot, ...] = ()
-    """What detectors found in it."""
-
-
-class FactsCache:
-    """Facts of blocks seen before, by a keyed hash of their bytes, caller and wire format.
-
-    Two generations of dicts: the young one takes new entries; when it holds half of `entries` it becomes the old one
-    and the old one goes. An entry read from the old one moves up. So it never holds more than `entries`, and a hit
-    costs one or two look-ups.
-
-    One cache belongs to one token counter. `key` is 32 random bytes of this process.
-    """
-
-    __slots__ = ("_half", "_key", "_old", "_old_scopes", "_scopes", "_young", "digest")
-
-    def __init__(self, key: bytes, entries: int = 65_536) -> None:
-        if len(key) != 32:
-            raise ValueError("the key of a FactsCache is 32 random bytes")
-        self._key = key
-        self._half = max(entries // 2, 1)
-        self._young: dict[int, BlockFacts] = {}
-        self._old: dict[int, BlockFacts] = {}
-        self._scopes: dict[tuple[str, str, str], int] = {}
-        self._old_scopes: dict[tuple[str, str, str], int] = {}
-        self.digest: Callable[[bytes], int] = hash if sys.flags.hash_randomization else self._blake3
-        """Python's own hash of bytes is SipHash-1-3 under a random 128-bit key of the process: 64 bits that nobody
-        can aim at, at a third of the time of blake3 for a typical message. Without that key: blake3 under ours."""
-
-    def __len__(self) -> int:
-        return len(self._young) + len(self._old)
-
-    def scope(self, caller: Caller, wire_format: WireFormat) -> int:
-        """A secret number to combine digests with, so that nobody meets another caller's entries."""
-        name = (caller.key, caller.user, wire_format)
-        scope = self._scopes.get(name)
-        if scope is None:
-            scope = self._old_scopes.get(name)
-            if scope is None:
-                scope = int.from_bytes(blake3("\0".join(name).encode(errors="replace"), key=self._key).digest(8), "big")
-            if len(self._scopes) >= self._half:
-                self._old_scopes, self._scopes = self._scopes, {}
-            self._scopes[name] = scope
-        return scope
-
-    def get(self, place: int) -> BlockFacts | None:
-        """The facts kept at `digest(bytes) ^ scope`."""
-        facts = self._young.get(place)
-        if facts is None:
-            facts = self._old.get(place)
-            if facts is not None:
-                self.put(place, facts)
-        return facts
-
-    def put(self, place: int, facts: BlockFacts) -> None:
-        """Keep facts; a full generation ages."""
-        if len(self._young) >= self._half:
-            self._old, self._young = self._young, {}
-        self._young[place] = facts
-
-    def _blake3(self, data: bytes) -> int:
-        return int.from_bytes(blake3(data, key=self._key).digest(16), "big")
-
-
 class _Asking(msgspec.Struct):
     """A user's last own text: its bytes, its place in the cache, its facts, and the block where it was just read."""
 
@@ -148,6 +73,8 @@ class _Prompt(msgspec.Struct):
     result_is_last: bool
     asking: _Asking | None
     findings: list[Finding]
+    turns: int
+    acts: list[Act]
 
 
 def gather(
@@ -206,6 +133,7 @@ def gather(
         agent=client.agent,
         request_class=client.request_class,
         auxiliary=auxiliary,
+        progress=weigh(prompt.acts, prompt.turns) if prompt.acts else None,
         ceiling=effective_ceiling(ceiling, caller, headers),
         hints=hints_of(headers),
     )
@@ -221,7 +149,8 @@ def _read_prompt(
 ) -> _Prompt:
     digest, scope = cache.digest, cache.scope(caller, envelope.format) ^ detectors.salt
     findings: list[Finding] = []
-    tokens, images, messages = REPLY_TOKENS, 0, 0
+    acts: list[Act] = []
+    tokens, images, messages, turns = REPLY_TOKENS, 0, 0, 0
     last: BlockFacts | None = None
     asking: _Asking | None = None
     before: _Read | None = None
@@ -240,10 +169,12 @@ def _read_prompt(
             spots = _across(before, _Read(facts.role, raw, place, block), describe, cache, detectors)
             if spots:
                 findings += as_findings(spots, at)
-        before = _Read(facts.role, raw, place, block)
+        role = facts.role
+        turns += role == "assistant" and (before is None or before.role != role)
+        acts += facts.acts
+        before = _Read(role, raw, place, block)
         tokens += facts.tokens
         images += facts.images
-        role = facts.role
         if role != "tools":
             messages += 1
             if role != "system":
@@ -251,7 +182,7 @@ def _read_prompt(
                 if role == "user" and not facts.tool_results:
                     asking = _Asking(raw, place, facts, block)
     _look_beside(envelope, cache, scope, detectors, findings)
-    return _Prompt(tokens, images, messages, last is not None and last.tool_results > 0, asking, findings)
+    return _Prompt(tokens, images, messages, last is not None and last.tool_results > 0, asking, findings, turns, acts)
 
 
 def _across(
@@ -360,7 +291,8 @@ def read_block(block: Block, count: Callable[[str], int], spots: tuple[Spot, ...
     overhead = TOOLS_TOKENS if block.role == "tools" else MESSAGE_TOKENS
     tokens = overhead + sum(map(count, block.texts)) + block.token_ids
     tokens += TOOL_CALL_TOKENS * (block.tool_calls + block.tool_results) + IMAGE_TOKENS * block.images
-    return BlockFacts(tokens, block.role, block.images, block.tool_calls, block.tool_results, block.tool_errors, None, spots)
+    counts = block.tool_calls, block.tool_results, block.tool_errors
+    return BlockFacts(tokens, block.role, block.images, *counts, None, spots, read_acts(block))
 
 
 def _signals(asking: _Asking, describe: Callable[[msgspec.Raw], Block], cache: FactsCache) -> Signals:

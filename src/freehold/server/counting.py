@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from freehold.fit.tokens import ESTIMATING_WITH, Counter, estimate_tokens
-from freehold.routing.features import FactsCache
+from freehold.routing.facts_cache import FactsCache
 
 SMALL_PROMPT_BYTES = 16 * 1024
 SMALL_PROMPT_TOKENS = 5000

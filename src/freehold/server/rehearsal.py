@@ -16,7 +16,8 @@ from freehold.fit.tokens import load_counter
 from freehold.identity.tags import tag
 from freehold.limits.over_budget import told, unknown_prices
 from freehold.routing.detectors.scanner import Detectors
-from freehold.routing.features import FactsCache, gather
+from freehold.routing.facts_cache import FactsCache
+from freehold.routing.features import gather
 from freehold.routing.plan import Plan, make_plan
 from freehold.routing.situation import Situation
 from freehold.server.intake import tokenizer_of

@@ -23,6 +23,23 @@ EditName = Literal[
 ]  # fmt: skip
 
 
+class ToolUse(msgspec.Struct, frozen=True):
+    """A call as the conversation has it: `arguments` is JSON text, or the free text of a tool that takes one."""
+
+    id: str
+    """As the client sent it; "" where its format has none."""
+    name: str
+    arguments: str
+
+
+class ToolOutcome(msgspec.Struct, frozen=True):
+    """What came of a call: `is_error` where the client marks it."""
+
+    id: str
+    text: str
+    is_error: bool = False
+
+
 class Block(msgspec.Struct, frozen=True, kw_only=True):
     """What one piece of a prompt holds, as far as features need it. Cached by the hash of the piece's bytes."""
 
@@ -36,6 +53,8 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     tool_errors: int = 0
     token_ids: int = 0
     """Tokens that came as ids, beside the texts."""
+    uses: tuple[ToolUse, ...] = ()
+    outcomes: tuple[ToolOutcome, ...] = ()
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):

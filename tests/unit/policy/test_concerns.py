@@ -57,6 +57,10 @@ def concerns(text: str, **environ: str) -> list[str]:
             TEAM + '[[rules]]\nname = "a"\nwhen = { labels = ["confidential"] }\nallow = { egress = "local" }\n',
             "rule 'a' leaves no chat deployment; refused: label confidential or higher",
         ),
+        (
+            '[[rules]]\nname = "a"\nwhen = { repeated_failures_at_least = 3 }\ntry = ["vendor"]',
+            "rule 'a' is for agents that do not get on, and a session stays with the deployment that served it last",
+        ),
         ('[[rules]]\nname = "a"\ndeny = { models = ["gpt-*"] }', "'gpt-*', which fits nothing that is configured"),
         ('[[models]]\nid = "other"\nlicence = "MIT"', "'other' is not deployed anywhere"),
     ],

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from freehold.features import LABEL_ORDER, Caller, Features, Label, Task
+from freehold.features import LABEL_ORDER, Caller, Features, Label, Progress, Task
 from freehold.policy.conditions import all_hold, request_conditions
 from freehold.policy.rules import Match, held, parse_hours
 
@@ -14,6 +14,9 @@ BASE = Features(
     prompt_tokens=1000, prompt_tokens_exact=True, max_tokens=None, messages=1, stream=False, tools=2, images=0, schema=False,
     logprobs=False, choices=1, task=Task.EDIT, task_reason="", label=Label.CONFIDENTIAL, session=None, agent="claude-code",
     request_class="main", auxiliary="title", hints={"mode": "fast"},
+    progress=Progress(
+        turns=9, results=8, failed_results=4, failed_share=0.5, repeated_failures=3, edits_without_progress=2,
+    ),
 )  # fmt: skip
 
 HOLDS: list[dict[str, Any]] = [
@@ -37,6 +40,11 @@ HOLDS: list[dict[str, Any]] = [
     {"request_classes": ["main"]},
     {"auxiliary": ["compaction", "title"]},
     {"operations": ["chat", "embeddings"]},
+    {"turns_at_least": 9},
+    {"failed_results_at_least": 4},
+    {"failed_share_at_least": 0.5},
+    {"repeated_failures_at_least": 3},
+    {"edits_without_progress_at_least": 2},
 ]
 FAILS: list[dict[str, Any]] = [
     {"label": "restricted"},
@@ -59,6 +67,11 @@ FAILS: list[dict[str, Any]] = [
     {"request_classes": ["sub*"]},
     {"auxiliary": ["compaction"]},
     {"operations": ["embeddings"]},
+    {"turns_at_least": 10},
+    {"failed_results_at_least": 5},
+    {"failed_share_at_least": 0.51},
+    {"repeated_failures_at_least": 4},
+    {"edits_without_progress_at_least": 3},
     {"tools": True, "tasks": ["test"]},
 ]
 
@@ -84,8 +97,8 @@ def test_every_condition_on_requests_is_tested_both_ways() -> None:
 
 
 def test_what_is_not_known_of_a_caller_does_not_match() -> None:
-    stranger = msgspec.structs.replace(BASE, caller=Caller(), agent=None, request_class=None)
-    for when in ({"callers": {"teams": ["*"]}}, {"agents": ["*"]}, {"request_classes": ["*"]}):
+    stranger = msgspec.structs.replace(BASE, caller=Caller(), agent=None, request_class=None, progress=None)
+    for when in ({"callers": {"teams": ["*"]}}, {"agents": ["*"]}, {"request_classes": ["*"]}, {"turns_at_least": 1}):
         assert not holds(when, stranger)
 
 

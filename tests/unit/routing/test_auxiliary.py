@@ -9,7 +9,8 @@ from freehold.chat import WireFormat
 from freehold.features import Auxiliary, Caller, Features, Label
 from freehold.policy.labels import LabelSettings
 from freehold.routing.detectors.scanner import Detectors
-from freehold.routing.features import FactsCache, gather
+from freehold.routing.facts_cache import FactsCache
+from freehold.routing.features import gather
 from freehold.wire.formats import CODECS
 
 CLAUDE = {"user-agent": "claude-cli/2.1.329 (external, cli)", "x-claude-code-session-id": "s1"}

@@ -12,7 +12,8 @@ from freehold.policy.labels import LabelSettings
 from freehold.policy.snapshot import Policy
 from freehold.routing import features as subject
 from freehold.routing.detectors.scanner import Detectors
-from freehold.routing.features import FactsCache, gather
+from freehold.routing.facts_cache import FactsCache
+from freehold.routing.features import gather
 from freehold.routing.plan import make_plan
 from freehold.routing.situation import Situation
 from freehold.runtime import Abilities, Deployment, Egress, FillIn, Local, Model, Placed, Vendor, egress_of

@@ -9,7 +9,8 @@ from freehold.features import Caller, Features, Label, Task
 from freehold.policy.labels import LabelSettings
 from freehold.routing import features as subject
 from freehold.routing.detectors.scanner import Detectors
-from freehold.routing.features import FactsCache, gather, gather_embeddings
+from freehold.routing.facts_cache import FactsCache
+from freehold.routing.features import gather, gather_embeddings
 from freehold.routing.labels import Labelled
 from freehold.runtime import Egress
 from freehold.wire import openai_chat

@@ -10,7 +10,8 @@ from freehold.fault import FaultError, Kind
 from freehold.features import Caller, Features, Label
 from freehold.policy.labels import LabelSettings, Pattern
 from freehold.routing.detectors.scanner import Detectors
-from freehold.routing.features import FactsCache, gather
+from freehold.routing.facts_cache import FactsCache
+from freehold.routing.features import gather
 from freehold.wire.formats import CODECS
 
 SECRET = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6"

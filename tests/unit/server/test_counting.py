@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from freehold.routing.features import FactsCache
+from freehold.routing.facts_cache import FactsCache
 from freehold.server.counting import SMALL_PROMPT_BYTES, Counting, is_close
 
 LARGE = SMALL_PROMPT_BYTES + 1

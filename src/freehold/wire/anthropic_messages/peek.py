@@ -8,7 +8,7 @@ import msgspec
 
 from freehold.wire.anthropic_messages.places import wrong
 from freehold.wire.body import UNREADABLE, refusal, split_top
-from freehold.wire.codec import Block, Envelope
+from freehold.wire.codec import Block, Envelope, ToolOutcome, ToolUse
 
 LARGEST_MAX_TOKENS = 2**31 - 1
 """No answer is longer; a larger number is a mistake, and not every upstream can read it."""
@@ -47,6 +47,8 @@ class _Block(msgspec.Struct):
     type: str = ""
     text: str = ""
     thinking: str = ""
+    id: str = ""
+    tool_use_id: str = ""
     name: str = ""
     description: str = ""
     input: msgspec.Raw = _NOTHING
@@ -157,11 +159,13 @@ def _session_hint(metadata: _Metadata | None) -> str | None:
 class _Findings:
     """What the blocks of one message add up to."""
 
-    __slots__ = ("images", "said", "texts", "tool_calls", "tool_errors", "tool_results")
+    __slots__ = ("images", "outcomes", "said", "texts", "tool_errors", "uses")
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self.images = self.tool_calls = self.tool_results = self.tool_errors = 0
+        self.uses: list[ToolUse] = []
+        self.outcomes: list[ToolOutcome] = []
+        self.images = self.tool_errors = 0
         self.said = False
         """Something stands outside tool results."""
 
@@ -180,9 +184,10 @@ class _Findings:
             case "redacted_thinking":
                 pass
             case "tool_use":
-                self.tool_calls += 1
+                arguments = bytes(block.input).decode()
+                self.uses.append(ToolUse(block.id, block.name, arguments))
                 self._hear(block.name)
-                self._hear(bytes(block.input).decode())
+                self._hear(arguments)
             case "tool_result":
                 self._take_result(block, at)
             case "document" if _is_said(block.source) and _read_source(block.source).type == "base64":
@@ -196,16 +201,18 @@ class _Findings:
                 self._hear(bytes(raw).decode())
 
     def _take_result(self, block: _Block, at: str) -> None:
-        self.tool_results += 1
-        self.tool_errors += block.is_error is True
+        failed = block.is_error is True
+        self.tool_errors += failed
         content = _read_content(block.content) if _is_said(block.content) else None
         if isinstance(content, str):
             self._hear(content)
+            self.outcomes.append(ToolOutcome(block.tool_use_id, content, failed))
             return
-        said = self.said
+        said, heard = self.said, len(self.texts)
         for index, raw in enumerate(content or ()):
             self.take(raw, f"{at}.content[{index}]")
         self.said = said
+        self.outcomes.append(ToolOutcome(block.tool_use_id, "\n".join(self.texts[heard:]), failed))
 
     def _hear(self, text: str) -> None:
         if text:
@@ -213,15 +220,17 @@ class _Findings:
 
     def block(self, role: str) -> Block:
         """The findings under a role; a user turn of tool results alone is the tools' turn."""
-        if role == "user" and self.tool_results and not self.said:
+        if role == "user" and self.outcomes and not self.said:
             role = "tool"
         return Block(
             role=role,
             texts=tuple(self.texts),
             images=self.images,
-            tool_calls=self.tool_calls,
-            tool_results=self.tool_results,
+            tool_calls=len(self.uses),
+            tool_results=len(self.outcomes),
             tool_errors=self.tool_errors,
+            uses=tuple(self.uses),
+            outcomes=tuple(self.outcomes),
         )
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from freehold.fault import FaultError, Kind, faulty
 from freehold.wire.body import UNREADABLE, refusal, split_top
-from freehold.wire.codec import Block, Envelope
+from freehold.wire.codec import Block, Envelope, ToolOutcome, ToolUse
 from freehold.wire.ollama.shapes import NOTHING, Call, read_arguments
 
 
@@ -171,8 +171,9 @@ def describe(block: msgspec.Raw) -> Block:
         if message.role not in ROLES:
             raise unknown_role("role")
         texts = [text for text in (message.thinking, message.content) if text]
-        for call in message.tool_calls or ():
-            texts += [call.function.name, read_arguments(call.function.arguments)]
+        uses = [ToolUse("", one.function.name, read_arguments(one.function.arguments)) for one in message.tool_calls or ()]
+        for use in uses:
+            texts += [use.name, use.arguments]
     except UNREADABLE as error:
         raise refusal(error) from None
     is_result = message.role == "tool"
@@ -183,6 +184,8 @@ def describe(block: msgspec.Raw) -> Block:
         tool_calls=len(message.tool_calls or ()),
         tool_results=int(is_result),
         tool_errors=int(is_result and (message.content or "")[:5].lower() == "error"),
+        uses=tuple(uses),
+        outcomes=(ToolOutcome("", message.content or ""),) if is_result else (),
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from freehold.fault import FaultError, Kind, faulty
 from freehold.wire.body import UNREADABLE, refusal, split_top
-from freehold.wire.codec import Block, Envelope
+from freehold.wire.codec import Block, Envelope, ToolOutcome, ToolUse
 from freehold.wire.openai_chat.chunks import CallFunction, read_arguments
 
 MOST_CHOICES = 128
@@ -52,6 +52,7 @@ class _DescribedPart(msgspec.Struct, frozen=True):
 
 
 class _DescribedCall(msgspec.Struct, frozen=True):
+    id: str | None = None
     function: CallFunction | None = None
     custom: dict[str, Any] | None = None
 
@@ -64,6 +65,7 @@ class _DescribedMessage(msgspec.Struct, frozen=True):
     reasoning: str | None = None
     tool_calls: list[_DescribedCall] | None = None
     function_call: CallFunction | None = None
+    tool_call_id: str | None = None
 
 
 class _DescribedFunction(msgspec.Struct, frozen=True):
@@ -167,11 +169,17 @@ def _describe_message(message: _DescribedMessage) -> Block:
     if message.refusal:
         texts.append(message.refusal)
     calls = message.tool_calls or ()
+    uses: list[ToolUse] = []
     for call in calls:
-        texts += _texts_of_call(call.function)
+        said = _texts_of_call(call.function)
         if call.custom is not None:
-            texts += [value for value in call.custom.values() if isinstance(value, str)]
-    texts += _texts_of_call(message.function_call)
+            said += [value for value in call.custom.values() if isinstance(value, str)]
+        texts += said
+        uses.append(ToolUse(call.id or "", said[0] if said else "", said[-1] if said else ""))
+    if message.function_call is not None:
+        said = _texts_of_call(message.function_call)
+        texts += said
+        uses.append(ToolUse("", *said))
     is_result = role == "tool"
     return Block(
         role=role,
@@ -180,6 +188,8 @@ def _describe_message(message: _DescribedMessage) -> Block:
         tool_calls=len(calls) + (message.function_call is not None),
         tool_results=int(is_result),
         tool_errors=int(is_result and any(text[:5].lower() == "error" for text in texts[:1])),
+        uses=tuple(uses),
+        outcomes=(ToolOutcome(message.tool_call_id or "", "\n".join(texts)),) if is_result else (),
     )
 
 

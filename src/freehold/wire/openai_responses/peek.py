@@ -8,7 +8,7 @@ import msgspec
 
 from freehold.fault import Kind, faulty
 from freehold.wire.body import UNREADABLE, refusal, split_top
-from freehold.wire.codec import Block, Envelope
+from freehold.wire.codec import Block, Envelope, ToolOutcome, ToolUse
 
 LARGEST_MAX_TOKENS = 2**31 - 1
 LOGPROBS = "message.output_text.logprobs"
@@ -60,6 +60,7 @@ class _Item(msgspec.Struct, frozen=True):
     content: str | list[_Part] | None = None
     summary: list[_Part] | None = None
     name: str | None = None
+    call_id: str | None = None
     arguments: str | None = None
     input: str | None = None
     output: str | list[_Part] | None = None
@@ -158,11 +159,18 @@ def describe(block: msgspec.Raw) -> Block:
 def _describe_item(item: _Item) -> Block:
     if item.type in _CALLS:
         said = (item.name or "", item.arguments or item.input or "")
-        return Block(role="assistant", texts=tuple(filter(None, said)), tool_calls=1)
+        return Block(role="assistant", texts=tuple(filter(None, said)), tool_calls=1, uses=(ToolUse(item.call_id or "", *said),))
     if item.type in _RESULTS:
         texts = _texts(item.output)
         failed = int(any(text[:5].lower() == "error" for text in texts[:1]))
-        return Block(role="tool", texts=tuple(texts), images=_images(item.output), tool_results=1, tool_errors=failed)
+        return Block(
+            role="tool",
+            texts=tuple(texts),
+            images=_images(item.output),
+            tool_results=1,
+            tool_errors=failed,
+            outcomes=(ToolOutcome(item.call_id or "", "\n".join(texts)),),
+        )
     if item.type == "reasoning":
         return Block(role="assistant", texts=tuple(_texts(item.content) or _texts(item.summary)))
     role = _ROLES.get(item.role or "")

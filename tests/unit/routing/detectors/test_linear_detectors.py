@@ -1,5 +1,6 @@
 """Linear time, without a clock: calls are counted on texts of growing size, and no expression repeats without a bound."""
 
+import random
 import re
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from freehold.features import Label
 from freehold.policy.labels import LabelSettings, Pattern
 from freehold.routing.detectors.anchored import Rule
 from freehold.routing.detectors.kinds import KINDS
+from freehold.routing.detectors.number_shapes import SHAPES
 from freehold.routing.detectors.scanner import Detectors
 from freehold.routing.detectors.secret_rules import SECRET_RULES
 
@@ -55,6 +57,27 @@ def test_four_times_the_text_is_four_times_the_work(seed: str):
     texts = [(seed * (size // len(seed) + 1))[:size] for size in (4096, 16384)]
     small, large = (calls_of(lambda text=text: list(EVERYTHING.find(text))) for text in texts)
     assert large <= 4.5 * small + 200
+
+
+def mixed(seed: int, *, named: bool) -> str:
+    """8 KB of numbers of all shapes, drawn by chance; no outline comes twice in a row."""
+    chance, text = random.Random(seed), ""
+    while len(text) < 8192:
+        shape = chance.choice(SHAPES)
+        groups = ["".join(chance.choices("0123456789", k=size)) for size in shape.groups]
+        marks = shape.exactly or chance.choice(shape.marks or " ") * (len(groups) - 1)
+        word = f"{chance.choice(shape.words)} " if named and shape.words else ""
+        number = "".join(group + mark for group, mark in zip(groups, (*marks, ""), strict=True))
+        text += word + chance.choice(shape.before or " ") + number + chance.choice([" ", ", ", "\n", " ; ", "A "])
+    return text[:8192]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_numbers_of_all_shapes_cost_a_few_calls_each(named: bool):
+    """Without a clock: 8 KB hold some 500 numbers, and no number is worth a dozen looks."""
+    for seed in range(3):
+        text = mixed(seed, named=named)
+        assert calls_of(lambda text=text: EVERYTHING.find(text)) < 9000
 
 
 @pytest.mark.parametrize("rule", SECRET_RULES, ids=[f"{rule.kind}-{rule.starts[0]}" for rule in SECRET_RULES])
