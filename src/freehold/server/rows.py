@@ -12,6 +12,8 @@ from freehold.runtime import Egress
 from freehold.server.context import Context
 from freehold.server.idempotency.desk import Ending, GivenAgain, Held
 
+CLOSE_S = 0.1
+"""A deadline ends what it holds for a little early or late."""
 _NOBODY = Caller(key=NOBODY, user=NOBODY)
 """Until somebody was identified: a request that is denied before belongs to no caller."""
 
@@ -83,7 +85,9 @@ class RequestRow:
         attempts = self.flight.attempts if self.flight is not None else []
         # What a local runtime costs is not paid to anybody; what no price is known of may be.
         was_paid = any(attempt.cost_nano_usd != 0 and attempt.egress != Egress.LOCAL for attempt in attempts)
-        return Ending(self.outcome, self.fault, was_paid)
+        due_s = None if self.flight is None else self.flight.deadline_s
+        was_late = due_s is not None and self._context.now() >= due_s - CLOSE_S
+        return Ending(self.outcome, self.fault, was_paid=was_paid, was_late=was_late)
 
     def served(self) -> None:
         """The answer went out whole."""

@@ -28,7 +28,7 @@ from freehold.telemetry.log import Log
 MIB = 1024 * 1024
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.05, 1.0
 """Between two looks at a request that another process serves."""
-RETRY_AFTER_S = 2.0
+RETRY_AFTER_S = 1.0
 WRITE_TRIES, WRITES_AGAIN_S = 4, 0.5
 RENEWS_EACH_S, PRUNES_EACH = 20.0, 3
 """Leases are renewed so often, and with every third time what has ended is forgotten."""
@@ -37,6 +37,8 @@ IN_THREAD_BYTES = 128 * 1024
 MOST_UNSURE = 10_000
 PARTED = frozenset({Kind.CLIENT_GONE, Kind.SHUTTING_DOWN})
 """Nobody was there to be answered, or we were not: no fault of the request's, so it may come again."""
+LATE = frozenset({Kind.FIRST_CONTENT_TIMEOUT, Kind.CHUNK_TIMEOUT, Kind.TOTAL_TIMEOUT})
+"""The same, where it is the client that would wait no longer."""
 
 
 class Held:
@@ -69,6 +71,8 @@ class Ending(msgspec.Struct, frozen=True):
     fault: Fault | None
     was_paid: bool
     """Somebody else may charge for it."""
+    was_late: bool = False
+    """It took longer than its client gave it."""
 
 
 class IdempotencyDesk:
@@ -297,7 +301,8 @@ def judge(ending: Ending, copy: CopyingLine | None) -> How:
         return "release"
     if ending.outcome == "served" or copy is None or copy.status is None:
         return "left"
-    return "left" if ending.fault is not None and ending.fault.kind in PARTED else "answered"
+    has_parted = ending.fault is not None and (ending.fault.kind in PARTED or (ending.was_late and ending.fault.kind in LATE))
+    return "left" if has_parted else "answered"
 
 
 async def _open(asked: Asked, standing: Standing) -> GivenAgain:
