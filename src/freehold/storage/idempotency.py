@@ -72,9 +72,12 @@ class IdempotencyStore:
         """Nobody was answered, though some of it may have been paid: the next claim is given, and told."""
         await self._rows.ask(lambda steps: _change(steps, "UPDATE idempotency_keys SET state = 'left'", claim))
 
-    async def release(self, claim: Claim) -> None:
-        """As if it never had been: nothing was paid, and nobody has to be told anything again."""
-        await self._rows.ask(lambda steps: _change(steps, "DELETE FROM idempotency_keys", claim))
+    async def release(self, claim: Claim, after: str | None = None) -> None:
+        """As if it never had been: nothing was paid, and nobody has to be told anything again.
+
+        `after` is the request that the key was claimed after, which may have been paid: the key stands as that one left it.
+        """
+        await self._rows.ask(lambda steps: _release(steps, claim, after))
 
     async def prune(self) -> bool:
         """Forget what has ended. Gives whether keys are left that will end."""
@@ -128,10 +131,17 @@ class IdempotencyStore:
         return len(ended) == MOST_PRUNED
 
 
-def _change(steps: "Steps", what: str, claim: Claim) -> None:
+def _release(steps: "Steps", claim: Claim, after: str | None) -> None:
+    if after is None:
+        _change(steps, "DELETE FROM idempotency_keys", claim)
+    else:
+        _change(steps, "UPDATE idempotency_keys SET state = 'left', request_id = ?", claim, after)
+
+
+def _change(steps: "Steps", what: str, claim: Claim, *parameters: str) -> None:
     """Only while the key is still this request's, and under way."""
     whose = " WHERE digest = ? AND request_id = ? AND state = 'under_way'"
-    steps.run(what + whose, claim.digest, claim.request_id)
+    steps.run(what + whose, *parameters, claim.digest, claim.request_id)
 
 
 def _answered(steps: "Steps", claim: Claim, answer: bytes | None, most_bytes: float) -> None:

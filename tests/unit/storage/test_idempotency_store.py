@@ -109,6 +109,15 @@ async def test_a_key_whose_client_left_is_given_once_more_and_says_so(opened: Op
     assert (await store.claim(claim(3), DAY_S)).state == "under_way", "the one that left has no say any more"
 
 
+async def test_where_it_was_let_go_again_the_next_one_is_told_of_the_one_that_may_have_been_paid(opened: Open) -> None:
+    store = opened()
+    await store.claim(claim(), DAY_S)
+    await store.left(claim())
+    await store.claim(claim(2), DAY_S)
+    await store.release(claim(2), "req_1")
+    assert await store.claim(claim(3), DAY_S) == Standing("claimed", "req_1")
+
+
 async def test_the_same_key_with_another_fingerprint_is_different_in_every_state(opened: Open) -> None:
     store = opened()
     await store.claim(claim(), DAY_S)

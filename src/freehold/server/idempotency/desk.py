@@ -164,10 +164,8 @@ class IdempotencyDesk:
         """Whoever claimed it is gone before anything was sent."""
         try:
             standing = await claiming
-            if standing.state == "claimed" and standing.request_id is None:
-                await self._opened().release(held.claim)
-            elif standing.state == "claimed":
-                await self._opened().left(held.claim)
+            if standing.state == "claimed":
+                await self._opened().release(held.claim, standing.request_id)
         except StoreError as error:
             self._unsure.add(held.claim.request_id)
             self._tell_unwritten(held, error)
@@ -231,8 +229,10 @@ class IdempotencyDesk:
             try:
                 if how == "answered":
                     await store.answered(held.claim, sealed, self.settings().max_mib * MIB)
+                elif how == "left":
+                    await store.left(held.claim)
                 else:
-                    await (store.left if how == "left" else store.release)(held.claim)
+                    await store.release(held.claim, held.after)
             except StoreError:
                 tries += 1
                 if tries == WRITE_TRIES:
