@@ -11,6 +11,7 @@ from freehold.record import AttemptRecord, CostBasis, Outcome, RequestRecord
 from freehold.runtime import Egress
 from freehold.server.context import Context
 from freehold.server.idempotency.desk import Ending, GivenAgain, Held
+from freehold.wire.statuses import status_of
 
 CLOSE_S = 0.1
 """A deadline ends what it holds for a little early or late."""
@@ -83,8 +84,7 @@ class RequestRow:
     def ending(self) -> Ending:
         """How it ended, for who keeps what a repeat is answered."""
         attempts = self.flight.attempts if self.flight is not None else []
-        # What a local runtime costs is not paid to anybody; what no price is known of may be.
-        was_paid = any(attempt.cost_nano_usd != 0 and attempt.egress != Egress.LOCAL for attempt in attempts)
+        was_paid = any(map(_may_be_billed, attempts))
         due_s = None if self.flight is None else self.flight.deadline_s
         was_late = due_s is not None and self._context.now() >= due_s - CLOSE_S
         return Ending(self.outcome, self.fault, was_paid=was_paid, was_late=was_late)
@@ -96,7 +96,7 @@ class RequestRow:
     def failed(self, fault: Fault) -> None:
         """The request ended in a fault before any content went out."""
         self.fault = fault
-        self.status = fault.meaning.status
+        self.status = status_of(fault, self._wire_format)
         if fault.kind is Kind.CLIENT_GONE:
             self.outcome = "cancelled"
         else:
@@ -202,6 +202,11 @@ class RequestRow:
         if self.replayed_from is None or self.flight is None:
             return ""
         return f"rule '{self.flight.plan.rule}': from the response cache, as answered to {self.replayed_from}"
+
+
+def _may_be_billed(attempt: AttemptRecord) -> bool:
+    """No bill comes of hardware of one's own; one may come of what no price is known of."""
+    return attempt.cost_nano_usd != 0 and attempt.cost_basis != "amortised" and attempt.egress != Egress.LOCAL
 
 
 def _given_again(given: GivenAgain) -> str:

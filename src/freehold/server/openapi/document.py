@@ -12,6 +12,7 @@ from freehold import __version__
 from freehold.fault import FAULTS, Kind
 from freehold.features import Label
 from freehold.runtime import Egress
+from freehold.server.idempotency.asked import HEADER, LONGEST
 from freehold.server.openapi.anthropic_shapes import AnthropicError
 from freehold.server.openapi.ollama_shapes import OllamaError
 from freehold.server.openapi.openai_shapes import OpenAIError
@@ -31,6 +32,7 @@ _UNSEEN = frozenset({Kind.CLIENT_GONE})
 _DOOR = frozenset({Kind.INVALID_REQUEST, Kind.FORBIDDEN, Kind.NOT_FOUND, Kind.METHOD_NOT_ALLOWED, Kind.INTERNAL})
 """Kinds that any path may answer with; the door spells them in the path's format."""
 _KEYED = _DOOR | {Kind.UNAUTHENTICATED, Kind.UNKNOWN_MODEL, Kind.LEDGER_BEHIND, Kind.SHUTTING_DOWN}
+_REPEATED = frozenset({Kind.IDEMPOTENCY_UNDER_WAY, Kind.IDEMPOTENCY_UNKNOWN, Kind.IDEMPOTENCY_MISMATCH, Kind.IDEMPOTENCY_AWAY})
 _BODIED = _KEYED | {Kind.TOO_LARGE, Kind.UNSUPPORTED}
 
 
@@ -120,6 +122,8 @@ def _responses(operation: Operation, schemas: Mapping[type, Schema]) -> Schema:
 def _faults(operation: Operation) -> dict[int, str]:
     """What each error status of an operation may mean."""
     kinds = frozenset(Kind) if operation.decides else _BODIED if operation.body is not None else _KEYED
+    if operation.keeps_keys:
+        kinds |= _REPEATED
     meant: dict[int, list[str]] = {}
     for kind, meaning in FAULTS.items():
         if kind in kinds and kind not in _UNSEEN:
@@ -144,6 +148,9 @@ def _parameters(path: str, operation: Operation) -> list[Schema]:
                 {"type": "number", "exclusiveMinimum": 0, "maximum": 86400},
             ),
         ]
+    if operation.decides or operation.keeps_keys:
+        said = "One key for each request, such as a UUID: what comes again under it is answered again, and not paid again."
+        parameters.append(_asked(HEADER, said, {"type": "string", "pattern": f"^[!-~]{{1,{LONGEST}}}$"}))
     if operation.caches:
         said = "`no-cache`: not from the response cache; `no-store`: not into it either."
         parameters.append(_asked("cache-control", said, {"enum": ["no-cache", "no-store"]}))
@@ -164,6 +171,13 @@ def _answer_headers(operation: Operation) -> Schema:
             "x-freehold-deployment": _header("The deployment that served it."),
             "x-freehold-egress": _header("How far it travelled: local, self_hosted or vendor."),
             "x-freehold-reason": _header("Why there, in words."),
+        }
+    if operation.decides or operation.keeps_keys:
+        headers |= {
+            "idempotent-replayed": _header(
+                "`true`: the answer that this Idempotency-Key had; `false`: its former request was not answered and may have been paid."
+            ),
+            "x-freehold-first-request-id": _header("That request's id in the ledger."),
         }
     if operation.caches:
         headers["x-freehold-cache"] = _header("`hit`: answered from the response cache, without a call.")

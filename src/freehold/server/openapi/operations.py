@@ -47,6 +47,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """The request is routed: policy headers are read, and the answer says who served it."""
     caches: bool = False
     """A rule may have it answered from the cache."""
+    keeps_keys: bool = False
+    """An `Idempotency-Key` counts, as it does wherever a request is routed."""
     keyless: bool = False
     """No key is asked for."""
 
@@ -130,7 +132,7 @@ STORED: dict[tuple[str, str], Operation] = {
     ("DELETE", "/v1/files/{id}"): _look("Delete a file of yours", other.DroppedFile),
     ("GET", "/v1/files/{id}/content"): Operation(summary="The bytes of a file of yours", spelling="openai", answer_type=ANYTHING),
     ("POST", "/v1/batches"): Operation(
-        summary="Do many requests later", spelling="openai", body=other.BatchRequest, answer=other.Batch
+        summary="Do many requests later", spelling="openai", body=other.BatchRequest, answer=other.Batch, keeps_keys=True
     ),
     ("GET", "/v1/batches"): _look("Your batches, newest first", other.BatchesPage),
     ("GET", "/v1/batches/{id}"): _look("One batch of yours", other.Batch),
