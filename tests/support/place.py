@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from support.warm import warm
+
 COMMAND = [sys.executable, "-m", "freehold"]
 GIVE_UP_S = 60
 
@@ -46,17 +48,8 @@ class Place:
 
     def run(self, *words: str, code: int = 0, stdin: bytes = b"") -> str:
         """What it prints on standard output; with a code other than 0, on standard error."""
-        ran = subprocess.run(
-            [*COMMAND, *words],
-            cwd=self.folder,
-            env=self.environ,
-            input=stdin,
-            capture_output=True,
-            timeout=GIVE_UP_S,
-            check=False,
-        )
-        out, err = ran.stdout.decode(), ran.stderr.decode()
-        assert ran.returncode == code, (words, out, err)
+        ended, out, err = warm().run(words, cwd=self.folder, environ=self.environ, stdin=stdin, timeout_s=GIVE_UP_S)
+        assert ended == code, (words, out, err)
         assert "Traceback" not in err + out
         return err if code and "--json" not in words else out
 
