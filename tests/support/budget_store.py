@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from freehold.record import AttemptRecord
-from freehold.storage.reservations import Balance, Charge, Short
+from freehold.storage.reservations import Balance, Begun, Charge, Short
 from freehold.storage.store import StoreUnavailableError
 
 
@@ -14,6 +14,8 @@ class MemoryStore:
     def __init__(self) -> None:
         self.spent: dict[str, int] = {}
         self.held: dict[str, dict[str, int]] = {}
+        self.begun: dict[str, Begun | None] = {}
+        """By attempt that was ever reserved for."""
         self.records: dict[str, AttemptRecord] = {}
         self.log: list[tuple[str, str]] = []
         self.renewed: list[tuple[str, ...]] = []
@@ -28,7 +30,9 @@ class MemoryStore:
     def balance(self, account: str) -> Balance:
         return Balance(self.spent.get(account, 0), sum(held.get(account, 0) for held in self.held.values()))
 
-    async def reserve(self, attempt_id: str, charges: Sequence[Charge], _lease_s: float) -> Short | None:
+    async def reserve(
+        self, attempt_id: str, charges: Sequence[Charge], _lease_s: float, begun: Begun | None = None
+    ) -> Short | None:
         await self._reach()
         if self.gate is not None:
             await self.gate.wait()
@@ -38,6 +42,7 @@ class MemoryStore:
             balance = self.balance(charge.account)
             if balance.spent + balance.reserved + charge.amount > charge.limit:
                 return Short(charge, balance)
+        self.begun[attempt_id] = begun
         self.held[attempt_id] = {charge.account: charge.amount for charge in charges}
         for charge in charges:
             balance = self.balance(charge.account)
@@ -61,6 +66,9 @@ class MemoryStore:
     async def renew(self, attempt_ids: Sequence[str], _lease_s: float) -> None:
         await self._reach()
         self.renewed.append(tuple(attempt_ids))
+
+    async def recover(self) -> None:
+        await self._reach()
 
     async def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         await self._reach()

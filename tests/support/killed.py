@@ -32,7 +32,7 @@ class Books(msgspec.Struct, kw_only=True):
     lapsed: set[str]
     """Attempts that a killed server left, settled at what was reserved."""
     charged: int
-    """Nano-USD: the sum over rows and lapsed reservations."""
+    """Nano-USD: the sum over the rows of attempts."""
     spent: int
     """Nano-USD: what the account says."""
     reserved: int
@@ -99,16 +99,16 @@ class Trials:
     def _read(self) -> Books:
         with contextlib.closing(self._store()) as store:
             rows = store.execute("SELECT request_id || '.' || number, cost_nano_usd FROM attempts").fetchall()
-            flags = store.execute("SELECT attempt_id, spent FROM money_flags WHERE flag = 'lapsed'").fetchall()
+            flags = store.execute("SELECT attempt_id FROM money_flags WHERE flag = 'lapsed'").fetchall()
             [(spent, reserved)] = store.execute("SELECT spent, reserved FROM accounts").fetchall()
             finals = store.execute("SELECT request_id FROM requests").fetchall()
             [whole] = store.execute("PRAGMA integrity_check").fetchone()
-        lapsed = {attempt for attempt, _ in flags}
+        lapsed = {attempt for (attempt,) in flags}
         return Books(
             final_rows=Counter(one for (one,) in finals),
             attempt_rows=Counter(attempt for attempt, _ in rows),
             lapsed=lapsed,
-            charged=sum(cost or 0 for attempt, cost in rows if attempt not in lapsed) + sum(amount for _, amount in flags),
+            charged=sum(cost or 0 for _, cost in rows),
             spent=spent,
             reserved=reserved,
             is_whole=whole == "ok",
@@ -122,10 +122,11 @@ class Trials:
         assert set(books.attempt_rows.values()) <= {1}
         told = {one.request_id for one in self.answered if one.status == 200}
         assert told <= set(books.final_rows), "a request that was answered has its final row"
-        paid = {attempt.rpartition(".")[0] for attempt in set(books.attempt_rows) | books.lapsed}
+        assert books.lapsed <= set(books.attempt_rows), "what lapsed has its row too"
+        paid = {attempt.rpartition(".")[0] for attempt in books.attempt_rows}
         assert told <= paid, "and its money"
         assert paid <= set(books.final_rows)
-        assert len(self.runtime.journal) <= len(set(books.attempt_rows) | books.lapsed), "nothing was sent without a row"
+        assert len(self.runtime.journal) <= len(books.attempt_rows), "nothing was sent without a row"
         assert books.charged == books.spent, "what the rows say is what the account says"
         assert books.spent >= billed(self.runtime), "no less than the vendor's own journal"
 

@@ -322,7 +322,7 @@ class Attempt:
             sent_model=self.step.placed.deployment.served_as,
             answered_model=_name(tap.answered_model),
             fingerprint=_name(tap.fingerprint),
-            mode=self._mode(),
+            mode=self.mode(),
             edits=(*sorted(tap.edits), *(f"redacted {one.count} {one.kind}" for one in self.flight.features.redacted)),
             started_ms=self.started_ms,
             first_content_ms=None if self.first_content_s is None else (self.first_content_s - self.started_s) * 1000,
@@ -370,7 +370,8 @@ class Attempt:
             return True
         return fault is not None and (fault.kind in NEVER_ARRIVED or (fault.kind is Kind.OVERLOADED and self.status is None))
 
-    def _mode(self) -> Literal["relay", "translate"]:
+    def mode(self) -> Literal["relay", "translate"]:
+        """Whether bytes are kept, or all goes through the neutral middle."""
         return "relay" if self.is_relay else "translate"
 
     def _usage(self) -> Usage | None:

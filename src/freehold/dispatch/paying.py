@@ -12,6 +12,7 @@ from freehold.fault import FaultError
 from freehold.limits.budgets import LOWEST_ANSWER_TOKENS, Asking
 from freehold.limits.charges import UnknownPrice, charges_something, items_of
 from freehold.limits.over_budget import OverBudgetError, unknown_price
+from freehold.storage.reservations import Begun
 
 if TYPE_CHECKING:  # attempts import this module
     from freehold.dispatch.attempt import Attempt
@@ -62,6 +63,15 @@ async def _reserve(attempt: "Attempt", most: Most, output_tokens: int, lowest: i
         until_s=ends_s,
         client=(features.caller.key, features.caller.user, features.agent, placed.model.id),
         choices=most.choices,
+        begun=Begun(
+            deployment=placed.id,
+            runtime=placed.runtime.name,
+            egress=placed.egress.value,
+            sent_model=placed.deployment.served_as,
+            mode=attempt.mode(),
+            started_ms=attempt.started_ms,
+            price_version=placed.price_version,
+        ),
     )
     held = await budgets.reserve(asking)
     attempt.pay(held)

@@ -19,13 +19,13 @@ from freehold.fault import Fault, FaultError, Kind
 from freehold.features import Features
 from freehold.limits.alerts import Alerts
 from freehold.limits.answer_lengths import AnswerLengths, Client
-from freehold.limits.charges import Item, Spans, items_of
+from freehold.limits.charges import Item, Spans, begun_with, items_of
 from freehold.limits.over_budget import OverBudgetError, amount, over_budget, resets, unknown_prices
 from freehold.limits.turns import LOOKS_EACH_S, Lines, Turn
 from freehold.policy.budgets import BudgetLine, BudgetTable
 from freehold.record import AttemptRecord
 from freehold.routing.situation import OverBudget
-from freehold.storage.reservations import Balance, BudgetStore, Short
+from freehold.storage.reservations import Balance, Begun, BudgetStore, Short
 from freehold.storage.store import StoreError
 
 LEASE_S = 60.0
@@ -53,6 +53,8 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     """When there is no point in waiting any more, on the monotonic clock."""
     client: Client
     choices: int = 1
+    begun: Begun | None = None
+    """Of the attempt, before it is known what is reserved for it."""
 
 
 class Held(msgspec.Struct, kw_only=True):
@@ -187,7 +189,8 @@ class Budgets:
         """Reserve for an answer of that length. Somebody who leaves meanwhile leaves nothing reserved."""
         charges = tuple(item.charge(output_tokens) for item in asking.items)
         store = await self._opened()
-        asked = asyncio.ensure_future(store.reserve(asking.attempt_id, charges, LEASE_S))
+        begun = None if asking.begun is None else begun_with(asking.begun, asking.items, output_tokens)
+        asked = asyncio.ensure_future(store.reserve(asking.attempt_id, charges, LEASE_S, begun))
         try:
             short = await asyncio.shield(asked)
         except asyncio.CancelledError:

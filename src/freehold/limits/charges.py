@@ -13,7 +13,7 @@ from freehold.costs.price import FEMTO_PER_NANO
 from freehold.features import Caller
 from freehold.policy.budgets import BudgetLine, Span, Unit, Window, account_of, span_at
 from freehold.runtime import Placed
-from freehold.storage.reservations import Charge
+from freehold.storage.reservations import Begun, Charge
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -89,3 +89,16 @@ def items_of(
             tokens = Bound(most.input_tokens, most.choices * FEMTO_PER_NANO)
             items.append(Item(line, "tokens", account, budget.tokens, span.resets_ms, tokens))
     return tuple(items)
+
+
+def begun_with(begun: Begun, items: Iterable[Item], output_tokens: int) -> Begun:
+    """What is known of the attempt, with what is reserved for it where each choice may have that many tokens."""
+    nano_usd = input_tokens = None
+    most_output = 0
+    for item in items:
+        most = item.bound.cost_of(output_tokens)
+        if item.unit == "usd":
+            nano_usd = most
+        else:
+            input_tokens, most_output = item.bound.fixed_nano_usd, most - item.bound.fixed_nano_usd
+    return msgspec.structs.replace(begun, nano_usd=nano_usd, input_tokens=input_tokens, output_tokens=most_output)

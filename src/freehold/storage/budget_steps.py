@@ -12,7 +12,9 @@ from typing import Any, Protocol
 import msgspec
 
 from freehold.record import AttemptRecord
-from freehold.storage.reservations import Balance, Charge, Short
+from freehold.storage.lapsed import SAYS as LAPSED
+from freehold.storage.lapsed import lapsed_attempt
+from freehold.storage.reservations import Balance, Begun, Charge, Short
 from freehold.storage.rows import COLUMNS, LARGEST, TO_ROW, mended_cell
 
 MOST_RECOVERED = 500
@@ -21,6 +23,9 @@ _PUT_FLAG = (
     "INSERT INTO money_flags VALUES (?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (attempt_id, flag, account) DO UPDATE SET reserved = excluded.reserved, spent = excluded.spent"
 )
+
+_encode = msgspec.json.Encoder().encode
+_read_begun = msgspec.json.Decoder(Begun).decode
 
 
 class Cursor(Protocol):
@@ -54,7 +59,12 @@ class Steps:
         self._now_ms, self._owner, self.is_refusal = now_ms, owner, is_refusal
         columns = COLUMNS["attempts"]
         names, marks = ", ".join(f'"{name}"' for name in columns), ", ".join("?" * len(columns))
-        self._insert_attempt = f"INSERT INTO attempts ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - the names are the schema's own
+        changed = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name not in {"request_id", "number"})
+        # The true row takes the place of the one that a lapse left, and of no other.
+        self._put_attempt = (
+            f"INSERT INTO attempts ({names}) VALUES ({marks}) ON CONFLICT (request_id, number) "  # noqa: S608 - the schema's own
+            f"DO UPDATE SET {changed} WHERE attempts.fault_message = '{LAPSED}'"
+        )
 
     def run(self, text: str, *parameters: object) -> Cursor:
         """Run one statement, its parameters marked by `?`."""
@@ -62,13 +72,14 @@ class Steps:
             self._texts[text] = text.replace("?", self._mark)
         return self._run_text(self._texts.get(text, text), parameters)
 
-    def reserve(self, attempt_id: str, charges: Sequence[Charge], lease_s: float) -> Short | None:
+    def reserve(self, attempt_id: str, charges: Sequence[Charge], lease_s: float, begun: Begun | None) -> Short | None:
         """Reserve all or nothing. Where it is short, the caller must roll this step back."""
         held: dict[str, int] = {}
         for charge in charges:
             held[charge.account] = held.get(charge.account, 0) + charge.amount
-        row = (attempt_id, self._owner, self._now_ms() + round(lease_s * 1000), msgspec.json.encode(held).decode())
-        if not self.run("INSERT INTO reservations VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", *row).rowcount:
+        known = None if begun is None else _encode(begun).decode()
+        row = (attempt_id, self._owner, self._now_ms() + round(lease_s * 1000), _encode(held).decode(), known)
+        if not self.run("INSERT INTO reservations VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", *row).rowcount:
             return None
         for charge in charges:
             if not self._take(charge):
@@ -125,22 +136,27 @@ class Steps:
         return Balance() if row is None else Balance(int(row[0]), int(row[1]))
 
     def recover(self, is_dead: Callable[[str], bool] | None = None) -> int:
-        """Settle what has lapsed at what was reserved, flagged; with `is_dead`, what dead owners left too. Gives how many."""
+        """Settle what has lapsed at what was reserved, flagged, with its row; with `is_dead`, what dead owners left too.
+
+        Gives how many there were.
+        """
         now_ms = self._now_ms()
-        wanted = "SELECT attempt_id, charges FROM reservations WHERE lapses_ms <= ? ORDER BY lapses_ms LIMIT ?"
+        wanted = "SELECT attempt_id, charges, attempt FROM reservations WHERE lapses_ms <= ? ORDER BY lapses_ms LIMIT ?"
         found = self.run(wanted, now_ms, MOST_RECOVERED).fetchall()
         if is_dead is not None:
             owners = [row[0] for row in self.run("SELECT DISTINCT owner FROM reservations").fetchall()]
             for owner in filter(is_dead, owners):
-                left = "SELECT attempt_id, charges FROM reservations WHERE owner = ? AND lapses_ms > ? LIMIT ?"
+                left = "SELECT attempt_id, charges, attempt FROM reservations WHERE owner = ? AND lapses_ms > ? LIMIT ?"
                 found += self.run(left, owner, now_ms, MOST_RECOVERED).fetchall()
-        for attempt_id, charges in found:
+        for attempt_id, charges, known in found:
             held: dict[str, int] = msgspec.json.decode(charges, type=dict[str, int])
             self.run("DELETE FROM reservations WHERE attempt_id = ?", attempt_id)
             for account, amount in sorted(held.items()):
                 moved = "UPDATE accounts SET reserved = reserved - ?, spent = spent + ? WHERE account = ?"
                 self.run(moved, amount, amount, account)
                 self.flag(attempt_id, "lapsed", account, amount, amount)
+            if known is not None:
+                self.write(lapsed_attempt(attempt_id, _read_begun(known)), {})
         return len(found)
 
     def fact(self, name: str, first: str | None) -> str | None:
@@ -167,7 +183,10 @@ class Steps:
     def _correct(self, attempt_id: str, amounts: Mapping[str, int] | None) -> None:
         """The lease had ended, and it was settled at what was reserved: charge what it truly cost instead; None: nothing."""
         wanted = "SELECT account, reserved, spent FROM money_flags WHERE attempt_id = ? AND flag = 'lapsed'"
-        for account, reserved, charged in self.run(wanted, attempt_id).fetchall():
+        found = self.run(wanted, attempt_id).fetchall()
+        if found and amounts is None:
+            self.forget_lapsed(attempt_id)
+        for account, reserved, charged in found:
             spent = 0 if amounts is None else min(max(amounts.get(account, charged), 0), LARGEST)
             if spent == charged:
                 continue
@@ -182,13 +201,20 @@ class Steps:
         row = (attempt_id, flag, account, self._now_ms(), reserved, spent)
         self.run(_PUT_FLAG, *row)
 
+    def forget_lapsed(self, attempt_id: str) -> None:
+        """Nothing was spent after all: remove the row that its lapse left."""
+        request_id, _, number = attempt_id.rpartition(".")
+        if number.isdecimal():
+            removed = "DELETE FROM attempts WHERE request_id = ? AND number = ? AND fault_message = ?"
+            self.run(removed, request_id, int(number), LAPSED)
+
     def write(self, record: AttemptRecord, amounts: Mapping[str, int]) -> None:
         """Write the attempt's row, once. One that the database refuses is flagged: the money is settled all the same."""
         cells = tuple(mended_cell(cell) for cell in TO_ROW["attempts"](record))
         cells += (None,) * (len(COLUMNS["attempts"]) - len(cells))
         self.run("SAVEPOINT row")
         try:
-            self.run(self._insert_attempt, *cells)
+            self.run(self._put_attempt, *cells)
         except Exception as error:
             if not self.is_refusal(error):
                 raise

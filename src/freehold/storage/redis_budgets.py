@@ -25,7 +25,7 @@ from redis.retry import Retry
 from freehold.record import AttemptRecord
 from freehold.storage import redis_scripts as scripts
 from freehold.storage.owners import is_dead, own_name
-from freehold.storage.reservations import Balance, Charge, Short
+from freehold.storage.reservations import Balance, Begun, Charge, Short
 from freehold.storage.sql_budgets import SqlBudgets
 from freehold.storage.store import StoreError, StoreUnavailableError
 
@@ -42,6 +42,7 @@ class _Kept(msgspec.Struct):
 
     owner: str
     charges: dict[str, int]
+    attempt: Begun | None = None
 
 
 class RedisBudgets:
@@ -88,14 +89,16 @@ class RedisBudgets:
         await self._redis.connection_pool.disconnect()
         await self._rows.close()
 
-    async def reserve(self, attempt_id: str, charges: Sequence[Charge], lease_s: float) -> Short | None:
+    async def reserve(
+        self, attempt_id: str, charges: Sequence[Charge], lease_s: float, begun: Begun | None = None
+    ) -> Short | None:
         """As `BudgetStore.reserve`."""
         held: dict[str, int] = {}
         for charge in charges:
             if charge.amount < 0 or charge.amount > scripts.LARGEST:
                 raise ValueError(f"{charge.account}: {charge.amount} cannot be reserved")
             held[charge.account] = held.get(charge.account, 0) + charge.amount
-        kept = msgspec.json.encode(_Kept(self._owner, held)).decode()
+        kept = msgspec.json.encode(_Kept(self._owner, held, begun)).decode()
         flat = [cell for one in charges for cell in (one.account, min(one.limit, scripts.LARGEST), one.amount)]
         try:
             said = await self._run(scripts.RESERVE, attempt_id, round(lease_s * 1000), kept, *flat)
@@ -190,7 +193,9 @@ class RedisBudgets:
             for field, cells in [pair async for pair in self._redis.hscan_iter(scripts.KEYS[6], count=1000)]:
                 attempt_id, account, flag = field.split("\n")
                 reserved, spent = cells.split()
-                await self._rows.flag(attempt_id, flag, account, int(reserved), int(spent))
+                lapsed = await self._redis.hget(scripts.KEYS[5], attempt_id) if flag == "lapsed" else None
+                begun = None if lapsed is None else msgspec.json.decode(lapsed, type=_Kept).attempt
+                await self._rows.flag(attempt_id, flag, account, int(reserved), int(spent), begun)
                 await self._redis.hdel(scripts.KEYS[6], field)
         except (RedisError, OSError) as error:
             raise StoreUnavailableError(f"{self._where}: {error}") from error

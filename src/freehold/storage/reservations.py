@@ -7,7 +7,7 @@ request charges, how much, and what happens when there is no room (`limits`).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -22,6 +22,23 @@ class Charge(msgspec.Struct, frozen=True):
     limit: int
     """What spent + reserved of the account may not exceed."""
     amount: int
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of an attempt when it is reserved for: its row is made from this if nobody comes back to settle it."""
+
+    deployment: str
+    runtime: str
+    egress: str
+    sent_model: str
+    mode: Literal["relay", "translate"]
+    started_ms: int
+    price_version: str | None = None
+    nano_usd: int | None = None
+    """What is reserved of money; None: no account of money is charged, so what it cost is not known."""
+    input_tokens: int | None = None
+    """The most it can use, where an account of tokens is charged."""
+    output_tokens: int = 0
 
 
 class Balance(msgspec.Struct, frozen=True):
@@ -41,10 +58,13 @@ class Short(msgspec.Struct, frozen=True):
 class BudgetStore(Protocol):
     """Keeps accounts and reservations. Raises StoreError when the database cannot be reached: nothing is admitted then."""
 
-    async def reserve(self, attempt_id: str, charges: Sequence[Charge], lease_s: float) -> Short | None:
+    async def reserve(
+        self, attempt_id: str, charges: Sequence[Charge], lease_s: float, begun: Begun | None = None
+    ) -> Short | None:
         """Reserve all charges or none, durably, before this returns. None: reserved.
 
-        The reservation lapses `lease_s` after this or the last `renew`; then it is settled at what was reserved, flagged.
+        The reservation lapses `lease_s` after this or the last `renew`; then it is settled at what was reserved, flagged, and
+        the attempt's row written from what had `begun`, both at once; where that is None, there is no row.
         """
 
     async def settle(self, attempt_id: str, amounts: Mapping[str, int], record: AttemptRecord) -> None:

@@ -305,6 +305,7 @@ reservations = Table(
     Column("owner", Text, nullable=False, doc="The process that made it: machine, process id and start time."),
     Column("lapses_ms", BigInteger, nullable=False, doc="From then on it is settled by anybody, unless it was renewed."),
     Column("charges", Text, nullable=False, doc="JSON: what is reserved, by account."),
+    Column("attempt", Text, doc="JSON: what its row is made from if it lapses; NULL: there will be none."),
     PrimaryKeyConstraint("attempt_id"),
     info={"says": "One row per attempt that is paid for and under way."},
 )

@@ -20,8 +20,9 @@ import msgspec
 
 from freehold.record import AttemptRecord
 from freehold.storage.budget_steps import MOST_RECOVERED, Steps
+from freehold.storage.lapsed import lapsed_attempt
 from freehold.storage.owners import is_dead
-from freehold.storage.reservations import Balance, Charge, Short
+from freehold.storage.reservations import Balance, Begun, Charge, Short
 from freehold.storage.store import StoreUnavailableError
 
 MOST_TOGETHER = 256
@@ -88,9 +89,11 @@ class SqlBudgets:
             self._queue.put(None)
             await asyncio.to_thread(thread.join)
 
-    async def reserve(self, attempt_id: str, charges: Sequence[Charge], lease_s: float) -> Short | None:
+    async def reserve(
+        self, attempt_id: str, charges: Sequence[Charge], lease_s: float, begun: Begun | None = None
+    ) -> Short | None:
         """As `BudgetStore.reserve`."""
-        return await self._ask(partial(_reserve, attempt_id, charges, lease_s), attempt_id)
+        return await self._ask(partial(_reserve, attempt_id, charges, lease_s, begun), attempt_id)
 
     async def settle(self, attempt_id: str, amounts: Mapping[str, int], record: AttemptRecord) -> None:
         """As `BudgetStore.settle`."""
@@ -117,9 +120,9 @@ class SqlBudgets:
         """Write an attempt's row, durably and once, where the money itself is kept elsewhere."""
         await self._ask(lambda steps: steps.write(record, amounts))
 
-    async def flag(self, attempt_id: str, flag: str, account: str, reserved: int, spent: int) -> None:
-        """Note, durably, what did not go as reserved."""
-        await self._ask(lambda steps: steps.flag(attempt_id, flag, account, reserved, spent))
+    async def flag(self, attempt_id: str, flag: str, account: str, reserved: int, spent: int, begun: Begun | None = None) -> None:
+        """Note, durably, what did not go as reserved; with `begun`, write the row of the attempt that lapsed."""
+        await self._ask(partial(_flag, attempt_id, flag, account, (reserved, spent), begun))
 
     async def fact(self, name: str, *, first: str | None = None) -> str | None:
         """A fact about the store, kept for good; where there is none yet, `first` becomes it."""
@@ -239,8 +242,16 @@ class SqlBudgets:
             link.close()
 
 
-def _reserve(attempt_id: str, charges: Sequence[Charge], lease_s: float, steps: Steps) -> Short | None:
-    return steps.reserve(attempt_id, charges, lease_s)
+def _reserve(attempt_id: str, charges: Sequence[Charge], lease_s: float, begun: Begun | None, steps: Steps) -> Short | None:
+    return steps.reserve(attempt_id, charges, lease_s, begun)
+
+
+def _flag(attempt_id: str, flag: str, account: str, amounts: tuple[int, int], begun: Begun | None, steps: Steps) -> None:
+    steps.flag(attempt_id, flag, account, *amounts)
+    if begun is not None:
+        steps.write(lapsed_attempt(attempt_id, begun), {})
+    elif flag == "lapsed" and amounts[1] == 0:
+        steps.forget_lapsed(attempt_id)
 
 
 def _answer(batch: Sequence[_Asked]) -> None:

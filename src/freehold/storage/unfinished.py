@@ -7,7 +7,7 @@ a stream) is not made up. Not done: telling whose process is gone (`processes`).
 kind. Imports SQLAlchemy.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 import msgspec
@@ -30,7 +30,7 @@ _NOBODY = Caller()
 
 
 class _Lapsed(msgspec.Struct):
-    """What lapsed reservations say of one request."""
+    """What lapsed reservations say of one request, those that left no row: an older version made them."""
 
     nano_usd: int = 0
     attempts: int = 0
@@ -56,7 +56,7 @@ def finish_rows(engine: Engine, request_ids: Iterable[str]) -> int:
             lapsed = _lapsed(connection)
         while ids := list(islice(left, TOGETHER)):
             with engine.begin() as connection:
-                rows = [_final(connection, one, lapsed.get(one, _Lapsed())) for one in ids]
+                rows = [_final(connection, one, lapsed.get(one, {})) for one in ids]
                 cells = [dict(zip(COLUMNS["requests"], TO_ROW["requests"](row), strict=False)) for row in rows]
                 connection.execute(insert_once(requests, engine), cells)
             count += len(ids)
@@ -77,26 +77,27 @@ def _has_row(connection: Connection, request_id: str) -> bool:
     return connection.execute(select(requests.c.request_id).where(requests.c.request_id == request_id)).first() is not None
 
 
-def _lapsed(connection: Connection) -> dict[str, _Lapsed]:
-    """By request, what its lapsed reservations were charged. Each account of money has the same sum of an attempt."""
+def _lapsed(connection: Connection) -> dict[str, dict[str, int]]:
+    """By request and attempt, what its lapsed reservations were charged. Each account of money has the same sum of an attempt."""
     by_attempt: dict[str, int] = {}
     wanted = select(money_flags.c.attempt_id, money_flags.c.account, money_flags.c.spent).where(money_flags.c.flag == "lapsed")
     for attempt_id, account, spent in connection.execute(wanted.order_by(money_flags.c.attempt_id.desc()).limit(LOOKED_AT)):
         is_money = account.split("/", 4)[3:4] == ["usd"]
         by_attempt[attempt_id] = max(by_attempt.get(attempt_id, 0), spent if is_money else 0)
-    found: dict[str, _Lapsed] = {}
+    found: dict[str, dict[str, int]] = {}
     for attempt_id, nano_usd in by_attempt.items():
-        one = found.setdefault(attempt_id.rpartition(".")[0], _Lapsed())
-        one.nano_usd += nano_usd
-        one.attempts += 1
+        request_id, _, number = attempt_id.rpartition(".")
+        found.setdefault(request_id, {})[number] = nano_usd
     return found
 
 
-def _final(connection: Connection, request_id: str, lapsed: _Lapsed) -> RequestRecord:
+def _final(connection: Connection, request_id: str, lapsed: Mapping[str, int]) -> RequestRecord:
     decided = _cells(connection, select(decisions).where(decisions.c.request_id == request_id))
     tried = _cells(connection, select(attempts).where(attempts.c.request_id == request_id).order_by(attempts.c.number))
     decision = decision_record(decided[0]) if decided else None
-    return _record(request_id, decision, [attempt_record(cells) for cells in tried], lapsed)
+    written = {str(cells["number"]) for cells in tried}
+    rest = [nano_usd for number, nano_usd in lapsed.items() if number not in written]
+    return _record(request_id, decision, [attempt_record(cells) for cells in tried], _Lapsed(sum(rest), len(rest)))
 
 
 def _cells(connection: Connection, wanted: Select[tuple[object, ...]]) -> list[dict[str, object]]:

@@ -213,14 +213,14 @@ async def test_who_may_wait_goes_on_waiting_where_another_process_was_quicker(de
     monkeypatch.setattr(module, "LOOKS_EACH_S", 0.001)
     table, tries, reserve = lines({"usd": 0.008}), 0, desk.store.reserve
 
-    async def quicker(attempt_id: str, charges: Any, lease_s: float) -> Any:
+    async def quicker(attempt_id: str, charges: Any, lease_s: float, begun: Any) -> Any:
         nonlocal tries
         tries += 1
         if tries == 3:  # we know by now that nothing was reserved, and try to take what is left
             desk.store.held["theirs"] = {charges[0].account: charges[0].limit}
         if tries == 8:
             desk.store.held.clear()
-        return await reserve(attempt_id, charges, lease_s)
+        return await reserve(attempt_id, charges, lease_s, begun)
 
     monkeypatch.setattr(desk.store, "reserve", quicker)
     held = await desk.budgets.reserve(desk.ask(table))

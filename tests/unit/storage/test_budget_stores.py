@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from freehold.storage.reservations import Balance, Charge, Short
+from freehold.storage.reservations import Balance, Begun, Charge, Short
 from support.budget_cases import LEASE_S, charges, paid, race
 from support.budget_servers import KINDS, Backing, Servers
 
@@ -97,6 +97,43 @@ async def test_a_lapsed_reservation_is_settled_at_what_was_reserved_and_correcte
     assert await store.balances(["a"]) == {"a": Balance(15, 20)}
     assert backing.flags() == [("q_1.1", "lapsed", "a", 40, 15)]
     assert backing.attempts() == ["q_1.1"]
+
+
+BEGUN = Begun(
+    deployment="cloud/big",
+    runtime="cloud",
+    egress="vendor",
+    sent_model="big-1",
+    mode="translate",
+    started_ms=1_760_000_000_000,
+    nano_usd=40,
+    input_tokens=3,
+    output_tokens=7,
+)
+ROW = "SELECT number, deployment, cost_nano_usd, cost_basis, input_tokens, output_tokens, {} FROM attempts ORDER BY request_id"
+LAPSED = (1, "cloud/big", 40, "estimated", 3, 7, "cut", "internal")
+
+
+async def test_what_lapsed_has_its_row_and_the_true_settlement_or_its_withdrawal_takes_the_place_of_it(
+    store: Any, backing: Backing
+) -> None:
+    wanted = ROW.format('"end", fault')
+    for name in ("q_1.1", "q_2.1", "q_3.1"):
+        assert await store.reserve(name, charges(40, limit=200), 0.0, BEGUN) is None
+    other = await backing.open()
+    try:
+        await other.recover()
+        assert await other.balances(["a"]) == {"a": Balance(120, 0)}
+        assert backing.rows(wanted) == [LAPSED] * 3, "what the account says, the ledger says too"
+        for _ in range(2):
+            await store.settle("q_1.1", {"a": 15}, paid("q_1.1", cost_nano_usd=15))
+            await store.void("q_2.1", None)
+        await other.recover()
+        assert await other.balances(["a"]) == {"a": Balance(55, 0)}
+        assert backing.attempts() == ["q_1.1", "q_3.1"]
+        assert [row[2] for row in backing.rows(wanted)] == [15, 40]
+    finally:
+        await other.close()
 
 
 async def test_of_a_thousand_at_once_exactly_those_are_admitted_that_the_budget_pays_for(store: Any, backing: Backing) -> None:
