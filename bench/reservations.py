@@ -1,10 +1,11 @@
 """What a durable reservation takes at 200 requests a second, beside what one fsync of this disk takes in the same seconds.
 
-    .venv/bin/python bench/reservations.py [--seconds 10] [--rate 200] [--rows 1000000]
+    .venv/bin/python bench/reservations.py [--seconds 10] [--rate 200] [--rows 1000000 [--log-mib 128]]
 
 Each request reserves on two accounts, waits as a fast upstream would, and settles; the ledger's ordinary writer writes five rows
 for each meanwhile. A thread of another process appends a page to a file beside the ledger and syncs it, again and again, at the
-same rate. With `--rows`, a ledger of so many rows is recovered first, after a process died on it.
+same rate. With `--rows`, a ledger of so many rows is recovered first, after a process died on it;
+with `--log-mib`, so much of it is only in SQLite's log.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import asyncio
 import json
 import multiprocessing
 import os
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -84,8 +86,11 @@ async def load(path: Path, rate: float, seconds: float) -> tuple[list[float], li
     return reserved, settled
 
 
-async def recover(folder: Path, rows: int) -> float:
-    """Seconds until a ledger of so many rows serves again, after a process died with a hundred reservations on it."""
+async def recover(folder: Path, rows: int, log_mib: int) -> float:
+    """Seconds until a ledger of so many rows serves again, after a process died with a hundred reservations on it.
+
+    `log_mib`: so much had been written to the log and not copied into the file.
+    """
     path = folder / "large.db"
     prepare(sqlite_url(path))
     engine = open_engine(sqlite_url(path))
@@ -104,6 +109,12 @@ async def recover(folder: Path, rows: int) -> float:
     await store.close()
     with sqlite3.connect(path) as database:
         database.execute("UPDATE reservations SET owner = replace(owner, ':', ':9')")
+    database.close()
+    if log_mib:
+        dies = multiprocessing.get_context("spawn").Process(target=fill_log, args=(str(path), log_mib))
+        dies.start()
+        dies.join()
+        assert path.with_name("large.db-wal").stat().st_size >= log_mib * 2**20
     begun_s = time.perf_counter()
     prepare(sqlite_url(path))
     store = await sqlite_budgets(path, wall_ms).open()
@@ -112,6 +123,22 @@ async def recover(folder: Path, rows: int) -> float:
     await store.close()
     assert (stands.spent, stands.reserved) == (100_000, 0), stands
     return took_s
+
+
+def fill_log(path: str, mebibytes: int) -> None:
+    """Write rows of money until the log is that long and none of it is in the file yet; then die on the spot, as by a power cut."""
+    database = sqlite3.connect(path, isolation_level=None)
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=0"):
+        database.execute(f"PRAGMA {pragma}")
+    log, number = Path(path + "-wal"), 0
+    while log.stat().st_size < mebibytes * 2**20:
+        database.execute("BEGIN IMMEDIATE")
+        for _ in range(1000):
+            number += 1
+            row = (f"log_{number}.1", "lapsed", f"team-{number % 1000}/day", wall_ms(), 1000, 1000)
+            database.execute("INSERT INTO money_flags VALUES (?, ?, ?, ?, ?, ?)", row)
+        database.execute("COMMIT")
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def p99(spans: list[float]) -> float:
@@ -125,6 +152,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--rows", type=int, default=0)
+    parser.add_argument("--log-mib", type=int, default=0)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as where:
         folder = Path(where)
@@ -149,7 +177,11 @@ def main() -> None:
             "syncs": len(synced),
         }
         if asked.rows:
-            found |= {"rows": asked.rows, "recovery_s": round(asyncio.run(recover(folder, asked.rows)), 3)}
+            found |= {
+                "rows": asked.rows,
+                "recovery_s": round(asyncio.run(recover(folder, asked.rows, asked.log_mib)), 3),
+                "log_mib": asked.log_mib,
+            }
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
 
 
