@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from freehold.policy.labels import LabelSettings
+from freehold.routing.detectors.number_shapes import SHAPES
 from freehold.routing.detectors.scanner import Detectors
 from freehold.routing.detectors.secret_rules import SECRET_RULES
 
@@ -58,9 +59,23 @@ def seeds() -> Iterator[str]:
             yield from (start + tail + end for tail in TAILS for end in ENDS)
 
 
+def mixed(chance: random.Random) -> str:
+    """Numbers of all shapes, drawn by chance, behind the words that name them."""
+    text = ""
+    while len(text) < SIZE:
+        shape = chance.choice(SHAPES)
+        groups = ["".join(chance.choices("0123456789", k=size)) for size in shape.groups]
+        marks = shape.exactly or chance.choice(shape.marks or " ") * (len(groups) - 1)
+        word = f"{chance.choice(shape.words)} " if shape.words else ""
+        number = "".join(group + mark for group, mark in zip(groups, (*marks, ""), strict=True))
+        text += word + chance.choice(shape.before or " ") + number + chance.choice([" ", ", ", "\n", " ; "])
+    return text[:SIZE]
+
+
 def main() -> None:
     """Print the worst, found by trying and by climbing."""
     find, chance = Detectors(LabelSettings()).find, random.Random(7)
+    mixed_s = max(cost_s(find, mixed(chance)) for _ in range(20))
     prose_s = cost_s(find, filled(PROSE))
     worst = sorted(((cost_s(find, filled(seed)), seed) for seed in seeds()), reverse=True)[:8]
     for _ in range(STEPS):
@@ -71,7 +86,7 @@ def main() -> None:
         seconds = cost_s(find, filled(changed))
         if seconds > worst[at][0]:
             worst[at] = (seconds, changed)
-    print(f"prose: {prose_s * 1e6:.0f} us for {SIZE} characters")
+    print(f"prose: {prose_s * 1e6:.0f} us for {SIZE} characters; numbers of all shapes mixed: {mixed_s * 1e3:.2f} ms")
     for seconds, seed in sorted(worst, reverse=True):
         print(f"{seconds / prose_s:6.1f} times prose, {seconds * 1e3:.2f} ms: {seed[:60]!r}")
 

@@ -11,7 +11,8 @@ text that somebody encoded to hide it.
     secret_rules.py   keys and tokens of vendors, as data, each with its source
     secret_values.py  whether a value is a secret or a placeholder: variety, words, decoding
     checksums.py  Luhn, ISO 7064 and the check digits of national ids
-    numbers.py    cards and national ids among runs of digits
+    number_shapes.py  how cards and national ids are written, as data
+    numbers.py    finding them among the digits of a text
     ibans.py      bank accounts
     contacts.py   e-mail addresses and phone numbers
     hosts.py      internal host names and private addresses

@@ -31,22 +31,40 @@ def is_mod97(characters: str) -> bool:
 
 def is_card(digits: str) -> bool:
     """A payment card: Luhn, and a length that the issuer of its first digits uses (ISO/IEC 7812, the networks' own lists)."""
-    size, two, four = len(digits), int(digits[:2]), int(digits[:4])
-    return _is_issued(size, two, four) and is_luhn(digits) and len(set(digits)) > 1
+    is_issued = _ISSUED[int(digits[:4])] >> (len(digits) - _SHORTEST_CARD) & 1
+    return bool(is_issued) and is_luhn(digits) and len(set(digits)) > 1
 
 
-def _is_issued(size: int, two: int, four: int) -> bool:
-    if 40 <= two <= 49:
-        return size in {13, 16, 19}  # Visa
-    return (
-        ((51 <= two <= 55 or 2221 <= four <= 2720) and size == 16)  # Mastercard
-        or (two in {34, 37} and size == 15)  # American Express
-        or ((four == 6011 or 6440 <= four <= 6599) and 16 <= size <= 19)  # Discover
-        or (two == 62 and 16 <= size <= 19)  # UnionPay
-        or (3528 <= four <= 3589 and 16 <= size <= 19)  # JCB
-        or ((two in {36, 38, 39} or 3000 <= four <= 3059) and size in {14, 16})  # Diners
-        or (four in {5018, 5020, 5038, 6304, 6759, 6761, 6762, 6763} and 13 <= size <= 19)  # Maestro
-    )
+_SHORTEST_CARD = 13
+_ISSUERS: tuple[tuple[int, int, Sequence[int]], ...] = (
+    (4000, 4999, (13, 16, 19)),  # Visa
+    (5100, 5599, (16,)),  # Mastercard
+    (2221, 2720, (16,)),
+    (3400, 3499, (15,)),  # American Express
+    (3700, 3799, (15,)),
+    (6011, 6011, range(16, 20)),  # Discover
+    (6440, 6599, range(16, 20)),
+    (6200, 6299, range(16, 20)),  # UnionPay
+    (3528, 3589, range(16, 20)),  # JCB
+    (3600, 3699, (14, 16)),  # Diners
+    (3800, 3999, (14, 16)),
+    (3000, 3059, (14, 16)),
+    *((maestro, maestro, range(13, 20)) for maestro in (5018, 5020, 5038, 6304, 6759, 6761, 6762, 6763)),
+)
+"""First four digits, from and to, and the lengths of cards that begin with them."""
+
+
+def _issued() -> bytes:
+    lengths = bytearray(10_000)
+    for start, stop, sizes in _ISSUERS:
+        bits = sum(1 << (size - _SHORTEST_CARD) for size in sizes)
+        for four in range(start, stop + 1):
+            lengths[four] |= bits
+    return bytes(lengths)
+
+
+_ISSUED = _issued()
+"""By the first four digits, a bit for each length that is given out."""
 
 
 def is_us_ssn(digits: str) -> bool:

@@ -31,22 +31,24 @@ MOST_WRONG = 256
 
 def find_ibans(text: str, hits: Sequence[tuple[int, int]], most: int) -> Iterator[tuple[int, int]]:
     """The IBANs among the places where one may begin, `most` of them. The last may stand for those that were not looked at."""
-    wrong: set[str] = set()
-    count = 0
+    seen: set[str] = set()
+    wrong = count = 0
     for start, end in hits:
         if start and text[start - 1] in WORD:
             continue
         size = LENGTHS[text[start : end - 1]]
         # All that the answer depends on: single blanks can make it twice as long at most.
         looked_at = text[start : start + 2 * size]
-        if looked_at in wrong:
+        if looked_at in seen:
             continue
         rest = _REST[size](text, end)
         if rest is None:
+            seen.add(looked_at)
             continue
         if not _is_valid(text[start : rest.end()]):
-            wrong.add(looked_at)
-            if len(wrong) < MOST_WRONG:
+            seen.add(looked_at)
+            wrong += 1
+            if wrong < MOST_WRONG:
                 continue
             count = most
         yield start, rest.end()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from freehold.features import Label
 from freehold.policy.labels import RaisesTo
-from freehold.routing.detectors.numbers import SHAPES
+from freehold.routing.detectors.number_shapes import SHAPES
 from freehold.routing.detectors.secret_rules import SECRET_RULES
 
 SECRETS, CARDS, IBANS, IDS = "secrets", "cards", "ibans", "national-ids"

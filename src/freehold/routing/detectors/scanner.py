@@ -44,11 +44,11 @@ class Detectors:
     __slots__ = (
         "_automaton",
         "_finds",
-        "_iban_starts",
         "_labels",
         "_nationals",
         "_numbers",
-        "_on_path",
+        "_on_iban",
+        "_path_starts",
         "_paths",
         "_starts",
         "_tries",
@@ -76,9 +76,8 @@ class Detectors:
         self._numbers = Numbers(frozenset(kinds))
         self._nationals = "phone" in kinds
         self._paths = Paths(paths)
-        self._on_path = frozenset(self._paths.starts)
-        self._iban_starts = frozenset(ibans.STARTS if "iban" in kinds else ())
-        finds: dict[str, list[tuple[str, Find]]] = {start: [] for start in (*self._paths.starts, *self._iban_starts)}
+        on_path, on_iban = frozenset(self._paths.starts), frozenset(ibans.STARTS if "iban" in kinds else ())
+        finds: dict[str, list[tuple[str, Find]]] = {start: [] for start in (*self._paths.starts, *on_iban)}
         for kind, starts, find in _anchored(frozenset(kinds), settings):
             for start in starts:
                 finds.setdefault(start, []).append((kind, find))
@@ -88,6 +87,8 @@ class Detectors:
         self._tries = {PATTERN + one.name for one in patterns}
         self._starts = tuple(finds)
         self._finds = tuple(tuple(finds[start]) for start in self._starts)
+        self._on_iban = frozenset(index for index, start in enumerate(self._starts) if start in on_iban)
+        self._path_starts = {index: start for index, start in enumerate(self._starts) if start in on_path}
         # The dense automaton costs memory once and reads several times faster than the sparse ones.
         self._automaton = AhoCorasick(self._starts, implementation=Implementation.DFA) if finds else None
 
@@ -146,24 +147,26 @@ class Detectors:
         return found
 
     def _look_at(self, text: str, hits: Sequence[tuple[int, int, int]], most: int) -> Iterator[tuple[str, int, int]]:
-        finds, starts, on_path, on_iban = self._finds, self._starts, self._on_path, self._iban_starts
+        finds, on_iban, path_starts = self._finds, self._on_iban, self._path_starts
         counts: dict[str, int] = {}
+        full: set[str] = set()
         path_hits: list[tuple[str, int, int]] = []
         iban_hits: list[tuple[int, int]] = []
         for index, start, end in hits:
-            if starts[index] in on_path:
-                path_hits.append((starts[index], start, end))
-            if starts[index] in on_iban:
+            if index in on_iban:
                 iban_hits.append((start, end))
+            if index in path_starts:
+                path_hits.append((path_starts[index], start, end))
             for kind, find in finds[index]:
-                if counts.get(kind, 0) >= most:
+                if kind in full:
                     continue
                 found = find(text, start, end)
-                if found is not None:
-                    counts[kind] = counts.get(kind, 0) + 1
-                    yield (kind, *found)
-                elif kind in self._tries and self._is_tired(kind, counts, most):
-                    yield kind, start, end
+                if found is None and not (kind in self._tries and self._is_tired(kind, counts, full)):
+                    continue
+                counts[kind] = counts.get(kind, 0) + 1
+                if counts[kind] >= most:
+                    full.add(kind)
+                yield (kind, *(found or (start, end)))
         if iban_hits or path_hits:
             yield from self._look_together(text, iban_hits, path_hits, most)
 
@@ -177,13 +180,13 @@ class Detectors:
             for glob, start, end in self._paths.find(text, path_hits):
                 yield PATH + glob, start, end
 
-    def _is_tired(self, kind: str, counts: dict[str, int], most: int) -> bool:
+    def _is_tired(self, kind: str, counts: dict[str, int], full: set[str]) -> bool:
         """Whether a pattern was tried in vain as often as it may be; it is then taken for found, once."""
         tried = f"{kind} in vain"
         counts[tried] = counts.get(tried, 0) + 1
         if counts[tried] < MOST_TRIES:
             return False
-        counts[kind] = most
+        full.add(kind)
         return True
 
     def _read(self, strings: Strings) -> list[Spot]:
