@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from freehold.fault import FaultError
 from freehold.gateways.fake import FakeRuntime
@@ -66,6 +67,16 @@ def home_with_weights(engine_home: Path, tmp_path: Path) -> Path:
     """A fresh data directory that shares the weights."""
     (tmp_path / "weights").symlink_to(engine_home / "weights", target_is_directory=True)
     return tmp_path
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def embedded(engine_home: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    """A gateway with the embedded engine, for all tests of a module that leave it as it is. They run on the module's loop."""
+    home = tmp_path_factory.mktemp("embedded")
+    (home / "weights").symlink_to(engine_home / "weights", target_is_directory=True)
+    async with running("", {}, home) as served:
+        await asyncio.wait_for(served.app.engines.ready(), 60)
+        yield served
 
 
 @pytest.fixture(scope="session")

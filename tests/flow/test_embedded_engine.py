@@ -12,6 +12,7 @@ import pytest
 from support.gateway import Serve, Served
 
 pytestmark = pytest.mark.engine
+on_the_modules_loop = pytest.mark.asyncio(loop_scope="module")
 
 CAPITAL: Any = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]
 COLD = {"temperature": 0}
@@ -19,15 +20,9 @@ COLD = {"temperature": 0}
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
 
 
-@pytest.fixture
-async def served(serve: Serve, home_with_weights: Path) -> Served:
-    served: Served = await serve("", home=home_with_weights)
-    await asyncio.wait_for(served.app.engines.ready(), 60)
-    return served
-
-
-async def test_a_stranger_gets_real_answers_through_both_clients(served: Served) -> None:
-    openai, anthropic = served.openai(), served.anthropic()
+@on_the_modules_loop
+async def test_a_stranger_gets_real_answers_through_both_clients(embedded: Served) -> None:
+    openai, anthropic = embedded.openai(), embedded.anthropic()
     whole = await openai.chat.completions.create(model="gpt-4o-mini", messages=CAPITAL, temperature=0, max_tokens=30)
     assert "Paris" in (whole.choices[0].message.content or "")
     assert whole.model == "gpt-4o-mini"
@@ -39,35 +34,38 @@ async def test_a_stranger_gets_real_answers_through_both_clients(served: Served)
     assert "Paris" in message.content[0].text  # type: ignore[union-attr]
     async with anthropic.messages.stream(model="claude-haiku", max_tokens=30, extra_body=COLD, messages=CAPITAL) as events:
         assert "Paris" in "".join([text async for text in events.text_stream])
-    rows = served.rows()
+    rows = embedded.rows()[:4]
     assert {row.deployment for row in rows} == {"embedded/smollm2-135m-instruct"}
     assert {row.egress for row in rows} == {"local"}
     assert all(row.usage.output_tokens > 0 for row in rows)
 
 
-async def test_models_and_token_counts(served: Served) -> None:
-    assert "auto" in [model.id async for model in served.openai().models.list()]
-    assert any("claude" in model.id for model in (await served.anthropic().models.list()).data)
-    counted = await served.anthropic().messages.count_tokens(model="claude-x", messages=CAPITAL)
+@on_the_modules_loop
+async def test_models_and_token_counts(embedded: Served) -> None:
+    assert "auto" in [model.id async for model in embedded.openai().models.list()]
+    assert any("claude" in model.id for model in (await embedded.anthropic().models.list()).data)
+    counted = await embedded.anthropic().messages.count_tokens(model="claude-x", messages=CAPITAL)
     assert 10 <= counted.input_tokens <= 40
 
 
-async def test_embeddings_are_near_for_near_meanings(served: Served) -> None:
+@on_the_modules_loop
+async def test_embeddings_are_near_for_near_meanings(embedded: Served) -> None:
     texts = ["The cat sat on the mat.", "A cat is sitting on a rug.", "Quarterly revenue rose by ten percent."]
-    reply = await served.openai().embeddings.create(model="text-embedding-3-small", input=texts)
+    reply = await embedded.openai().embeddings.create(model="text-embedding-3-small", input=texts)
     vectors = [item.embedding for item in reply.data]
     assert len(vectors[0]) == 384
     near, far = dot(vectors[0], vectors[1]), dot(vectors[0], vectors[2])
     assert near > 0.6 > far
-    assert served.last().request.deployment == "embedder/all-minilm-l6-v2"
+    assert embedded.last().request.deployment == "embedder/all-minilm-l6-v2"
 
 
 def dot(one: list[float], other: list[float]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 
+@on_the_modules_loop
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_a_tool_call_is_made_through_a_schema_with_valid_arguments(served: Served, streamed: bool) -> None:
+async def test_a_tool_call_is_made_through_a_schema_with_valid_arguments(embedded: Served, streamed: bool) -> None:
     tool: Any = {
         "type": "function",
         "function": {"name": "get_weather", "description": "Weather of a city", "parameters": WEATHER},
@@ -81,10 +79,10 @@ async def test_a_tool_call_is_made_through_a_schema_with_valid_arguments(served:
         "max_tokens": 200,
     }
     if streamed:
-        async with served.openai().chat.completions.stream(**ask) as stream:
+        async with embedded.openai().chat.completions.stream(**ask) as stream:
             reply: Any = await stream.get_final_completion()
     else:
-        reply = await served.openai().chat.completions.create(**ask)
+        reply = await embedded.openai().chat.completions.create(**ask)
     calls = reply.choices[0].message.tool_calls
     assert reply.choices[0].finish_reason == "tool_calls"
     assert calls[0].function.name == "get_weather"
@@ -93,8 +91,9 @@ async def test_a_tool_call_is_made_through_a_schema_with_valid_arguments(served:
     assert isinstance(arguments["city"], str)
 
 
-async def test_an_anthropic_tool_call_too(served: Served) -> None:
-    message = await served.anthropic().messages.create(
+@on_the_modules_loop
+async def test_an_anthropic_tool_call_too(embedded: Served) -> None:
+    message = await embedded.anthropic().messages.create(
         model="claude-x",
         max_tokens=200,
         extra_body=COLD,
@@ -108,9 +107,10 @@ async def test_an_anthropic_tool_call_too(served: Served) -> None:
     assert message.stop_reason == "tool_use"
 
 
-async def test_structured_output_conforms(served: Served) -> None:
+@on_the_modules_loop
+async def test_structured_output_conforms(embedded: Served) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
-    reply = await served.openai().chat.completions.create(
+    reply = await embedded.openai().chat.completions.create(
         model="auto",
         messages=[{"role": "user", "content": "Give me a number."}],
         response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": True}},
@@ -120,17 +120,20 @@ async def test_structured_output_conforms(served: Served) -> None:
     assert isinstance(json.loads(reply.choices[0].message.content or "")["n"], int)
 
 
-async def test_a_prompt_longer_than_the_window_is_refused_before_it_is_sent(served: Served) -> None:
+@on_the_modules_loop
+async def test_a_prompt_longer_than_the_window_is_refused_before_it_is_sent(embedded: Served) -> None:
     long = "word " * 12_000
     with pytest.raises(Exception, match=r"context|window|long") as told:
-        await served.openai().chat.completions.create(model="auto", messages=[{"role": "user", "content": long}])
+        await embedded.openai().chat.completions.create(model="auto", messages=[{"role": "user", "content": long}])
     assert told.value.body["code"] == "context_length_exceeded"  # type: ignore[attr-defined]
     with pytest.raises(Exception, match=r"prompt is too long: \d+ tokens > 8192 maximum"):
-        await served.anthropic().messages.create(model="claude-x", max_tokens=10, messages=[{"role": "user", "content": long}])
-    assert served.last().attempts == ()
+        await embedded.anthropic().messages.create(model="claude-x", max_tokens=10, messages=[{"role": "user", "content": long}])
+    assert embedded.last().attempts == ()
 
 
-async def test_kill_9_of_the_engine_is_a_clear_fault_and_it_comes_back(served: Served) -> None:
+async def test_kill_9_of_the_engine_is_a_clear_fault_and_it_comes_back(serve: Serve, home_with_weights: Path) -> None:
+    served = await serve("", home=home_with_weights)
+    await asyncio.wait_for(served.app.engines.ready(), 60)
     engines = served.app.engines
     pid = engines.state("embedded").pid
     assert pid is not None

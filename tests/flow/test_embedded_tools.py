@@ -1,15 +1,13 @@
 """SmolLM2 calls a tool and answers from its result, in its own words, by each API."""
 
-import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.gateway import Serve, Served
+from support.gateway import Served
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
 
 SCHEMA = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
 QUESTION = "Read the file code.txt with your tool and answer with the code that stands in it."
@@ -18,16 +16,9 @@ ENOUGH = 3
 """Of these. A model of 135 million parameters may miss one on another processor's numbers."""
 
 
-@pytest.fixture
-async def served(serve: Serve, home_with_weights: Path) -> Served:
-    served: Served = await serve("", home=home_with_weights)
-    await asyncio.wait_for(served.app.engines.ready(), 60)
-    return served
-
-
 @pytest.mark.parametrize("then", [{"tool_choice": "auto"}, {"tool_choice": "none"}, {"tools": None}], ids=str)
-async def test_it_answers_from_the_result_of_its_call(served: Served, then: dict[str, Any]) -> None:
-    client = served.openai()
+async def test_it_answers_from_the_result_of_its_call(embedded: Served, then: dict[str, Any]) -> None:
+    client = embedded.openai()
     tools: Any = [{"type": "function", "function": {"name": "read_file", "description": "Read a file", "parameters": SCHEMA}}]
     messages: list[Any] = [{"role": "user", "content": QUESTION}]
     ask: dict[str, Any] = {"model": "auto", "temperature": 0, "max_tokens": 60, "tools": tools}

@@ -1,15 +1,13 @@
 """Schemas that the engine would refuse, or die of, reach it in a form it takes."""
 
-import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.gateway import Serve, Served
+from support.gateway import Served
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
 
 NODE = {
     "type": "object",
@@ -32,24 +30,17 @@ ODD: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-async def served(serve: Serve, home_with_weights: Path) -> Served:
-    served: Served = await serve("", home=home_with_weights)
-    await asyncio.wait_for(served.app.engines.ready(), 60)
-    return served
-
-
 def schema_of(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "$defs": {"node": NODE}}
 
 
-async def test_no_schema_of_a_client_ends_the_engine(served: Served) -> None:
-    pid = served.app.engines.state("embedded").pid
-    client = served.openai()
+async def test_no_schema_of_a_client_ends_the_engine(embedded: Served) -> None:
+    pid = embedded.app.engines.state("embedded").pid
+    client = embedded.openai()
     for name, properties in ODD.items():
         ask: Any = {
             "model": "auto",
-            "max_tokens": 80,
+            "max_tokens": 24,
             "temperature": 0,
             "messages": [{"role": "user", "content": "Say something."}],
         }
@@ -58,13 +49,13 @@ async def test_no_schema_of_a_client_ends_the_engine(served: Served) -> None:
         assert (reply.choices[0].message.content or "").lstrip().startswith("{"), name
         tool = {"type": "function", "function": {"name": "f", "parameters": schema_of(properties)}}
         await client.chat.completions.create(**ask, tools=[tool], tool_choice="required")
-    assert served.app.engines.state("embedded").pid == pid
-    assert {row.outcome for row in served.rows()} == {"served"}
+    assert embedded.app.engines.state("embedded").pid == pid
+    assert {row.outcome for row in embedded.rows()} == {"served"}
 
 
-async def test_a_tool_without_parameters_is_called_with_none(served: Served) -> None:
+async def test_a_tool_without_parameters_is_called_with_none(embedded: Served) -> None:
     tool: Any = {"type": "function", "function": {"name": "get_time", "description": "The time now"}}
-    reply = await served.openai().chat.completions.create(
+    reply = await embedded.openai().chat.completions.create(
         model="auto", messages=[{"role": "user", "content": "What time is it?"}], tools=[tool], tool_choice="required",
         parallel_tool_calls=False, max_tokens=100, temperature=0,
     )  # fmt: skip
