@@ -55,7 +55,7 @@ from freehold.server.workers.told import ToldEngines
 from freehold.sessions.loops import Loops
 from freehold.sessions.sticky import Sticky
 from freehold.storage.idempotency import IdempotencyStore
-from freehold.storage.store import prepare
+from freehold.storage.store import prepare, sqlite_path
 from freehold.storage.writer import Bounds, Writer
 from freehold.telemetry.log import Log
 
@@ -117,11 +117,14 @@ class App:
             log,
             wall_ms=wall_ms,
         )
+        self._machine_secret = PlaceholderKey(config.data_dir)
         self.idempotency = IdempotencyDesk(
             lambda: IdempotencyStore(self._store, now_ms=wall_ms),
             lambda: self.config.settings.idempotency,
             now=now,
             log=log,
+            # The files of several machines differ.
+            secret=bytes if sqlite_path(self._store) is None else self._machine_secret.get,
         )
         means = Means(
             self.upstreams,
@@ -164,7 +167,7 @@ class App:
             random_bytes=random_bytes,
             windows=self.windows,
             budgets=self.budgets,
-            placeholder_key=PlaceholderKey(self.config.data_dir),
+            placeholder_key=self._machine_secret,
         )
 
     def _make_context(self) -> Context:

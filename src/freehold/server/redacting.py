@@ -76,7 +76,10 @@ def _may_be_redacted(envelope: Envelope, features: Features) -> bool:
 
 
 class PlaceholderKey:
-    """The secret that placeholders are made with, read when one is first made: a file that this machine's workers share."""
+    """The secret that placeholders are made with, and kept answers sealed: a file that this machine's workers share.
+
+    It is read when it is first asked for.
+    """
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / KEY_FILE

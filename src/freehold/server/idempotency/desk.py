@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Literal
 
 import msgspec
+from blake3 import blake3
 
 from freehold.config.settings import IdempotencySettings
 from freehold.fault import Fault, FaultError, Kind, faulty
@@ -85,9 +86,13 @@ class IdempotencyDesk:
         *,
         now: Callable[[], float],
         log: Log,
+        secret: Callable[[], bytes] = bytes,
     ) -> None:
-        """`open_store` is called with the first key. `now`: monotonic seconds."""
-        self._open_store, self.settings, self._now, self._log = open_store, settings, now, log
+        """`open_store` is called with the first key. `now`: monotonic seconds.
+
+        `secret`: known to every process that shares the store, and not to the store; without it no kept answer can be read.
+        """
+        self._open_store, self.settings, self._now, self._log, self._secret = open_store, settings, now, log, secret
         self._store: IdempotencyStore | None = None
         self._held: dict[str, Held] = {}
         """Requests of this process, by digest; also those whose claim or end is being written."""
@@ -130,7 +135,7 @@ class IdempotencyDesk:
                 self.start()
                 return held
             if standing.state == "answered":
-                return await _open(asked, standing)
+                return await _open(standing, self._root(asked))
             if standing.state != "under_way":
                 raise _refusal(standing)
             if not standing.is_own:
@@ -220,7 +225,7 @@ class IdempotencyDesk:
             outcome=ending.outcome,
             fault=None if ending.fault is None else ending.fault.kind,
         )
-        told = (answer, held.asked.root, held.claim.request_id, os.urandom(SALT_BYTES))
+        told = (answer, self._root(held.asked), held.claim.request_id, os.urandom(SALT_BYTES))
         return seal(*told) if len(body) < IN_THREAD_BYTES else await asyncio.to_thread(seal, *told)
 
     async def _write(self, held: Held, how: "How", sealed: bytes | None) -> None:
@@ -257,6 +262,10 @@ class IdempotencyDesk:
         if store is not None and not self._held:
             self._store = None  # the next key opens it again
             await store.close()
+
+    def _root(self, asked: Asked) -> bytes:
+        """What answers to this key are sealed with."""
+        return blake3(asked.root + self._secret()).digest()
 
     def _opened(self) -> IdempotencyStore:
         if self._store is None:
@@ -305,7 +314,7 @@ def judge(ending: Ending, copy: CopyingLine | None) -> How:
     return "left" if has_parted else "answered"
 
 
-async def _open(asked: Asked, standing: Standing) -> GivenAgain:
+async def _open(standing: Standing, root: bytes) -> GivenAgain:
     assert standing.request_id is not None
     sealed, request_id = standing.answer, standing.request_id
     if sealed is None:
@@ -315,13 +324,13 @@ async def _open(asked: Asked, standing: Standing) -> GivenAgain:
             first_request_id=request_id,
         )
     if len(sealed) < IN_THREAD_BYTES:
-        answer = unseal(sealed, asked.root, request_id)
+        answer = unseal(sealed, root, request_id)
     else:
-        answer = await asyncio.to_thread(unseal, sealed, asked.root, request_id)
+        answer = await asyncio.to_thread(unseal, sealed, root, request_id)
     if answer is None:
         raise faulty(
             Kind.IDEMPOTENCY_UNKNOWN,
-            f"the answer to this Idempotency-Key, kept for {request_id}, is damaged; send a new key to ask anew",
+            f"the answer to this Idempotency-Key, kept for {request_id}, cannot be read any more; send a new key to ask anew",
             first_request_id=request_id,
         )
     return GivenAgain(request_id, answer)

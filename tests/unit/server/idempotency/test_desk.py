@@ -154,6 +154,30 @@ async def test_answers_of_any_size_come_back_as_they_were(make: Any, size: int) 
     assert found.answer.headers == [(b"content-type", b"text/plain")]
 
 
+async def test_without_the_secret_beside_the_store_a_kept_answer_is_nothing_and_is_not_paid_again(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "keys.db")
+    prepare(url)
+
+    def there(secret: bytes) -> IdempotencyDesk:
+        return IdempotencyDesk(
+            lambda: IdempotencyStore(url, now_ms=wall_ms),
+            IdempotencySettings,
+            now=time.monotonic,
+            log=open_log(now_ms=wall_ms, level="error"),
+            secret=lambda: secret,
+        )
+
+    first, same, thief = there(b"one"), there(b"one"), there(b"two")
+    held = await served(first, asked(), "req_1")
+    answer(held)
+    first.end(held, SERVED)
+    await first.close()
+    assert isinstance(await same.admit(asked(), "req_2", 5.0), GivenAgain)
+    assert await refused(thief, asked()) is Kind.IDEMPOTENCY_UNKNOWN
+    await same.close()
+    await thief.close()
+
+
 async def test_closing_waits_for_what_is_to_be_written(make: Any) -> None:
     desk, _ = make()
     held = await served(desk, asked(), "req_1")
