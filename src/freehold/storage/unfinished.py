@@ -8,7 +8,7 @@ kind. Imports SQLAlchemy.
 """
 
 from collections.abc import Iterable, Mapping
-from itertools import islice
+from itertools import islice, zip_longest
 
 import msgspec
 from sqlalchemy import Connection, Engine, Select, Table, exists, select
@@ -57,7 +57,9 @@ def finish_rows(engine: Engine, request_ids: Iterable[str]) -> int:
         while ids := list(islice(left, TOGETHER)):
             with engine.begin() as connection:
                 rows = [_final(connection, one, lapsed.get(one, {})) for one in ids]
-                cells = [dict(zip(COLUMNS["requests"], TO_ROW["requests"](row), strict=False)) for row in rows]
+                cells = [
+                    dict(zip_longest(COLUMNS["requests"], TO_ROW["requests"](row))) for row in rows
+                ]  # all of them: many at once
                 connection.execute(insert_once(requests, engine), cells)
             count += len(ids)
     except DBAPIError as error:

@@ -12,6 +12,8 @@ from freehold.storage.entry import Entry
 from freehold.storage.owners import own_name
 from freehold.storage.processes import SILENT_S, Processes
 from freehold.storage.store import prepare, sqlite_url
+from freehold.storage.unfinished import finish_rows, left_open
+from support import records
 from support.ledgers import kept
 
 DIES = "from freehold.storage.owners import own_name; print(own_name())"
@@ -79,3 +81,26 @@ def test_a_store_without_tables_is_left_as_it_is(tmp_path: Path) -> None:
     entry.sign()
     entry.leave()
     assert (tmp_path / "fresh.db").stat().st_size == 0
+
+
+def test_final_rows_of_very_different_requests_are_written_together(tmp_path: Path) -> None:
+    """Some with all that a row can hold, some with next to nothing; more than one transaction takes."""
+    with kept(tmp_path / "ledger.db") as store:
+        for number in range(200):
+            name = f"req_{number:04}"
+            store.writer.put("decisions", records.decision(name))
+            if number % 3 == 0:
+                store.writer.put("attempts", records.attempt(name, end="served"))
+        store.writer.put("requests", records.request("req_0000"))
+        assert store.writer.flush(20)
+        engine = open_engine(store.url)
+        left = left_open(engine)
+        assert left == {f"req_{number:04}" for number in range(1, 200)}
+        assert finish_rows(engine, left) == 199
+        assert left_open(engine) == frozenset()
+        assert store.query("SELECT count(*), count(DISTINCT request_id) FROM requests") == [(200, 200)]
+        assert store.query("SELECT outcome, count(*) FROM requests WHERE request_id > 'req_0000' GROUP BY 1 ORDER BY 1") == [
+            ("failed", 133),
+            ("served", 66),
+        ]
+        engine.dispose()
