@@ -97,10 +97,18 @@ class Rates:
         self._told_s: float | None = None
 
     async def admit(
-        self, lines: Sequence[RateLine], features: Features, holder: str, *, is_background: bool, placed: Placed | None = None
+        self,
+        lines: Sequence[RateLine],
+        features: Features,
+        holder: str,
+        *,
+        is_background: bool,
+        placed: Placed | None = None,
+        only_requests: bool = False,
     ) -> Admission | None:
         """Take what the request, or its attempt at `placed`, needs; None: no rate holds for it.
 
+        `only_requests`: it uses no tokens and is over at once, so rates of tokens and places do not hold for it.
         Raises RateExceededError.
         """
         metered: list[_Metered] = []
@@ -111,9 +119,11 @@ class Rates:
                 continue
             whose = line.whose(features.caller, placed)
             for unit, limit in line.meters():
+                if only_requests and unit != "requests":
+                    continue
                 units = 1 if unit == "requests" else estimate
                 metered.append(_Metered(line, unit, limit, line.charge(unit, limit, units, whose, is_background=is_background)))
-            hold = line.hold(whose, is_background=is_background)
+            hold = None if only_requests else line.hold(whose, is_background=is_background)
             if hold is not None:
                 holds.append(hold)
         if not metered and not holds:

@@ -29,7 +29,7 @@ class BatchesEndpoint(Kept):
         """`POST /v1/batches`."""
         held, is_made = None, False
         try:
-            caller = self._caller(headers)
+            caller = await self._caller(conversation, headers)
             self._context.admit()
             request_id = self._context.intake.new_request_id()
             if IDEMPOTENCY_KEY in headers:
@@ -52,7 +52,7 @@ class BatchesEndpoint(Kept):
     async def listed(self, conversation: Conversation, headers: Mapping[str, str]) -> None:
         """`GET /v1/batches`."""
         try:
-            caller, page = self._caller(headers), read_page(conversation.query)
+            caller, page = await self._caller(conversation, headers), read_page(conversation.query)
             rows = await self._desk.batches(caller, after=page.after, limit=page.limit)
             await self._send(conversation, write_page(rows, page.limit))
         except FaultError as error:
@@ -61,14 +61,14 @@ class BatchesEndpoint(Kept):
     async def _one(self, conversation: Conversation, headers: Mapping[str, str], tail: str) -> None:
         """`GET /v1/batches/{id}`."""
         try:
-            await self._send(conversation, told_batch(await self._desk.batch(tail, self._caller(headers))))
+            await self._send(conversation, told_batch(await self._desk.batch(tail, await self._caller(conversation, headers))))
         except FaultError as error:
             await self._refuse(conversation, error.fault)
 
     async def _cancel(self, conversation: Conversation, headers: Mapping[str, str], tail: str) -> None:
         """`POST /v1/batches/{id}/cancel`."""
         try:
-            caller = self._caller(headers)
+            caller = await self._caller(conversation, headers)
             batch_id, _, what = tail.partition("/")
             if what != "cancel":
                 raise self._missing()

@@ -13,6 +13,7 @@ from freehold.server.batches.desk import MOST_LISTED, Desk, told_file
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation
 from freehold.server.faults import JSON_HEADER, send_fault
+from freehold.server.rating import hold_to_requests
 from freehold.wire.formats import CODECS
 from freehold.wire.multipart import is_multipart, read_form
 
@@ -33,8 +34,11 @@ class Kept:
     def _desk(self) -> Desk:
         return self._context.desk
 
-    def _caller(self, headers: Mapping[str, str]) -> Caller:
-        return self._context.intake.identify(headers, self.right)
+    async def _caller(self, conversation: Conversation, headers: Mapping[str, str]) -> Caller:
+        """Who asks, once its rates of requests have taken this one. Raises FaultError."""
+        caller = self._context.intake.identify(headers, self.right)
+        await hold_to_requests(self._context, conversation, caller, self.right)
+        return caller
 
     async def _send(self, conversation: Conversation, value: object, request_id: str | None = None) -> None:
         own_id = (request_id or self._context.intake.new_request_id()).encode()
@@ -61,7 +65,7 @@ class FilesEndpoint(Kept):
     async def add(self, conversation: Conversation, headers: Mapping[str, str]) -> None:
         """`POST /v1/files`."""
         try:
-            caller = self._caller(headers)
+            caller = await self._caller(conversation, headers)
             self._context.admit()
             body = await conversation.read_body(self._context.max_body_bytes, headers.get("content-length"))
             said = headers.get("content-type", "")
@@ -74,7 +78,7 @@ class FilesEndpoint(Kept):
     async def listed(self, conversation: Conversation, headers: Mapping[str, str]) -> None:
         """`GET /v1/files`."""
         try:
-            caller, page = self._caller(headers), read_page(conversation.query)
+            caller, page = await self._caller(conversation, headers), read_page(conversation.query)
             rows = await self._desk.files(caller, after=page.after, limit=page.limit, purpose=page.purpose)
             await self._send(conversation, write_page(rows, page.limit))
         except FaultError as error:
@@ -83,7 +87,7 @@ class FilesEndpoint(Kept):
     async def _one(self, conversation: Conversation, headers: Mapping[str, str], tail: str) -> None:
         """`GET /v1/files/{id}` and `GET /v1/files/{id}/content`."""
         try:
-            caller = self._caller(headers)
+            caller = await self._caller(conversation, headers)
             file_id, slash, what = tail.partition("/")
             if slash and what != "content":
                 raise self._missing()
@@ -98,7 +102,7 @@ class FilesEndpoint(Kept):
     async def _drop(self, conversation: Conversation, headers: Mapping[str, str], tail: str) -> None:
         """`DELETE /v1/files/{id}`."""
         try:
-            await self._desk.drop_file(tail, self._caller(headers))
+            await self._desk.drop_file(tail, await self._caller(conversation, headers))
             await self._send(conversation, {"id": tail, "object": "file", "deleted": True})
         except FaultError as error:
             await self._refuse(conversation, error.fault)

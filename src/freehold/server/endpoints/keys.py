@@ -37,6 +37,7 @@ _read_rotation = msgspec.json.Decoder(RotationWanted)
 class KeysEndpoint(Kept):
     """The collection; called with a name, one of it."""
 
+    right = "admin"
     methods = ("DELETE", "GET", "POST")
     """Of one key; POST is for `rotate` only."""
 
@@ -80,7 +81,7 @@ class KeysEndpoint(Kept):
         self, conversation: Conversation, headers: Mapping[str, str], work: Callable[[Caller], Awaitable[object]]
     ) -> None:
         try:
-            answer = await work(self._context.intake.identify(headers, "admin"))
+            answer = await work(await self._caller(conversation, headers))
         except FaultError as error:
             await self._refuse(conversation, error.fault)
             return

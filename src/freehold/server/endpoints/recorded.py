@@ -19,8 +19,8 @@ from freehold.server.faults import FaultWriter, send_fault
 from freehold.server.idempotency.asked import HEADER as IDEMPOTENCY_KEY
 from freehold.server.idempotency.desk import GivenAgain
 from freehold.server.idempotency.serving import give_again, take_key
+from freehold.server.rating import show_rates
 from freehold.server.rows import RequestRow
-from freehold.wire.rate_headers import anthropic_headers, openai_headers
 
 
 class RecordedEndpoint(ABC):
@@ -90,15 +90,7 @@ class RecordedEndpoint(ABC):
             self._show_rates(conversation, admission.standings)
 
     def _show_rates(self, conversation: Conversation, standings: tuple[Standing, ...]) -> None:
-        headers: RawHeaders = []
-        for one in standings:
-            facts = {"limit": one.limit, "remaining": one.remaining}
-            if self._wire_format == "anthropic_messages":
-                now_ms = self._context.wall_ms()
-                headers += anthropic_headers(one.unit, **facts, reset_s=one.reset_s, now_ms=now_ms)
-            else:
-                headers += openai_headers(one.unit, **facts, reset_s=one.reset_s)
-        conversation.extra_headers = [*conversation.extra_headers, *headers]
+        show_rates(self._context, conversation, standings, is_anthropic=self._wire_format == "anthropic_messages")
 
     async def _tell(self, conversation: Conversation, row: RequestRow, fault: Fault) -> None:
         if conversation.client_is_gone or fault.kind is Kind.CLIENT_GONE:
