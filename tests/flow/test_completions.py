@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -328,14 +327,8 @@ async def test_the_upstream_is_cancelled_when_the_client_leaves(serve: Serve, fa
 # ---- the embedded engine --------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-async def embedded(serve: Serve, home_with_weights: Path) -> Served:
-    served: Served = await serve("", home=home_with_weights)
-    await asyncio.wait_for(served.app.engines.ready(), 60)
-    return served
-
-
 @pytest.mark.engine
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_the_engine_goes_on_with_a_text(embedded: Served, streamed: bool) -> None:
     prompt = "One, two, three, four,"
@@ -347,6 +340,7 @@ async def test_the_engine_goes_on_with_a_text(embedded: Served, streamed: bool) 
 
 
 @pytest.mark.engine
+@pytest.mark.asyncio(loop_scope="module")
 async def test_the_engine_answers_several_prompts_token_ids_and_log_probabilities(embedded: Served) -> None:
     create: Any = embedded.openai().completions.create
     prompts: Any = ["One, two, three, four,", "The capital of France is"]
@@ -378,6 +372,7 @@ async def test_the_engine_answers_several_prompts_token_ids_and_log_probabilitie
 
 
 @pytest.mark.engine
+@pytest.mark.asyncio(loop_scope="module")
 async def test_the_engine_stops_at_the_documented_limit_and_remembers_a_prompt(embedded: Served) -> None:
     create: Any = embedded.openai().completions.create
     prompt = "def fibonacci(n):\n    if n < 2:\n        return n\n    return fibonacci(n - 1) + " * 4
@@ -392,6 +387,7 @@ async def test_the_engine_stops_at_the_documented_limit_and_remembers_a_prompt(e
 
 
 @pytest.mark.engine
+@pytest.mark.asyncio(loop_scope="module")
 async def test_the_engine_is_free_again_when_the_client_leaves(embedded: Served) -> None:
     create: Any = embedded.openai().completions.create
     with pytest.raises(openai.APITimeoutError):

@@ -16,6 +16,7 @@ from support.reading_model import ReadingModel, file_with_code
 SCRIPTS = Path(__file__).resolve().parent.parent / "clients" / "scripts"
 STRICT = '["system_first", "string_content", "alternating_roles", "known_fields"]'
 SDKS = ["openai_chat.py", "openai_responses.py", "anthropic_messages.py", "ollama_chat.py"]
+SCRIPT_PATHS = [str(SCRIPTS / name) for name in SDKS]
 CODE = "FH-0123456789abcdef01234567"
 
 
@@ -114,8 +115,9 @@ async def test_the_sdks_read_a_file_through_a_tool_and_answer_from_it(tmp_path: 
     await fake.start()
     configure(tmp_path, fake, speaks)
     file = file_with_code(tmp_path, CODE)
-    each = " && ".join(f"{sys.executable} {SCRIPTS / name} {file}" for name in SDKS)
-    code, out, err = await launched(tmp_path, "--", "sh", "-c", each)
+    # One after the other in one Python, which imports what they share once.
+    each = f"import runpy, sys; sys.path.insert(0, {str(SCRIPTS)!r}); [runpy.run_path(one) for one in {SCRIPT_PATHS!r}]"
+    code, out, err = await launched(tmp_path, "--", sys.executable, "-c", each, str(file))
     assert code == 0, err
     assert out.count(CODE) == len(SDKS)
     assert model.tools_used == ["read_file"] * len(SDKS)

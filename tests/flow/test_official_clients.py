@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import ollama
 import pytest
+import pytest_asyncio
 
 from freehold.gateways.fake import FakeRuntime
 from freehold.local import weights
-from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
+from support.gateway import NO_ENGINE, Served, base_url, deployment_toml, running, runtime_toml
 from support.llama_server import running_llama_server
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 QUESTION = "What is the capital of France? Answer in one word."
 CHAT: Any = [{"role": "user", "content": QUESTION}]
@@ -23,32 +25,50 @@ PLACES = [
 ]
 
 
-@pytest.fixture(params=PLACES)
+@pytest.fixture(scope="module", params=PLACES)
 def place(request: pytest.FixtureRequest) -> tuple[str, Any]:
     """Which one, and what it needs."""
-    if request.param == "embedded":
-        return request.param, request.getfixturevalue("home_with_weights")
     if request.param == "llama_server":
         home = request.getfixturevalue("engine_home")
         return request.param, (request.getfixturevalue("llama_server_binary"), weights.find("smollm2-135m-instruct", home))
-    return request.param, None
+    return request.param, request.getfixturevalue("engine_home") if request.param == "embedded" else None
 
 
-@pytest.fixture
-async def served(place: tuple[str, Any], serve: Serve, fake: FakeRuntime, tmp_path: Path) -> AsyncIterator[Served]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(place: tuple[str, Any], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     """A gateway in front of the one place, which speaks OpenAI's forms."""
     name, needs = place
-    if name == "embedded":
-        here: Served = await serve("", home=needs)
-        await asyncio.wait_for(here.app.engines.ready(), 60)
-        yield here
-        return
+    home = tmp_path_factory.mktemp(name)
     async with AsyncExitStack() as stack:
-        url = base_url(fake) if name == "fake" else (await stack.enter_async_context(running_llama_server(*needs)))[0]
+        if name == "embedded":
+            (home / "weights").symlink_to(needs / "weights", target_is_directory=True)
+            here = await stack.enter_async_context(running("", {}, home))
+            await asyncio.wait_for(here.app.engines.ready(), 60)
+            yield here
+            return
+        if name == "fake":
+            fake = FakeRuntime()
+            await fake.start()
+            stack.push_async_callback(fake.stop)
+            url = base_url(fake)
+        else:
+            url = (await stack.enter_async_context(running_llama_server(*needs)))[0]
         text = runtime_toml("team", "local", url, formats='["openai_chat", "openai_completions"]', quirks='["system_first"]')
         able = f"{{ context = 4096, json_schema = true, embeddings = {'true' if name == 'fake' else 'false'} }}"
         text += deployment_toml("team", "small", "smollm2", abilities=able, free="true")
-        yield await serve(NO_ENGINE + text, home=tmp_path)
+        yield await stack.enter_async_context(running(NO_ENGINE + text, {}, home))
+
+
+@pytest.fixture
+def before(served: Served) -> int:
+    """How many requests there were."""
+    return len(served.rows())
+
+
+def rows_since(served: Served, before: int) -> list[Any]:
+    """What the ledger says of the requests since then."""
+    rows = served.rows()
+    return rows[: len(rows) - before]
 
 
 def embedder_of(served: Served) -> str | None:
@@ -59,7 +79,7 @@ def embedder_of(served: Served) -> str | None:
     return None
 
 
-async def test_openais_client(served: Served) -> None:
+async def test_openais_client(served: Served, before: int) -> None:
     client = served.openai()
     names = [model.id async for model in client.models.list()]
     assert (await client.models.retrieve(names[0])).id == names[0]
@@ -88,10 +108,10 @@ async def test_openais_client(served: Served) -> None:
     if embedder := embedder_of(served):
         vectors = await client.embeddings.create(model=embedder, input=["a", "b"])
         assert len(vectors.data) == 2
-    assert {row.outcome for row in served.rows()} == {"served"}
+    assert {row.outcome for row in rows_since(served, before)} == {"served"}
 
 
-async def test_anthropics_client(served: Served) -> None:
+async def test_anthropics_client(served: Served, before: int) -> None:
     client = served.anthropic()
     names = [model.id async for model in client.models.list(limit=1)]
     assert len(names) == len(set(names)) >= 1
@@ -104,10 +124,13 @@ async def test_anthropics_client(served: Served) -> None:
     async with client.messages.stream(model="auto", messages=CHAT, max_tokens=16) as stream:
         assert [text async for text in stream.text_stream]
         assert (await stream.get_final_message()).stop_reason in {"end_turn", "max_tokens"}
-    assert {(row.operation, row.outcome) for row in served.rows()} == {("chat", "served"), ("count_tokens", "served")}
+    assert {(row.operation, row.outcome) for row in rows_since(served, before)} == {
+        ("chat", "served"),
+        ("count_tokens", "served"),
+    }
 
 
-async def test_ollamas_client(served: Served) -> None:
+async def test_ollamas_client(served: Served, before: int) -> None:
     async with ollama.AsyncClient(host=served.url) as client:
         listed = [model.model for model in (await client.list()).models]
         assert listed
@@ -123,4 +146,4 @@ async def test_ollamas_client(served: Served) -> None:
         assert [piece async for piece in await client.generate("auto", QUESTION, options=cold, stream=True)][-1].done
         if embedder := embedder_of(served):
             assert len((await client.embed(embedder, ["a", "b"])).embeddings) == 2
-    assert {row.outcome for row in served.rows()} == {"served"}
+    assert {row.outcome for row in rows_since(served, before)} == {"served"}
