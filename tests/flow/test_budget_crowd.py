@@ -12,7 +12,7 @@ from support.paid import says
 from support.paying_gateways import Crowd, PayingGateways, judge, told
 
 CROWD = 120
-USD = 0.04
+USD = 0.06
 KILLED_AT = 10
 WORKERS = {"sqlite": 1, "postgres": 1, "redis": 2}
 """Processes, by the kind of `Backing`. `make proof` has more of them."""
