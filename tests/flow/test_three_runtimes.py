@@ -1,36 +1,55 @@
 """The runtime axis for real: the embedded engine (local), a stand-alone llama-server (self-hosted), a fake vendor."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from freehold.gateways.fake import FakeRuntime
-from support.gateway import Serve, Served, base_url, deployment_toml, runtime_toml
+from freehold.local import weights
+from support.gateway import Served, base_url, deployment_toml, running, runtime_toml
+from support.llama_server import running_llama_server
 
 pytestmark = [pytest.mark.engine, pytest.mark.llama_server]
+on_the_modules_loop = pytest.mark.asyncio(loop_scope="module")
 CAPITAL: Any = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]
 
 
-@pytest.fixture
-async def served(
-    serve: Serve, home_with_weights: Path, llama_server: tuple[str, asyncio.subprocess.Process], fake: FakeRuntime
-) -> Served:
+@asynccontextmanager
+async def gateway(home: Path, server_url: str, fake: FakeRuntime) -> AsyncIterator[Served]:
+    """In front of all three, its engine ready."""
     config = (
-        runtime_toml("team", "self_hosted", llama_server[0], quirks='["system_first"]')
+        runtime_toml("team", "self_hosted", server_url, quirks='["system_first"]')
         + runtime_toml("cloud", "vendor", base_url(fake), formats='["anthropic_messages"]')
         + deployment_toml(
             "team", "smollm2-135m-instruct", "smollm2", abilities="{ context = 4096, json_schema = true }", free="true"
         )
         + deployment_toml("cloud", "frontier", "frontier-1", price="{ input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }")
     )
-    served: Served = await serve(config, home=home_with_weights)
-    await asyncio.wait_for(served.app.engines.ready(), 60)
-    return served
+    async with running(config, {}, home) as served:
+        await asyncio.wait_for(served.app.engines.ready(), 60)
+        yield served
 
 
-async def test_routine_work_is_served_locally_and_hard_reasoning_by_the_frontier(served: Served, fake: FakeRuntime) -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(engine_home: Path, llama_server_binary: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    """For those who leave the runtimes as they are."""
+    home = tmp_path_factory.mktemp("three")
+    (home / "weights").symlink_to(engine_home / "weights", target_is_directory=True)
+    fake = FakeRuntime()
+    await fake.start()
+    model = weights.find("smollm2-135m-instruct", engine_home)
+    async with running_llama_server(llama_server_binary, model) as (url, _), gateway(home, url, fake) as served:
+        yield served
+    await fake.stop()
+
+
+@on_the_modules_loop
+async def test_routine_work_is_served_locally_and_hard_reasoning_by_the_frontier(served: Served) -> None:
     await served.openai().chat.completions.create(model="auto", messages=CAPITAL, max_tokens=20)
     assert served.last().request.egress == "local"
     hard = "Do a threat model of our login service: attackers, trust boundaries, abuse cases. [[fake: say=STRIDE]]"
@@ -43,36 +62,34 @@ async def test_routine_work_is_served_locally_and_hard_reasoning_by_the_frontier
     assert detail.request.cost_basis == "metered"
 
 
-async def test_restricted_work_never_leaves_even_when_the_engine_is_gone(served: Served, fake: FakeRuntime) -> None:
-    await served.app.engines.stop()
-    client = served.openai(default_headers={"x-freehold-label": "restricted"})
-    with pytest.raises(Exception, match="embedded|local|engine") as told:
-        await client.chat.completions.create(model="auto", messages=CAPITAL)
-    assert told.value.status_code in {403, 503}  # type: ignore[attr-defined]
-    assert fake.journal == []
-
-
-async def test_when_the_engine_dies_the_teams_server_answers(served: Served, fake: FakeRuntime) -> None:
-    await served.app.engines.stop()
-    reply = await served.openai().chat.completions.create(model="auto", messages=CAPITAL, temperature=0, max_tokens=20)
-    assert reply.choices[0].message.content
-    assert served.last().request.deployment == "team/smollm2-135m-instruct"
-    assert fake.journal == []
-
-
-async def test_when_both_are_gone_the_vendor_answers(
-    served: Served, fake: FakeRuntime, llama_server: tuple[str, asyncio.subprocess.Process]
+async def test_when_one_after_the_other_is_gone_the_next_answers_and_restricted_work_stays(
+    home_with_weights: Path, llama_server: tuple[str, asyncio.subprocess.Process], fake: FakeRuntime
 ) -> None:
-    await served.app.engines.stop()
-    llama_server[1].kill()
-    await llama_server[1].wait()
-    reply = await served.openai().chat.completions.create(
-        model="auto", messages=[{"role": "user", "content": "[[fake: say=from the vendor]]"}]
-    )
-    assert reply.choices[0].message.content == "from the vendor"
-    assert [attempt.end for attempt in served.last().attempts] == ["fault", "served"]
+    url, process = llama_server
+    async with gateway(home_with_weights, url, fake) as served:
+        await served.app.engines.stop()
+        # Restricted work never leaves, even when the engine is gone.
+        client = served.openai(default_headers={"x-freehold-label": "restricted"})
+        with pytest.raises(Exception, match="embedded|local|engine") as told:
+            await client.chat.completions.create(model="auto", messages=CAPITAL)
+        assert told.value.status_code in {403, 503}  # type: ignore[attr-defined]
+        assert fake.journal == []
+        # The team's server answers for the engine.
+        reply = await served.openai().chat.completions.create(model="auto", messages=CAPITAL, temperature=0, max_tokens=20)
+        assert reply.choices[0].message.content
+        assert served.last().request.deployment == "team/smollm2-135m-instruct"
+        assert fake.journal == []
+        # The vendor answers for both.
+        process.kill()
+        await process.wait()
+        reply = await served.openai().chat.completions.create(
+            model="auto", messages=[{"role": "user", "content": "[[fake: say=from the vendor]]"}]
+        )
+        assert reply.choices[0].message.content == "from the vendor"
+        assert [attempt.end for attempt in served.last().attempts] == ["fault", "served"]
 
 
+@on_the_modules_loop
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_client_that_leaves_frees_the_llama_server(served: Served, streamed: bool) -> None:
     ask: Any = {
@@ -80,6 +97,7 @@ async def test_a_client_that_leaves_frees_the_llama_server(served: Served, strea
         "messages": [{"role": "user", "content": "Tell a very long story."}],
         "max_tokens": 3000,
     }
+    before = len(served.rows())
     asking = asyncio.ensure_future(served.openai().chat.completions.create(stream=streamed, **ask))
     if streamed:
         stream: Any = await asking
@@ -89,8 +107,8 @@ async def test_a_client_that_leaves_frees_the_llama_server(served: Served, strea
         done, _ = await asyncio.wait([asking], timeout=0.3)
         assert not done
         asking.cancel()
-    async with asyncio.timeout(5):
-        while not served.rows():
+    async with asyncio.timeout(30):
+        while len(served.rows()) == before:
             await asyncio.wait([asyncio.ensure_future(asyncio.to_thread(served.app.writer.flush, 1))])
     assert served.last().request.outcome == "cancelled"
     # The slot is free again: the next answer comes at once.
@@ -100,6 +118,7 @@ async def test_a_client_that_leaves_frees_the_llama_server(served: Served, strea
     assert reply.choices
 
 
+@on_the_modules_loop
 async def test_both_formats_reach_the_llama_server(served: Served) -> None:
     message = await served.anthropic().messages.create(
         model="team/smollm2-135m-instruct",
