@@ -1,6 +1,6 @@
 # Freehold's verbs. `make run` and `make test` need nothing beforehand but Python 3.11+, make and a package index.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-parts test-flows check fast bench proof clients clients-lock docs lock clean
+.PHONY: help run test test-flows-one test-units test-flows-two test-rest check fast bench proof clients clients-lock docs lock clean
 
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --no-input -q
@@ -47,14 +47,22 @@ run: .venv/.run
 test: .venv/.engines
 	@.venv/bin/freehold pull --default
 	@.venv/bin/python tests/clients/install.py sdks
-	@if [ -n "$(ARGS)" ]; then .venv/bin/python -m pytest -m "not proof and not clients" $(ARGS); else $(MAKE) --no-print-directory -j2 --output-sync=target test-parts test-flows; fi
+	@if [ -n "$(ARGS)" ]; then $(PYTEST) $(ARGS); else $(MAKE) --no-print-directory -k -j2 --output-sync=target test-flows-one test-units test-flows-two test-rest; fi
 
-# The two halves of `make test`, side by side.
-test-parts:
-	.venv/bin/python -m pytest -m "not proof and not clients" tests/unit tests/properties tests/docs tests/architecture
+# The parts of `make test`, two at a time: whichever core is free takes the next, so that they end together as tests come and go.
+PYTEST = .venv/bin/python -m pytest -m "not proof and not clients" --durations=10
 
-test-flows:
-	.venv/bin/python -m pytest -m "not proof and not clients" tests/flow tests/namespace --durations=15
+test-flows-one:
+	$(PYTEST) tests/flow/test_[a-k]*.py
+
+test-units:
+	$(PYTEST) tests/unit
+
+test-flows-two:
+	$(PYTEST) tests/flow/test_[!a-k]*.py tests/namespace
+
+test-rest:
+	$(PYTEST) tests/properties tests/docs tests/architecture
 
 check: .venv/.dev
 	.venv/bin/ruff check .
