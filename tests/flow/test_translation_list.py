@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import openai
 import pytest
 
 from freehold.gateways.fake import FakeRuntime
@@ -221,4 +222,15 @@ async def test_a_key_that_a_runtime_refuses_is_never_the_client_s_401(serve: Ser
     with pytest.raises(Exception, match="refused our credentials") as told:
         await asked(served, runtime, model="small")
     assert told.value.status_code == 502  # type: ignore[attr-defined]
+    for ask in (
+        served.openai(max_retries=3).chat.completions.create(model="small", messages=[{"role": "user", "content": "hi"}]),
+        served.openai(max_retries=3).responses.create(model="small", input="hi"),
+    ):
+        before = len(runtime.journal)
+        with pytest.raises(openai.BadRequestError, match="refused our credentials") as refused:
+            await ask
+        assert (refused.value.type, refused.value.code) == ("configuration_error", "upstream_auth")
+        assert b"server_error" not in refused.value.response.content
+        assert len(runtime.journal) == before + 1
+        assert (served.last().request.status, served.last().attempts[0].status) == (400, 401)
     await runtime.stop()

@@ -7,7 +7,7 @@ is not searched: they could not be kept together.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from freehold.chat import (
     ChatRequest,
@@ -25,6 +25,7 @@ from freehold.routing.calls.finder import Finder, Found
 from freehold.routing.calls.mending import Mended, Offer
 from freehold.runtime import Egress
 from freehold.wire.codec import Codec, Reader, Tap, Writer
+from freehold.wire.tool_names import rename
 from freehold.wire.translate import TranslatePipe
 
 MOST_LETTERS = 4 * 1024 * 1024
@@ -45,8 +46,12 @@ def reads_calls(flight: ChatFlight, quirks: frozenset[str], egress: Egress, upst
     return egress is not Egress.VENDOR and upstream.FORMAT in _DOUBTED_FORMATS and "sound_tool_calls" not in quirks
 
 
-def read_calls(upstream: Reader, request: ChatRequest, request_id: str, quirks: frozenset[str]) -> "CallReader | None":
-    """A reader of the calls that this request allows; None: it allows none."""
+def read_calls(
+    upstream: Reader, request: ChatRequest, request_id: str, quirks: frozenset[str], own_names: Mapping[str, str]
+) -> "CallReader | None":
+    """A reader of the calls that this request allows; None: it allows none. `own_names`: see `wire.tool_names`."""
+    if own_names:
+        request = rename(request, {own: sent for sent, own in own_names.items()})
     choice = request.tool_choice
     tools = [tool for tool in request.tools if isinstance(tool, Tool)]
     if choice is not None and choice.mode == "named":
@@ -61,6 +66,7 @@ def read_calls(upstream: Reader, request: ChatRequest, request_id: str, quirks: 
         reads_bare=request.output is None,
         reads_behind_words=must_call or "calls_behind_words" in quirks,
         knows_all=len(tools) == len(request.tools),
+        own_names=own_names,
     )
 
 
@@ -104,8 +110,12 @@ class CallReader:
         reads_bare: bool = True,
         reads_behind_words: bool = False,
         knows_all: bool = True,
+        own_names: Mapping[str, str] | None = None,
     ) -> None:
-        """`reads_bare`, `reads_behind_words`: as `Finder`'s. `knows_all`: a call of no tool in `offer` is a wrong one."""
+        """`reads_bare`, `reads_behind_words`: as `Finder`'s. `knows_all`: a call of no tool in `offer` is a wrong one.
+
+        `own_names`: what the client calls the tools that are offered under other names.
+        """
         self.tap = Tap()
         self.left = 0
         """Calls that went out as they were, though they are none that may be made."""
@@ -117,6 +127,7 @@ class CallReader:
         self._reads_bare = reads_bare
         self._reads_behind_words = reads_behind_words
         self._knows_all = knows_all
+        self._own_names = own_names or {}
         self._choices: dict[int, _Choice] = {}
 
     def feed(self, data: bytes) -> list[Event]:
@@ -183,7 +194,7 @@ class CallReader:
         self.made += 1
         index = choice.next_index
         choice.next_index += 1
-        yield ToolCallStarted(index, call_id, call.name, number)
+        yield ToolCallStarted(index, call_id, self._own_names.get(call.name, call.name), number)
         if call.arguments:
             yield ToolCallDelta(index, call.arguments, number)
 
@@ -193,7 +204,8 @@ class CallReader:
             choice.calls[event.index] = _Call(event)
             return
         choice.passes[event.index] = choice.next_index
-        turned.append(ToolCallStarted(choice.next_index, event.id, event.name, event.choice))
+        name = self._own_names.get(event.name, event.name)
+        turned.append(ToolCallStarted(choice.next_index, event.id, name, event.choice))
         choice.next_index += 1
 
     def _take_arguments(self, event: ToolCallDelta, turned: list[Event]) -> None:

@@ -1,6 +1,6 @@
 """A chat attempt: relay or translate, as the wire formats and the deployment's quirks demand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -21,6 +21,7 @@ from freehold.wire import ndjson
 from freehold.wire.carry import carry_request
 from freehold.wire.codec import Codec, EditName, Envelope, Sent, Tap
 from freehold.wire.formats import CODECS
+from freehold.wire.tool_names import with_legal_names
 
 PASSED_ON_HEADERS = ("anthropic-beta", "anthropic-version", "openai-beta")
 """Client headers that change what the upstream does, passed on with its own body only."""
@@ -62,6 +63,8 @@ class ChatAttempt(Attempt):
             self.tap.edits.add("redacted")
         self.calls: CallReader | None = None
         """Reads the reply's calls, where they have to be looked at."""
+        self.own_names: Mapping[str, str] = {}
+        """The client's names of tools that went out under other ones."""
         self.is_by_schema = by_schema
         if by_schema:
             self.tap.edits.add("call_by_schema")
@@ -123,6 +126,10 @@ class ChatAttempt(Attempt):
         request = mend(carry_request(self.chat.request_of(envelope), self.upstream_codec.FORMAT), self.quirks)
         if self.upstream_codec.FORMAT != "openai_responses":
             request = end_with_a_question(request, self.chat.codec.FORMAT)
+        if self.upstream_codec is not self.chat.codec or self.upstream_codec.FORMAT != "openai_responses":
+            request, self.own_names = with_legal_names(request, self.upstream_codec.FORMAT)
+            if self.own_names:
+                self.tap.edits.add("tool_names")
         if self.streams and not request.stream:
             request = msgspec.structs.replace(request, stream=True, stream_usage=True)
         return self.upstream_codec.write_request(request, sent), ()

@@ -24,6 +24,7 @@ from freehold.limits.over_budget import OverBudgetError
 from freehold.routing.plan import Escalate, Hold, Step
 from freehold.sessions.sticky import Sticky, lane_of
 from freehold.wire.codec import Pipe, Reader, Writer
+from freehold.wire.tool_names import NameReader
 from freehold.wire.translate import TranslatePipe, note_events
 
 MAX_PLAIN_BYTES = 8 * 1024 * 1024
@@ -215,11 +216,13 @@ class Dispatch:
             if offers_by_schema(request):
                 return SchemaToolReader(reader, attempt.chat.request_id, reply_is_json=request.output is not None)
         if attempt.reads_calls:
-            attempt.calls = read_calls(reader, attempt.chat.offering(), attempt.chat.request_id, attempt.quirks)
+            attempt.calls = read_calls(
+                reader, attempt.chat.offering(), attempt.chat.request_id, attempt.quirks, attempt.own_names
+            )
             if attempt.calls is not None:
                 attempt.calls.tap = attempt.tap
                 return attempt.calls
-        return reader
+        return NameReader(reader, attempt.own_names) if attempt.own_names else reader
 
     def _pipe(self, attempt: ChatAttempt, hold: Hold) -> Pipe | HeldPipe:
         flight = attempt.chat

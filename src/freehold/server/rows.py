@@ -87,7 +87,9 @@ class RequestRow:
         was_paid = any(map(_may_be_billed, attempts))
         due_s = None if self.flight is None else self.flight.deadline_s
         was_late = due_s is not None and self._context.now() >= due_s - CLOSE_S
-        return Ending(self.outcome, self.fault, was_paid=was_paid, was_late=was_late)
+        # Where nothing was decided there was no plan to hold it, and it holds no more than a fault.
+        ceiling = Egress.VENDOR if self.flight is None else self.flight.plan.ceiling
+        return Ending(self.outcome, self.fault, was_paid=was_paid, was_late=was_late, ceiling=ceiling)
 
     def served(self) -> None:
         """The answer went out whole."""

@@ -19,7 +19,7 @@ from freehold.runtime import FillIn
 EditName = Literal[
     "model", "usage_asked", "max_tokens_clamped", "engine_options", "reply_model", "usage_hidden", "fim_prompt", "end_mark",
     "call_from_text", "call_json", "call_name", "call_arguments", "call_defaults", "call_left", "call_by_schema",
-    "max_tokens_for_budget", "redacted", "steady_prefix"
+    "max_tokens_for_budget", "redacted", "steady_prefix", "tool_names"
 ]  # fmt: skip
 
 

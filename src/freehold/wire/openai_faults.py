@@ -15,6 +15,7 @@ from freehold.fault import LASTING, Fault, Kind
 from freehold.wire.body import UNREADABLE
 from freehold.wire.overflow import read_overflow
 from freehold.wire.retry_after import read_retry_after
+from freehold.wire.statuses import status_of
 
 _LONGEST_WORDS = 500
 _LONGEST_BODY_BYTES = 1024 * 1024
@@ -54,6 +55,8 @@ _KIND_OF_STATUS = {
 _REJECTING = frozenset({400, 413, 415, 422})
 
 _INVALID, _SERVER = "invalid_request_error", "server_error"
+_CONFIGURATION = "configuration_error"
+"""What only an operator mends. opencode repeats whatever says `server_error`, or has 502 in it, under every status."""
 _SPELLED: dict[Kind, tuple[str, str | None]] = {
     Kind.INVALID_REQUEST: (_INVALID, None),
     Kind.UNSUPPORTED: (_INVALID, "unsupported_value"),
@@ -77,6 +80,9 @@ _SPELLED: dict[Kind, tuple[str, str | None]] = {
     Kind.RATE_LIMITED: ("rate_limit_error", "rate_limit_exceeded"),
     Kind.RATE_EXCEEDED: ("rate_limit_error", "rate_limit_exceeded"),
     Kind.UPSTREAM_REJECTED: (_INVALID, None),
+    Kind.UPSTREAM_AUTH: (_CONFIGURATION, "upstream_auth"),
+    Kind.UPSTREAM_MODEL_MISSING: (_CONFIGURATION, "upstream_model_missing"),
+    Kind.WEIGHTS_MISSING: (_CONFIGURATION, "weights_missing"),
 }
 
 
@@ -125,7 +131,7 @@ def write_fault(fault: Fault, request_id: str) -> tuple[int, dict[str, str], byt
         headers["retry-after-ms"] = str(max(0, int(fault.retry_after_s * 1000)))
     if fault.kind in LASTING:
         headers["x-should-retry"] = "false"
-    return fault.meaning.status, headers, msgspec.json.encode(spell(fault))
+    return status_of(fault, None), headers, msgspec.json.encode(spell(fault))
 
 
 def spell(fault: Fault) -> dict[str, dict[str, str | None]]:
@@ -223,6 +229,8 @@ def _kind_of(status: int, words: _Words, overflow: bool) -> Kind:
         return Kind.CONTEXT_OVERFLOW
     if words.code == "model_not_found" or (status in {400, 404} and _MODEL_MISSING.search(words.message)):
         return Kind.UPSTREAM_MODEL_MISSING
+    if words.type == _CONFIGURATION:  # another Freehold, whose client we are: not this request is at fault
+        return Kind.UPSTREAM_ERROR
     if status == 503 and "loading model" in words.message.lower():
         return Kind.ENGINE_NOT_READY
     known = _KIND_OF_STATUS.get(status)

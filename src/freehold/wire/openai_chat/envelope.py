@@ -171,15 +171,15 @@ def _describe_message(message: _DescribedMessage) -> Block:
     calls = message.tool_calls or ()
     uses: list[ToolUse] = []
     for call in calls:
-        said = _texts_of_call(call.function)
+        told = _texts_of_call(call.function)
         if call.custom is not None:
-            said += [value for value in call.custom.values() if isinstance(value, str)]
-        texts += said
-        uses.append(ToolUse(call.id or "", said[0] if said else "", said[-1] if said else ""))
+            told += [value for value in call.custom.values() if isinstance(value, str)]
+        texts += told
+        uses.append(ToolUse(call.id or "", told[0] if told else "", told[-1] if told else ""))
     if message.function_call is not None:
-        said = _texts_of_call(message.function_call)
-        texts += said
-        uses.append(ToolUse("", *said))
+        told = _texts_of_call(message.function_call)
+        texts += told
+        uses.append(ToolUse("", *told))
     is_result = role == "tool"
     return Block(
         role=role,

@@ -5,7 +5,7 @@ from typing import Any
 import openai
 import pytest
 
-from freehold.fault import FAULTS, Fault, Kind
+from freehold.fault import FAULTS, LASTING, Fault, Kind
 from freehold.wire.openai_chat import read_fault, write_fault
 
 
@@ -96,7 +96,7 @@ def test_a_key_quoted_by_a_vendor_is_never_repeated():
 @pytest.mark.parametrize("kind", list(Kind))
 def test_every_kind_is_spelled_as_an_openai_error(kind: Kind, fits_openai: Callable[[str, object], None]):
     status, headers, body = write_fault(Fault(kind=kind, message="why"), "req-1")
-    assert status == FAULTS[kind].status
+    assert status == (400 if kind in LASTING and FAULTS[kind].status >= 500 else FAULTS[kind].status)
     assert headers["content-type"] == "application/json"
     assert headers["x-request-id"] == "req-1"
     fits_openai("ErrorResponse", json.loads(body))
@@ -136,8 +136,17 @@ def test_a_wait_is_passed_on_in_both_headers(seconds: float, header: str, millis
 @pytest.mark.parametrize("kind", Kind)
 def test_a_fault_that_lasts_tells_clients_not_to_repeat(kind: Kind):
     _, headers, _ = write_fault(Fault(kind=kind, message="m"), "r")
-    is_lasting = kind in {Kind.UPSTREAM_AUTH, Kind.UPSTREAM_MODEL_MISSING, Kind.WEIGHTS_MISSING}
-    assert headers.get("x-should-retry") == ("false" if is_lasting else None)
+    assert headers.get("x-should-retry") == ("false" if kind in LASTING else None)
+
+
+@pytest.mark.parametrize("kind", [Kind.UPSTREAM_AUTH, Kind.UPSTREAM_MODEL_MISSING, Kind.WEIGHTS_MISSING])
+def test_what_only_an_operator_mends_is_repeated_by_no_client_and_falls_back_at_a_gateway_behind_which_we_are(kind: Kind):
+    status, headers, body = write_fault(Fault(kind=kind, message="m"), "r")
+    assert (status, json.loads(body)["error"]["type"]) == (400, "configuration_error")
+    assert b"server_error" not in body
+    again = read_fault(status, headers, body)
+    assert again.kind is Kind.UPSTREAM_ERROR
+    assert again.meaning.falls_back
 
 
 def test_a_fault_survives_being_written_and_read_again():
