@@ -74,6 +74,10 @@ class MemoryStore:
         await self._reach()
         return {account: self.balance(account) for account in accounts}
 
+    async def standings(self, prefixes: Sequence[str]) -> dict[str, Balance]:
+        await self._reach()
+        return {one: self.balance(one) for one in self.spent if one.startswith(tuple(prefixes))}
+
     async def close(self) -> None:
         self.log.append(("close", ""))
 

@@ -3,12 +3,13 @@
 import time
 from pathlib import Path
 
+import msgspec
+
 from freehold.cli import show
 from freehold.cli.setup import load_config, reading_ledger
 from freehold.ledger.standings import standings
-from freehold.limits.over_budget import amount, moment, shown
-from freehold.policy.budgets import NANO_USD_PER_USD, Budget, Unit, span_at
-from freehold.storage.reservations import Balance
+from freehold.limits.over_budget import amount, moment
+from freehold.limits.standings import lines_of, prefixes_of
 
 
 def list_standings(config: Path | None, name: str | None, *, as_json: bool) -> None:
@@ -18,52 +19,22 @@ def list_standings(config: Path | None, name: str | None, *, as_json: bool) -> N
     if name is not None and not budgets:
         show.fail(f"there is no budget {name!r}", 2)
     if loaded.settings.storage.redis is not None:
-        show.fail("budgets are kept in Redis here, which this command does not read; alerts tell how they stand")
-    rows: list[dict[str, object]] = []
-    lines: list[list[str]] = []
+        show.fail("budgets are kept in Redis here, which this command does not read; a running server tells: GET /admin/budgets")
     now_ms = time.time_ns() // 1_000_000
     with reading_ledger(config) as engine:
-        for budget in budgets:
-            span = span_at(budget.window, now_ms)
-            resets = "-" if span.resets_ms is None else moment(span.resets_ms)
-            for unit, limit in _limits(budget):
-                prefix = f"{budget.name}/{budget.window}/{span.name}/{unit}/"
-                found = standings(engine, [prefix]) or {prefix: Balance()}
-                for account, balance in found.items():
-                    whose = account.removeprefix(prefix)
-                    left = limit - balance.spent - balance.reserved
-                    rows.append(
-                        {
-                            "budget": budget.name,
-                            "per": budget.per,
-                            "whose": whose or None,
-                            "window": budget.window,
-                            "unit": unit,
-                            "limit": shown(limit, unit),
-                            "spent": shown(balance.spent, unit),
-                            "reserved": shown(balance.reserved, unit),
-                            "left": shown(left, unit),
-                            "resets_at": None if span.resets_ms is None else resets,
-                        }
-                    )
-                    sums = [amount(one, unit) for one in (balance.spent, balance.reserved, left, limit)]
-                    lines.append([budget.name, whose or "-", budget.window, *sums, resets])
+        found = lines_of(budgets, standings(engine, prefixes_of(budgets, now_ms)), now_ms)
+    lines: list[list[str]] = []
+    for one in found:
+        sums = [amount(count, one.unit) for count in (one.balance.spent, one.balance.reserved, one.left, one.limit)]
+        resets = "-" if one.resets_ms is None else moment(one.resets_ms)
+        lines.append([one.budget.name, one.whose or "-", one.budget.window, *sums, resets])
     if as_json:
-        show.print_json(rows)
+        show.print_json([msgspec.to_builtins(one.told()) for one in found])
     elif not lines:
         print("freehold.toml has no [[budgets]]")
     else:
         head = ["budget", "whose", "window", "spent", "reserved", "left", "of", "whole again"]
         print(_table([head, *lines]))
-
-
-def _limits(budget: Budget) -> list[tuple[Unit, int]]:
-    limits: list[tuple[Unit, int]] = []
-    if budget.usd is not None:
-        limits.append(("usd", round(budget.usd * NANO_USD_PER_USD)))
-    if budget.tokens is not None:
-        limits.append(("tokens", budget.tokens))
-    return limits
 
 
 def _table(rows: list[list[str]]) -> str:

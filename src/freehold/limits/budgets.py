@@ -346,6 +346,13 @@ class Budgets:
         """The store, opened where it was not yet. Raises FaultError while it is away."""
         return await self._opened()
 
+    async def standings(self, prefixes: Sequence[str]) -> dict[str, Balance]:
+        """How the accounts stand whose names begin with one of these. Raises FaultError while the store is away."""
+        try:
+            return await (await self._opened()).standings(prefixes)
+        except StoreError as error:
+            raise self._away(error) from error
+
     async def recover(self) -> None:
         """Settle what processes that died had reserved. Raises StoreError, FaultError while the store is away."""
         await (await self._opened()).recover()

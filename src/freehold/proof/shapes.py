@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from freehold.proof.bait import AWAY, AWAYS, FAILURES, HOPS, PLAIN, PORT
+from freehold.proof.bait import AWAY, AWAYS, FAILURES, HOPS, PLAIN, PORT, SPENT
 from freehold.proof.packets import ANSWER_V4, ANSWER_V6
 
 CHATS = (
@@ -47,6 +47,7 @@ def apis() -> list[Shape]:
         "/v1/files",
         "/v1/batches",
         "/admin/keys",
+        "/admin/budgets",
     )
     shapes += [Shape(f"api {path}", get(path)) for path in (*gets, "/api/tags", "/api/ps", "/api/version")]
     shapes.append(Shape("api /admin/keys POST", post("/admin/keys", {"name": "made"})))
@@ -85,6 +86,13 @@ def _baited() -> Iterator[Shape]:
     yield Shape("fallback bait embeddings", post("/v1/embeddings", {"model": "or-fails-503", "input": "secret"}))
     schema = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object", "required": ["a"]}}}
     yield Shape("escalation bait invalid_json", post(CHATS[0], {**chat(CHATS[0], f"or-{PLAIN}"), "response_format": schema}))
+    for at in range(4):
+        yield Shape(
+            f"a budget that is spent, and told {at}", post(CHATS[0], chat(CHATS[0], f"or-{SPENT}", text=f"spend {at} " * 20))
+        )
+    for at in range(2):
+        body = chat(CHATS[0], "or-fails-503", text="asked again by key")
+        yield Shape(f"idempotent bait {at}", post(CHATS[0], body, **{"idempotency-key": "planted", "x-attempt": str(at)}))
     hard = "Design the architecture of a distributed database and write its threat model."
     yield Shape("a task that rules send to the frontier", post(CHATS[0], chat(CHATS[0], "auto", text=hard)))
 

@@ -61,6 +61,7 @@ ACCESS: Mapping[str, Access] = {
     "/api/create": None,
     "/api/copy": None,
     "/api/delete": None,
+    "/admin/budgets": "admin",
     "/admin/keys": "admin",
     "/admin/keys/": "admin",
 }

@@ -12,6 +12,7 @@ from random import Random
 
 from freehold import __version__
 from freehold.config import Config
+from freehold.config.checking_storage import class_of_ledger
 from freehold.config.demoted import declared_local
 from freehold.dispatch.answer_cache import AnswerCache
 from freehold.dispatch.attempt import Means
@@ -34,7 +35,7 @@ from freehold.server.batches.desk import Desk
 from freehold.server.batches.lines import LineServer
 from freehold.server.batches.runner import Runner
 from freehold.server.batches.shelf import Shelf
-from freehold.server.budgeting import make_budgets
+from freehold.server.budgeting import accounts_now, make_budgets
 from freehold.server.clock import Hours
 from freehold.server.context import Context
 from freehold.server.counting import Counting
@@ -118,25 +119,8 @@ class App:
             wall_ms=wall_ms,
         )
         self._machine_secret = PlaceholderKey(config.data_dir)
-        self.idempotency = IdempotencyDesk(
-            lambda: IdempotencyStore(self._store, now_ms=wall_ms),
-            lambda: self.config.settings.idempotency,
-            now=now,
-            log=log,
-            # The files of several machines differ.
-            secret=bytes if sqlite_path(self._store) is None else self._machine_secret.get,
-        )
-        means = Means(
-            self.upstreams,
-            self.breakers,
-            self.ledger,
-            now,
-            wall_ms,
-            self.retries,
-            budgets=self.budgets,
-            windows=self.windows,
-            rates=self.rates,
-        )
+        self.idempotency = self._make_idempotency()
+        means = self._make_means()
         self.intake = self._make_intake(now, random_bytes)
         context = self._make_context()
         self.batches = self._make_batches(context, means)
@@ -170,6 +154,30 @@ class App:
             placeholder_key=self._machine_secret,
         )
 
+    def _make_means(self) -> Means:
+        return Means(
+            self.upstreams,
+            self.breakers,
+            self.ledger,
+            time.monotonic,
+            wall_ms,
+            self.retries,
+            budgets=self.budgets,
+            windows=self.windows,
+            rates=self.rates,
+        )
+
+    def _make_idempotency(self) -> IdempotencyDesk:
+        return IdempotencyDesk(
+            lambda: IdempotencyStore(self._store, now_ms=wall_ms),
+            lambda: self.config.settings.idempotency,
+            now=time.monotonic,
+            log=self.log,
+            # The files of several machines differ.
+            secret=bytes if sqlite_path(self._store) is None else self._machine_secret.get,
+            store_egress=class_of_ledger(self.config.settings.storage),
+        )
+
     def _make_context(self) -> Context:
         cache = self.config.settings.cache
         return Context(
@@ -188,6 +196,7 @@ class App:
             desk=self.desk,
             keys=KeyDesk(self._store, self.keys, now_ms=wall_ms, log=self.log),
             rates=self.rates,
+            accounts=lambda: accounts_now(self.config, self.budgets, wall_ms()),
             loops=Loops(os.urandom(32), time.monotonic, lambda: self.config.settings.sessions),
             idempotency=self.idempotency,
         )

@@ -16,6 +16,7 @@ from freehold.gateways.connector import read_base_url
 from freehold.gateways.http import Call, Upstreams
 from freehold.limits.alerts import Alerts
 from freehold.limits.budgets import Budgets
+from freehold.limits.standings import AccountStanding, lines_of, prefixes_of
 from freehold.runtime import Egress
 from freehold.server.stores import redis_url, store_url
 from freehold.storage.opened_budgets import open_budgets
@@ -45,6 +46,13 @@ def make_budgets(
         return open_budgets(url, wall_ms) if redis is None else open_budgets(url, wall_ms, *redis)
 
     return Budgets(open_store, alerts, now=now, wall_ms=wall_ms, tell=log.event)
+
+
+async def accounts_now(config: Config, budgets: Budgets, now_ms: int) -> list[AccountStanding]:
+    """How the accounts of the present windows stand; a store is opened only where there are budgets. Raises FaultError."""
+    held = config.settings.budgets
+    found = await budgets.standings(prefixes_of(held, now_ms)) if held else {}
+    return [line.told() for line in lines_of(held, found, now_ms)]
 
 
 def mark_once(folder: Path, name: str) -> bool:

@@ -1,6 +1,6 @@
 """What every endpoint is handed: made once by the composition root."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -8,6 +8,7 @@ from freehold.dispatch.answer_cache import AnswerCache
 from freehold.fault import Fault, FaultError, Kind
 from freehold.ledger import Ledger
 from freehold.limits.rates import Rates
+from freehold.limits.standings import AccountStanding
 from freehold.server.batches.desk import Desk
 from freehold.server.idempotency.desk import IdempotencyDesk
 from freehold.server.intake import Intake
@@ -36,6 +37,8 @@ class Context(msgspec.Struct, frozen=True):
     """Virtual keys."""
     rates: Rates
     """Counts what `[[rates]]` limit."""
+    accounts: Callable[[], Awaitable[list[AccountStanding]]]
+    """How budgets stand now. Raises FaultError while their store is away."""
     loops: Loops
     """Stops sessions that run in circles."""
     idempotency: IdempotencyDesk

@@ -7,6 +7,7 @@ from freehold.dispatch.singles import Singles
 from freehold.server.access import require_rules
 from freehold.server.context import Context
 from freehold.server.endpoints.batches import BatchesEndpoint
+from freehold.server.endpoints.budgets import BudgetsEndpoint
 from freehold.server.endpoints.chat import ChatEndpoint
 from freehold.server.endpoints.counts import CountTokensEndpoint
 from freehold.server.endpoints.embeddings import EmbeddingsEndpoint
@@ -64,6 +65,7 @@ def make_routes(
     routes["POST", "/v1/batches"], routes["GET", "/v1/batches"] = batches.add, batches.listed
     keys = KeysEndpoint(context)
     routes["POST", "/admin/keys"], routes["GET", "/admin/keys"] = keys.add, keys.listed
+    routes["GET", "/admin/budgets"] = BudgetsEndpoint(context)
     for shot in SINGLE_SHOTS:
         routes["POST", f"/v1{shot.path}"] = SingleEndpoint(context, singles, shot)
     routes["POST", "/rerank"] = routes["POST", "/v1/rerank"]

@@ -24,6 +24,7 @@ _PUT_FLAG = (
     "ON CONFLICT (attempt_id, flag, account) DO UPDATE SET reserved = excluded.reserved, spent = excluded.spent"
 )
 
+_LITERAL = str.maketrans({"!": "!!", "%": "!%", "_": "!_"})
 _encode = msgspec.json.Encoder().encode
 _read_begun = msgspec.json.Decoder(Begun).decode
 
@@ -134,6 +135,17 @@ class Steps:
     def _balance(self, account: str) -> Balance:
         row = self.run("SELECT spent, reserved FROM accounts WHERE account = ?", account).fetchone()
         return Balance() if row is None else Balance(int(row[0]), int(row[1]))
+
+    def standings(self, prefixes: Sequence[str]) -> dict[str, Balance]:
+        """How the accounts stand whose names begin with one of these."""
+        found: dict[str, Balance] = {}
+        for prefix in prefixes:
+            pattern = prefix.translate(_LITERAL) + "%"
+            wanted = "SELECT account, spent, reserved FROM accounts WHERE account LIKE ? ESCAPE '!' ORDER BY account"
+            for account, spent, reserved in self.run(wanted, pattern).fetchall():
+                if account.startswith(prefix):  # LIKE of SQLite takes capitals for small letters
+                    found[account] = Balance(int(spent), int(reserved))
+        return found
 
     def recover(self, is_dead: Callable[[str], bool] | None = None) -> int:
         """Settle what has lapsed at what was reserved, flagged, with its row; with `is_dead`, what dead owners left too.

@@ -144,6 +144,16 @@ class RedisBudgets:
         pairs = zip(accounts, spent, reserved, strict=True)
         return {account: Balance(int(one or 0), int(other or 0)) for account, one, other in pairs}
 
+    async def standings(self, prefixes: Sequence[str]) -> dict[str, Balance]:
+        """As `BudgetStore.standings`."""
+        names: set[str] = set()
+        try:
+            for key in scripts.KEYS[1:3]:
+                names |= {name async for name, _ in self._redis.hscan_iter(key, count=1000) if name.startswith(tuple(prefixes))}
+        except (RedisError, OSError) as error:
+            raise StoreUnavailableError(f"{self._where}: {error}") from error
+        return await self.balances(sorted(names))
+
     async def _run(self, script: str, *arguments: str | int) -> Any:
         """Run one script, and after what was left undone. Tried twice: every script may be repeated."""
         if self._unsure:

@@ -85,5 +85,8 @@ class BudgetStore(Protocol):
     async def balances(self, accounts: Sequence[str]) -> dict[str, Balance]:
         """How accounts stand; one that was never charged is zero."""
 
+    async def standings(self, prefixes: Sequence[str]) -> dict[str, Balance]:
+        """How the accounts stand whose names begin with one of these."""
+
     async def close(self) -> None:
         """Finish what was asked for, and let go of everything held. What is under way then, the next process settles."""

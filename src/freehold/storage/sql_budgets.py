@@ -116,6 +116,10 @@ class SqlBudgets:
         """As `BudgetStore.balances`."""
         return await self._ask(lambda steps: steps.balances(accounts))
 
+    async def standings(self, prefixes: Sequence[str]) -> dict[str, Balance]:
+        """As `BudgetStore.standings`."""
+        return await self._ask(lambda steps: steps.standings(prefixes))
+
     async def keep(self, record: AttemptRecord, amounts: Mapping[str, int]) -> None:
         """Write an attempt's row, durably and once, where the money itself is kept elsewhere."""
         await self._ask(lambda steps: steps.write(record, amounts))

@@ -99,6 +99,15 @@ async def test_a_lapsed_reservation_is_settled_at_what_was_reserved_and_correcte
     assert backing.attempts() == ["q_1.1"]
 
 
+async def test_accounts_are_found_by_how_their_names_begin_letter_for_letter(store: Any) -> None:
+    names = ("a%_!/x", "a%_!/y", "A%_!/x", "ab_!/x", "a%", "other")
+    assert await store.reserve("q_1.1", charges(40, *names), LEASE_S) is None
+    await store.settle("q_1.1", dict.fromkeys(names, 30), paid("q_1.1"))
+    assert await store.reserve("q_2.1", charges(5, "a%_!/y", "a%_!/new"), LEASE_S) is None
+    found = await store.standings(["a%_!/", "none/"])
+    assert found == {"a%_!/new": Balance(0, 5), "a%_!/x": Balance(30, 0), "a%_!/y": Balance(30, 5)}
+
+
 BEGUN = Begun(
     deployment="cloud/big",
     runtime="cloud",

@@ -140,6 +140,7 @@ STORED: dict[tuple[str, str], Operation] = {
 }
 
 ADMIN: dict[tuple[str, str], Operation] = {
+    ("GET", "/admin/budgets"): _look("How budgets stand", other.AccountsPage),
     ("POST", "/admin/keys"): Operation(
         summary="Make a virtual key; the answer is the only place its secret is in",
         spelling="openai",

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from freehold.features import Label, Right
+from freehold.limits.standings import AccountStanding
 from freehold.runtime import Egress
 from freehold.server.openapi.openai_shapes import ChatStreamOptions
 
@@ -241,3 +242,10 @@ class KeysPage(msgspec.Struct):
 
     object: Literal["list"]
     data: list[VirtualKey]
+
+
+class AccountsPage(msgspec.Struct):
+    """The accounts of all budgets, in their present windows."""
+
+    object: Literal["list"]
+    data: list[AccountStanding]
