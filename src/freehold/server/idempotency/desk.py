@@ -19,6 +19,7 @@ from blake3 import blake3
 from freehold.config.settings import IdempotencySettings
 from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.record import Outcome
+from freehold.runtime import Egress
 from freehold.server.idempotency.asked import Asked
 from freehold.server.idempotency.copying import CopyingLine
 from freehold.server.idempotency.sealing import SALT_BYTES, KeptAnswer, seal, unseal
@@ -74,6 +75,8 @@ class Ending(msgspec.Struct, frozen=True):
     """Somebody else may charge for it."""
     was_late: bool = False
     """It took longer than its client gave it."""
+    ceiling: Egress = Egress.VENDOR
+    """How far anything of it may go."""
 
 
 class IdempotencyDesk:
@@ -87,13 +90,18 @@ class IdempotencyDesk:
         now: Callable[[], float],
         log: Log,
         secret: Callable[[], bytes] = bytes,
+        store_egress: Egress = Egress.LOCAL,
     ) -> None:
-        """`open_store` is called with the first key. `now`: monotonic seconds.
+        """`open_store` is called with the first key. `now`: monotonic seconds. `store_egress`: who runs the store; an answer
+        that may not go there is not kept, sealed or not.
 
         `secret`: known to every process that shares the store, and not to the store; without it no kept answer can be read.
         """
         self._open_store, self.settings, self._now, self._log, self._secret = open_store, settings, now, log, secret
+        self._store_egress = store_egress
         self._store: IdempotencyStore | None = None
+        self._has_sealed = False
+        """The first time loads the cipher, which takes too long for the loop."""
         self._held: dict[str, Held] = {}
         """Requests of this process, by digest; also those whose claim or end is being written."""
         self._unsure: set[str] = set()
@@ -135,7 +143,7 @@ class IdempotencyDesk:
                 self.start()
                 return held
             if standing.state == "answered":
-                return await _open(standing, self._root(asked))
+                return await self._given(standing, self._root(asked))
             if standing.state != "under_way":
                 raise _refusal(standing)
             if not standing.is_own:
@@ -211,9 +219,9 @@ class IdempotencyDesk:
             self._let_go(held)
 
     async def _sealed(self, held: Held, ending: Ending) -> bytes | None:
-        """None: it is too large to be kept."""
+        """None: it is too large to be kept, or may not go where it would be."""
         copy = held.copy
-        if copy is None or copy.is_too_large:
+        if copy is None or copy.is_too_large or not self._store_egress.within(ending.ceiling):
             return None
         body = copy.body
         answer = KeptAnswer(
@@ -226,7 +234,23 @@ class IdempotencyDesk:
             fault=None if ending.fault is None else ending.fault.kind,
         )
         told = (answer, self._root(held.asked), held.claim.request_id, os.urandom(SALT_BYTES))
-        return seal(*told) if len(body) < IN_THREAD_BYTES else await asyncio.to_thread(seal, *told)
+        return seal(*told) if self._is_quick(body) else await asyncio.to_thread(seal, *told)
+
+    def _is_quick(self, data: bytes) -> bool:
+        """Whether the loop may seal or open this itself."""
+        has_sealed, self._has_sealed = self._has_sealed, True
+        return has_sealed and len(data) < IN_THREAD_BYTES
+
+    async def _given(self, standing: Standing, root: bytes) -> GivenAgain:
+        """What was kept. Raises FaultError(IDEMPOTENCY_UNKNOWN)."""
+        assert standing.request_id is not None
+        sealed, request_id, answer = standing.answer, standing.request_id, None
+        if sealed is not None:
+            told = (sealed, root, request_id)
+            answer = unseal(*told) if self._is_quick(sealed) else await asyncio.to_thread(unseal, *told)
+        if answer is None:
+            raise _not_kept(request_id, is_there=sealed is not None)
+        return GivenAgain(request_id, answer)
 
     async def _write(self, held: Held, how: "How", sealed: bytes | None) -> None:
         store, tries = self._opened(), 0
@@ -314,26 +338,17 @@ def judge(ending: Ending, copy: CopyingLine | None) -> How:
     return "left" if has_parted else "answered"
 
 
-async def _open(standing: Standing, root: bytes) -> GivenAgain:
-    assert standing.request_id is not None
-    sealed, request_id = standing.answer, standing.request_id
-    if sealed is None:
-        raise faulty(
-            Kind.IDEMPOTENCY_UNKNOWN,
-            f"the answer to this Idempotency-Key went out as {request_id} and was too large to be kept; send a new key to ask anew",
-            first_request_id=request_id,
-        )
-    if len(sealed) < IN_THREAD_BYTES:
-        answer = unseal(sealed, root, request_id)
-    else:
-        answer = await asyncio.to_thread(unseal, sealed, root, request_id)
-    if answer is None:
-        raise faulty(
-            Kind.IDEMPOTENCY_UNKNOWN,
-            f"the answer to this Idempotency-Key, kept for {request_id}, cannot be read any more; send a new key to ask anew",
-            first_request_id=request_id,
-        )
-    return GivenAgain(request_id, answer)
+def _not_kept(request_id: str, *, is_there: bool) -> FaultError:
+    why = (
+        "and what was kept of it cannot be read any more"
+        if is_there
+        else "and was too large, or may not go where answers are kept"
+    )
+    return faulty(
+        Kind.IDEMPOTENCY_UNKNOWN,
+        f"the answer to this Idempotency-Key went out as {request_id}, {why}; send a new key to ask anew",
+        first_request_id=request_id,
+    )
 
 
 def _require_same(asked: Asked, other: Held) -> None:

@@ -7,11 +7,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from freehold.config.settings import IdempotencySettings
 from freehold.fault import Fault, FaultError, Kind
 from freehold.features import Caller
+from freehold.runtime import Egress
 from freehold.server.delivery import Conversation
 from freehold.server.idempotency import desk as desks
 from freehold.server.idempotency.asked import Asked, read_asked
@@ -53,13 +55,14 @@ class Torn(IdempotencyStore):
 async def make(tmp_path: Path) -> AsyncIterator[Callable[..., tuple[IdempotencyDesk, Torn]]]:
     async with AsyncExitStack() as stack:
 
-        def open_desk(name: str = "keys.db", **said: Any) -> tuple[IdempotencyDesk, Torn]:
+        def open_desk(name: str = "keys.db", *, store_egress: Egress = Egress.LOCAL, **said: Any) -> tuple[IdempotencyDesk, Torn]:
             store = Torn(sqlite_url(tmp_path / name), now_ms=wall_ms)
             made = IdempotencyDesk(
                 lambda: store,
                 lambda: IdempotencySettings(**said),
                 now=time.monotonic,
                 log=open_log(now_ms=wall_ms, level="error"),
+                store_egress=store_egress,
             )
             stack.push_async_callback(made.close)
             return made, store
@@ -117,6 +120,28 @@ async def test_a_claim_that_stands_though_it_seemed_to_fail_blocks_nobody(make: 
     store.tears = 1
     assert await refused(desk, asked()) is Kind.IDEMPOTENCY_AWAY
     assert (await served(desk, asked(), "req_2")).after is None
+
+
+@pytest.mark.parametrize(
+    ("store_egress", "ceiling", "is_kept"),
+    [
+        (Egress.LOCAL, Egress.LOCAL, True),
+        (Egress.SELF_HOSTED, Egress.SELF_HOSTED, True),
+        (Egress.SELF_HOSTED, Egress.LOCAL, False),
+        (Egress.VENDOR, Egress.SELF_HOSTED, False),
+    ],
+)
+async def test_an_answer_is_kept_only_where_its_request_may_go(
+    make: Any, store_egress: Egress, ceiling: Egress, *, is_kept: bool
+) -> None:
+    desk, _ = make(store_egress=store_egress)
+    held = await served(desk, asked(), "req_1")
+    answer(held)
+    desk.end(held, msgspec.structs.replace(SERVED, ceiling=ceiling))
+    if is_kept:
+        assert isinstance(await desk.admit(asked(), "req_2", 5.0), GivenAgain)
+    else:
+        assert await refused(desk, asked()) is Kind.IDEMPOTENCY_UNKNOWN
 
 
 async def test_an_answer_is_kept_as_soon_as_the_store_takes_it(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
