@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +13,7 @@ from freehold.gateways.fake import Act, FakeRuntime
 from freehold.server.access import ACCESS, PAID
 from support.every_route import DECIDED, MEDIA, ask
 from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
+from support.servers import Postgres
 
 PRICE = (
     "{ input_usd_per_mtok = 1.0, output_usd_per_mtok = 1.0, request_usd = 0.001, "
@@ -165,7 +168,9 @@ async def test_who_does_not_wait_for_so_long_is_told_409_and_when_to_ask_again(s
 
 
 @pytest.mark.parametrize(
-    ("act", "status"), [(Act(status=503), 503), (Act(status=400), 400), (Act(status=401), 502)], ids=["full", "rejected", "auth"]
+    ("act", "status"),
+    [(Act(status=503), 503), (Act(status=400), 400), (Act(status=500), 502)],
+    ids=["full", "rejected", "failed"],
 )
 async def test_a_failure_that_cost_nothing_is_not_kept(act: Act, status: int, serve: Serve, fake: FakeRuntime) -> None:
     scripted(fake, act, Act(say="at last"))
@@ -359,6 +364,30 @@ async def test_answers_outlive_a_restart_and_end_with_their_time(serve: Serve, f
     await first_server.listener.stop()
     second_server = await serve(config(fake), home=tmp_path)
     assert is_again(await chats(second_server), first)
+    assert len(fake.journal) == 1
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """The URL of a ledger in a PostgreSQL of our own."""
+    server = Postgres()
+    server.start()
+    yield server.fresh()
+    server.remove()
+
+
+async def test_gateways_that_share_a_postgresql_share_their_keys(
+    serve: Serve, fake: FakeRuntime, postgres: str, tmp_path: Path
+) -> None:
+    numbered(fake)
+    places = [tmp_path / name for name in ("one", "other")]
+    one, other = [await serve(config(fake, f'[storage]\nurl = "{postgres}"\n'), home=place) for place in places]
+    first = await chats(one)
+    assert first.status_code == 200, first.text
+    while one.app.idempotency._work:  # both are this one process, which knows what it serves by itself
+        await asyncio.wait(one.app.idempotency._work)
+    assert is_again(await chats(other), first)
+    assert (await chats(other, "something else")).status_code == 422
     assert len(fake.journal) == 1
 
 
