@@ -1,9 +1,11 @@
 """Whole gateways, each a process of its own, that spend from one budget; a crowd that asks them; the store killed midway."""
 
 import asyncio
+import contextlib
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ import redis
 from freehold.gateways.fake import FakeRuntime
 from freehold.gateways.fake.runtime import Received
 from freehold.storage.redis_scripts import KEYS
+from freehold.storage.store import sqlite_path
 from support.budget_servers import Backing
 from support.gateway import NO_ENGINE, base_url, deployment_toml, runtime_toml
 from support.paid import PRICE, Asked, ask, body, nano_usd
@@ -128,10 +131,17 @@ class PayingGateways:
             end(self._running.pop(), signal.SIGKILL)
 
     async def crowd(
-        self, name: str, count: int, *, killed_at: int | None = None, at_once: int | None = None, max_tokens: int = 4000
+        self,
+        name: str,
+        count: int,
+        *,
+        killed_at: int | None = None,
+        at_once: int | None = None,
+        max_tokens: int = 4000,
+        is_locked: bool = False,
     ) -> Crowd:
         """So many ask at once for that budget's model; when the vendor has seen `killed_at` of them, the store is killed,
-        and started again once a client was told of it. Gives what came of it when all is settled."""
+        and started again once a client was told of it; `is_locked`: SQLite's file is locked instead. Gives what came of it when all is settled."""
         found = Crowd(limit=round(self.budgets[name] * 1e9))
         before, room = len(self.vendor.journal), asyncio.Semaphore(at_once or count)
 
@@ -143,7 +153,7 @@ class PayingGateways:
             asking = [group.create_task(client(number)) for number in range(count)]
             if killed_at is not None:
                 await self.vendor.received(before + killed_at)
-                await self._outage(found)
+                await (self._locked(found) if is_locked else self._outage(found))
         found.answers = [one.result() for one in asking]
         async with asyncio.timeout(GIVES_UP_S):
             while (await asyncio.to_thread(self.account, name))[1]:  # noqa: ASYNC110 - another process does it
@@ -177,6 +187,16 @@ class PayingGateways:
         while not found.turned_away:  # noqa: ASYNC110 - clients are told by another process
             await asyncio.sleep(LOOKS_EACH_S)
         await asyncio.to_thread(server.start)
+
+    async def _locked(self, found: Crowd) -> None:
+        """Another process keeps SQLite's file to itself for longer than anybody waits for it."""
+        path = sqlite_path(self.backing.url)
+        assert path is not None
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=GIVES_UP_S)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            while not found.turned_away:  # noqa: ASYNC110 - clients are told by another process
+                await asyncio.sleep(LOOKS_EACH_S)
+            other.execute("ROLLBACK")
 
     def account(self, name: str) -> tuple[int, int]:
         """Nano-USD spent and reserved of a budget, as its store says."""
