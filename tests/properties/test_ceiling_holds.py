@@ -20,10 +20,13 @@ from freehold.config import read_config
 from freehold.features import Features, Label
 from freehold.gateways.connector import Address
 from freehold.gateways.fake import Act, FakeRuntime, Received
+from freehold.identity.issuing import KeyWanted, issue
 from freehold.policy.snapshot import Policy
 from freehold.routing.plan import Plan, make_plan
 from freehold.routing.situation import Situation
 from freehold.runtime import Egress
+from freehold.server.app import wall_ms
+from freehold.storage.keys import KeyStore
 from support.gateway import Served, base_url, deployment_toml, running, runtime_toml
 from support.rawclient import Answer, ClientFormat, body_of, request_bytes
 
@@ -56,7 +59,19 @@ CEILINGS: dict[str, tuple[dict[str, str], str]] = {
     "dataset": ({"x-freehold-dataset": "shop"}, ""),
     "secret": ({}, f" {SECRET}"),
     "both": ({"x-freehold-ceiling": "local", "x-freehold-label": "public"}, ""),
+    "dataset's ceiling": ({"x-freehold-dataset": "vault"}, ""),
+    "key": ({"x-api-key": "the bound one"}, ""),
+    "key that asks for more": ({"x-api-key": "the bound one", "x-freehold-ceiling": "vendor", "x-freehold-label": "public"}, ""),
 }
+PRICE = "{ input_usd_per_mtok = 1000.0, output_usd_per_mtok = 1000.0 }"
+"""A question costs more than a cent there: `BUDGETS` are soon spent, and what is free is all that is left."""
+BUDGETS = {
+    "none": "",
+    "soon spent": '[[budgets]]\nname = "soon"\nwindow = "total"\nusd = 0.3\nwait_s = 0\n',
+    "spent": '[[budgets]]\nname = "spent"\nwindow = "total"\nusd = 0.000001\nwait_s = 0\n',
+}
+
+COSTS: dict[str, dict[str, str]] = {name: {"free": "true"} for name in ("box", "dead", "team")} | {"cloud": {"price": PRICE}}
 
 configs = st.fixed_dictionaries(
     {
@@ -65,6 +80,7 @@ configs = st.fixed_dictionaries(
         "caches": st.booleans(),
         "server": st.sampled_from(["vendor", "vendor", "self_hosted", "local"]),
         "box": st.booleans(),
+        "budget": st.sampled_from(sorted(BUDGETS)),
     }
 )
 asks = st.fixed_dictionaries(
@@ -74,12 +90,14 @@ asks = st.fixed_dictionaries(
         "model": st.sampled_from(["auto", "auto", "m", "cloud/m", "team/m", "box/m"]),
         "ceiling": st.sampled_from([*CEILINGS, "none"]),
         "session": st.sampled_from(["", "s1"]),
+        "idempotent": st.booleans(),
     }
 )
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("ask"), st.lists(asks, min_size=1, max_size=3)),
         st.tuples(st.just("ask amid a reload"), st.lists(asks, min_size=1, max_size=3), configs),
+        st.tuples(st.just("ask again"), st.integers(0, 5), st.booleans()),
         st.tuples(st.just("fault"), st.sampled_from(NAMES), st.sampled_from(sorted(FAULTS))),
         st.tuples(st.just("redirect"), st.sampled_from(["cloud", "team"])),
         st.tuples(st.just("reload"), configs),
@@ -101,6 +119,11 @@ class World:
         self.number = 0
         self.bound: set[bytes] = set()
         """Marks of requests with a ceiling of local."""
+        self.key = ""
+        """A virtual key whose ceiling is local."""
+        self.replayed = 0
+        self.repeatable: list[tuple[bytes, bool]] = []
+        """What was asked under an `Idempotency-Key`, and whether it was bound by what it says itself."""
         self.admitted: list[tuple[int, Egress, Egress]] = []
 
     def _script(self, name: str) -> Callable[[Received], Act]:
@@ -115,9 +138,11 @@ class World:
         rule += "cache = { ttl_s = 60, restricted = true }\n" if config["caches"] else ""
         return (
             f'[egress]\nceiling = "{config["server"]}"\n[defaults]\nembedded = false\n[labels.datasets]\nshop = "restricted"\n'
+            '[datasets.vault]\nceiling = "local"\n'
             + "".join(runtime_toml(name, KINDS[name], base_url(self.runtimes[name])) for name in runtimes)
             + runtime_toml("dead", "local", "http://127.0.0.1:1/v1")
-            + "".join(deployment_toml(name, "m", "m", abilities=abilities, free="true") for name in [*runtimes, "dead"])
+            + "".join(deployment_toml(name, "m", "m", abilities=abilities, **COSTS[name]) for name in [*runtimes, "dead"])
+            + BUDGETS[config["budget"]]
             + STAY
             + rule
         )
@@ -128,6 +153,16 @@ class World:
         # As the file is read while the gateway runs; what is fixed from start to end differs in nothing.
         self.served.app.rebase(new)
         self.is_local_only = config["server"] == "local"
+
+    async def make_key(self) -> None:
+        """A virtual key that may go nowhere."""
+        app = self.served.app
+        store = KeyStore(app._store, now_ms=wall_ms)
+        row, secret = issue(KeyWanted(name="bound", ceiling=Egress.LOCAL), by="cli", now_ms=wall_ms())
+        store.add(row)
+        store.close()
+        await app.keys.look()
+        self.key = secret.reveal()
 
     def watch(self) -> None:
         """Note what the connector is asked for."""
@@ -156,10 +191,20 @@ class World:
         else:
             wire: ClientFormat = ask["format"]
             raw = request_bytes(wire, port, body_of(wire, mark + more, stream=ask["stream"], model=ask["model"]))
-        said = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        return raw.replace(b"\r\n\r\n", f"\r\n{said}\r\n".encode(), 1)
+        if ask["idempotent"]:
+            headers = {**headers, "idempotency-key": f"again {self.number}".replace(" ", "-")}
+        said = "".join(f"{name}: {self.key if name == 'x-api-key' else value}\r\n" for name, value in headers.items())
+        raw = raw.replace(b"\r\n\r\n", f"\r\n{said}\r\n".encode(), 1)
+        if ask["idempotent"]:
+            self.repeatable.append((raw, ask["ceiling"] != "none"))
+        return raw
 
     async def send(self, raw: bytes) -> Answer:
+        answer = await self._answered(raw)
+        self.replayed += answer.headers.get("idempotent-replayed") == "true"
+        return answer
+
+    async def _answered(self, raw: bytes) -> Answer:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(self.served.url.rsplit(":", 1)[1]))
         try:
             async with asyncio.timeout(20):
@@ -184,9 +229,10 @@ async def play(steps: list[Any], home: Path) -> World:
     world = World(home)
     for runtime in world.runtimes.values():
         await runtime.start()
-    first = {"order": ORDERS[0], "escalates": True, "caches": True, "server": "vendor", "box": True}
+    first = {"order": ORDERS[0], "escalates": True, "caches": True, "server": "vendor", "box": True, "budget": "none"}
     try:
         async with running(world.text(first), {}, home) as world.served:
+            await world.make_key()
             world.watch()
             for step in steps:
                 await take(world, step)
@@ -208,6 +254,10 @@ async def take(world: World, step: Any) -> None:
             await asyncio.sleep(0)
             await world.reload(config)
             await asyncio.gather(*asked)
+        case ("ask again", back, bound):
+            # Bound by what it says itself: what only the server's ceiling bound may leave once that is lifted.
+            again = [raw for raw, is_bound in world.repeatable if is_bound is bound][-1 - back :]
+            await asyncio.gather(*(world.send(raw) for raw in again[:2] * 2))
         case ("fault", name, fault):
             world.acts[name] = FAULTS[fault]
         case ("redirect", target):
@@ -217,14 +267,15 @@ async def take(world: World, step: Any) -> None:
             await world.reload(config)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(steps)
 def test_no_sequence_of_faults_verdicts_reloads_and_retries_leaves_a_local_ceiling(steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as home:
         asyncio.run(play(steps, Path(home)))
 
 
-ASK = {"format": "openai_chat", "stream": False, "model": "auto", "ceiling": "none", "session": "s1"}
+ASK = {"format": "openai_chat", "stream": False, "model": "auto", "ceiling": "none", "session": "s1", "idempotent": False}
+CONFIG = {"order": ORDERS[1], "escalates": True, "caches": False, "server": "vendor", "box": True, "budget": "none"}
 HARD: list[Any] = [
     ("ask", [ASK]),
     ("fault", "box", "empty"),
@@ -237,6 +288,15 @@ HARD: list[Any] = [
     *[("ask", [{**ASK, "ceiling": ceiling, "stream": True}]) for ceiling in CEILINGS],
     ("redirect", "cloud"),
     *[("ask", [{**ASK, "ceiling": ceiling}]) for ceiling in CEILINGS],
+    *[("ask", [{**ASK, "ceiling": ceiling, "idempotent": True}]) for ceiling in CEILINGS],
+    ("fault", "box", "down"),
+    *[("ask again", back, bound) for back in range(5) for bound in (True, False)],
+    ("fault", "box", "fine"),
+    ("reload", {**CONFIG, "budget": "soon spent"}),
+    *[("ask", [{**ASK, "ceiling": ceiling}]) for ceiling in CEILINGS],
+    ("ask again", 2, True),
+    ("reload", {**CONFIG, "budget": "spent"}),
+    *[("ask", [{**ASK, "ceiling": ceiling}]) for ceiling in CEILINGS],
 ]
 """Poor answers, faults and redirects of the only local runtime, for requests of every kind."""
 
@@ -247,6 +307,12 @@ async def test_the_way_out_is_open_for_those_who_may_take_it(tmp_path: Path) -> 
     free = {name: [one for one in world.runtimes[name].journal if b"F." in one.body] for name in ("cloud", "team")}
     assert free["cloud"]
     assert len(free["cloud"]) + len(free["team"]) >= 3
+    assert world.replayed >= 3, "answers are given again under their keys"
+    last = f"question {world.number - len(CEILINGS) + 1}F.".encode()
+    assert not any(last in one.body for one in world.runtimes["cloud"].journal), "the budget is spent"
+    assert any(last in one.body for name in ("box", "team") for one in world.runtimes[name].journal), (
+        "so it went on with what is free"
+    )
     assert any(mark in received.body for received in world.runtimes["box"].journal for mark in world.bound)
 
 

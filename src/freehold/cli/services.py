@@ -13,7 +13,7 @@ from freehold.cli import show
 from freehold.cli.setup import load_config
 from freehold.cli.units import LABEL, Spec, launchd_agent, systemd_unit
 from freehold.config import Config
-from freehold.config.secrets import parse_reference
+from freehold.config.secrets import BUS_ADDRESS, is_bus_here, parse_reference
 from freehold.storage.store import sqlite_path
 
 UNIT = "freehold.service"
@@ -268,8 +268,10 @@ def _keeper() -> Keeper:
 
 
 def _run(*words: str) -> "subprocess.CompletedProcess[str]":
+    # The manager of this machine is meant: a bus address that names another one would be connected to.
+    environ = None if is_bus_here(os.environ) else {name: value for name, value in os.environ.items() if name != BUS_ADDRESS}
     try:
-        return subprocess.run(words, capture_output=True, text=True, timeout=GIVE_UP_S, check=False)  # noqa: S603 - our own words
+        return subprocess.run(words, env=environ, capture_output=True, text=True, timeout=GIVE_UP_S, check=False)  # noqa: S603 - our own words
     except FileNotFoundError:
         show.fail(f"there is no {words[0]} here: this machine has another service manager. `--print` shows what it should run")
     except subprocess.TimeoutExpired:

@@ -43,8 +43,7 @@ def check_storage(storage: StorageSettings) -> Iterator[Problem]:
 def check_store_reach(storage: StorageSettings, ceiling: Egress) -> Iterator[Problem]:
     """Whether the stores are within the ceiling. For settings that passed `check_storage`."""
     for key, pattern, url in (("url", _POSTGRES, storage.url), ("redis", _REDIS, storage.redis)):
-        found = None if url is None else pattern.fullmatch(url)
-        if found is None or found["socket"] or (found["host"] and is_loopback(found["host"].strip("[]"))):
+        if _is_here(pattern, url):
             continue
         if storage.egress == "local":
             yield Problem(
@@ -53,6 +52,16 @@ def check_store_reach(storage: StorageSettings, ceiling: Egress) -> Iterator[Pro
         elif not Egress(storage.egress).within(ceiling):
             remedy = "raise egress.ceiling, or keep records on this machine"
             yield Problem(f"storage.{key}", f"is {storage.egress}, above the server's ceiling, {ceiling}", remedy)
+
+
+def class_of_ledger(storage: StorageSettings) -> Egress:
+    """Who runs the ledger's database. For settings that passed `check_storage`."""
+    return Egress.LOCAL if _is_here(_POSTGRES, storage.url) else Egress(storage.egress)
+
+
+def _is_here(pattern: re.Pattern[str], url: str | None) -> bool:
+    found = None if url is None else pattern.fullmatch(url)
+    return found is None or bool(found["socket"]) or (bool(found["host"]) and is_loopback(found["host"].strip("[]")))
 
 
 def _is_one_place(pattern: re.Pattern[str], url: str) -> bool:

@@ -17,6 +17,7 @@ from freehold.secret import Secret
 
 KEYRING_SERVICE = "freehold"
 MAX_SECRET_BYTES = 16 * 1024
+BUS_ADDRESS = "DBUS_SESSION_BUS_ADDRESS"
 _KINDS = ("env", "file", "keyring")
 
 
@@ -59,6 +60,8 @@ def fetch(reference: Reference, environ: Mapping[str, str], folder: Path) -> Sec
             value, where = _read_file(path), f"file {path}"
         case _:
             service, name = keyring_entry(reference)
+            if not is_bus_here(environ):
+                raise MissingSecretError(f"the keyring is not asked: {BUS_ADDRESS} is no socket of this machine (`unix:...`)")
             value, where = _read_keyring(service, name), f"keyring entry {name} of service {service}"
     value = (value or "").strip()
     if not value:
@@ -97,6 +100,12 @@ def _read_file(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not text"
         raise MissingSecretError(f"file {path} cannot be read: {reason}") from None
+
+
+def is_bus_here(environ: Mapping[str, str]) -> bool:
+    """Whether every address of the user's D-Bus, over which keyrings and service managers are asked, is a socket of this machine."""
+    said = (one.strip() for one in environ.get(BUS_ADDRESS, "").split(";"))
+    return all(one.startswith(("unix:", "autolaunch:")) for one in said if one)
 
 
 def _read_keyring(service: str, name: str) -> str | None:

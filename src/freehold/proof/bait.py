@@ -11,9 +11,11 @@ import msgspec
 from freehold.gateways.fake import Act, Received
 from freehold.proof.packets import ANSWER_V4, ANSWER_V6
 
+KEPT_KEY = "keyring"
 PORT, BOX_PORT, OLLAMA_PORT, RELAY_PORT = 8840, 9401, 11434, 9402
 AWAY = f"http://{ANSWER_V4}"
-PLAIN = "plain"
+PLAIN, SPENT = "plain", "spent"
+"""Models of a local server that answer; the second one's budget is soon spent, which is told to somebody elsewhere."""
 HOSTILE = {
     "HTTP_PROXY": f"{AWAY}:3128",
     "HTTPS_PROXY": f"{AWAY}:3128",
@@ -47,6 +49,11 @@ HOSTILE = {
     "OPENROUTER_API_KEY": "planted",
     "AWS_ACCESS_KEY_ID": "planted",
     "AWS_SECRET_ACCESS_KEY": "planted",
+    "DBUS_SESSION_BUS_ADDRESS": f"tcp:host={ANSWER_V4},port=1234",
+    "DATABASE_URL": f"postgresql://planted@{ANSWER_V4}/x",
+    "PGHOST": str(ANSWER_V4),
+    "PGSERVICE": "planted",
+    "REDIS_URL": f"redis://{ANSWER_V4}:6379/0",
 }
 """Each is one that some library obeys by itself."""
 HOPS = {
@@ -102,7 +109,12 @@ def write_config(*, embedded: bool, open_wide: bool = False) -> str:
     for name, kind, url, key in _RUNTIMES:
         secret = f'api_key = "{key}"\n' if key else ""
         parts.append(f'[[runtimes]]\nname = "{name}"\nkind = "{kind}"\nbase_url = "{url}"\nformats = {_FORMATS}\n{secret}')
-    local = [PLAIN, *HOPS, *FAILURES]
+    # Two requests are the whole budget, so that the first one raises an alert and the third is turned to what is free.
+    parts.append(f'[alerts]\nwebhook = "https://{ANSWER_V4}/alert"\negress = "vendor"\napi_key = "env:OPENAI_API_KEY"\n')
+    parts.append(
+        f'[[budgets]]\nname = "bait"\nwindow = "day"\ntokens = 300\nlocal_tokens = true\nwhen = {{ models = ["{SPENT}"] }}\n'
+    )
+    local = [PLAIN, SPENT, *HOPS, *FAILURES]
     parts += [_deployment("box", model) for model in local]
     parts += [_deployment(name, f"{name}-model") for name in AWAYS]
     # Last: it counts as a vendor's once it is seen, and on loopback it would take the bait before those that are away.
@@ -113,6 +125,22 @@ def write_config(*, embedded: bool, open_wide: bool = False) -> str:
     escalate = '{ on = ["empty", "refusal", "invalid_json"], to = ["vendor", "self_hosted"], at_most = 2, hold = "whole" }'
     parts.append(f'[[rules]]\nname = "tempted"\ntry = {first}\nescalate = {escalate}\n')
     return "".join(parts)
+
+
+def write_stores() -> dict[str, str]:
+    """By name, `freehold.toml` with something kept elsewhere: a ledger and accounts are refused when it is read, a key is missing."""
+    first = f"[server]\nport = {PORT + 1}\n[discovery]\nlocal = false\nvendors = false\n"
+    wide = 'egress = "self_hosted"\n'
+    key = (
+        f'[[runtimes]]\nname = "kept"\nkind = "local"\nbase_url = "http://127.0.0.1:{BOX_PORT}/v1"\napi_key = "keyring:planted"\n'
+    )
+    return {
+        "postgres": f'{first}[storage]\nurl = "postgresql://planted@{ANSWER_V4}/planted"\n{wide}',
+        "postgres-name": f'{first}[storage]\nurl = "postgresql://planted@ledger.team.example/planted"\n{wide}',
+        "redis": f'{first}[storage]\nredis = "redis://{ANSWER_V4}:6379/0"\n{wide}',
+        "redis-name": f'{first}[storage]\nredis = "rediss://accounts.team.example:6379/0"\n{wide}',
+        KEPT_KEY: f"{first}{key}",
+    }
 
 
 def _deployment(runtime: str, model: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from freehold.gateways.fake import FakeRuntime
 from freehold.proof.bait import (
     BOX_PORT,
+    KEPT_KEY,
     OLLAMA_PORT,
     RELAY_PORT,
     environment,
@@ -18,6 +19,7 @@ from freehold.proof.bait import (
     play_relay,
     share_weights,
     write_config,
+    write_stores,
 )
 from freehold.proof.gateway import Asker, Gateway, run_command, status_of
 from freehold.proof.order import Mutant, Order, Phase, Planted
@@ -40,6 +42,16 @@ COMMANDS = (
     "ask hello --model away",
     "log",
     "explain",
+    "explain hello --json",
+    "cost",
+    "audit",
+    "audit verify missing.jsonl",
+    "reconcile missing.csv",
+    "key list",
+    "key create planted",
+    "launch --print claude",
+    "launch --print codex",
+    "launch -- true",
     "service status",
     "pull --list",
     "pull --default",
@@ -181,6 +193,19 @@ class Tempting:
         nothing_here = environ | {"FREEHOLD_HOME": str(self._folder / "empty")}
         statuses[await run_command(self._order.command, WITHOUT_WEIGHTS, nothing_here, self._folder)] += 1
         self._note("commands, beside the requests", before, statuses)
+        await self._kept_elsewhere(environ)
+
+    async def _kept_elsewhere(self, environ: dict[str, str]) -> None:
+        """Configurations that keep something elsewhere: none may be served, and looking at one asks nobody."""
+        before, statuses = self._world.left(), Counter[str]()
+        for name, text in write_stores().items():
+            config = self._folder / f"{name}.toml"
+            config.write_text(text)
+            for words in ("check", "doctor", "cost") if name == KEPT_KEY else ("check", "serve", "cost"):
+                statuses[
+                    await run_command(self._order.command, words, environ | {"FREEHOLD_CONFIG": str(config)}, self._folder)
+                ] += 1
+        self._note("ledgers, accounts and keys kept elsewhere", before, statuses)
 
     def _note(self, name: str, before: int, statuses: Counter[str] | None = None) -> None:
         counted = dict(statuses or {})

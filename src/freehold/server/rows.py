@@ -2,6 +2,8 @@
 
 from freehold.dispatch.answer_cache import Kept
 from freehold.dispatch.answers import Answer, StreamAnswer
+from freehold.dispatch.attempt import Attempt
+from freehold.dispatch.chat_attempt import warning_of
 from freehold.dispatch.flight import ChatFlight, Flight
 from freehold.fault import Fault, Kind, Source, faulty
 from freehold.features import Caller, Features, Label
@@ -185,7 +187,7 @@ class RequestRow:
             deployment=step.placed.id if step else None,
             runtime=step.placed.runtime.name if step else None,
             egress=step.placed.egress.value if step else None,
-            reason=step.reason if step else self._reason_without_step(),
+            reason=_told(answer.attempt) if answer is not None else self._reason_without_step(),
             attempts=len(attempts),
             prompt_tokens_counted=features.prompt_tokens if features else 0,
             usage=answer.attempt.usage if answer is not None else None,
@@ -204,6 +206,12 @@ class RequestRow:
         if self.replayed_from is None or self.flight is None:
             return ""
         return f"rule '{self.flight.plan.rule}': from the response cache, as answered to {self.replayed_from}"
+
+
+def _told(attempt: Attempt) -> str:
+    """Why it was served there, and what its reader should know of the answer."""
+    warning = warning_of(attempt)
+    return f"{attempt.step.reason}; {warning}" if warning else attempt.step.reason
 
 
 def _may_be_billed(attempt: AttemptRecord) -> bool:

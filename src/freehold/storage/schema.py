@@ -355,7 +355,7 @@ idempotency_keys = Table(
     Column(
         "answer",
         LargeBinary,
-        doc="What the client was answered, encrypted under a key made from the client's own; NULL: too large to be kept.",
+        doc="What the client was answered, encrypted under a key made from the client's own; NULL: too large to be kept, or not to leave this machine.",
     ),
     PrimaryKeyConstraint("digest"),
     _one_of("state", ("under_way", "answered", "left")),

@@ -67,3 +67,23 @@ def test_a_file_that_is_not_its_owners_alone_is_told(tmp_path: Path, mode: int, 
     path.write_text("a-vendors-secret")
     path.chmod(mode)
     assert readable_by_others(Reference("file", str(path)), tmp_path) is is_told
+
+
+@pytest.mark.parametrize(
+    ("address", "is_asked"),
+    [
+        ("", True),
+        ("unix:path=/run/user/1000/bus", True),
+        ("unix:abstract=/tmp/bus;unix:path=/tmp/other", True),
+        ("tcp:host=10.0.0.7,port=1234", False),
+        ("unix:path=/tmp/bus;nonce-tcp:host=bus.example,port=1", False),
+        ("unixexec:path=/usr/bin/ssh,argv1=bus.example", False),
+    ],
+)
+def test_a_bus_that_is_not_on_this_machine_is_not_asked(tmp_path: Path, address: str, is_asked: bool):
+    reference, environ = Reference("keyring", "cloud"), {"DBUS_SESSION_BUS_ADDRESS": address}
+    if is_asked:
+        assert fetch(reference, environ, tmp_path).reveal() == "own-service-secret"
+    else:
+        with pytest.raises(MissingSecretError, match="no socket of this machine"):
+            fetch(reference, environ, tmp_path)
