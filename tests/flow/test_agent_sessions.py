@@ -7,6 +7,7 @@ import anthropic
 import openai
 import pytest
 
+from freehold.cli.logs import lines_of
 from freehold.gateways.fake import Act, FakeRuntime
 from support.gateway import NO_ENGINE, Serve, base_url, deployment_toml, runtime_toml
 
@@ -170,10 +171,27 @@ async def test_a_prompt_that_was_cut_without_a_word_is_told_and_moves_on_where_a
         + f'[aliases]\nauto = ["box/small"]\n[[rules]]\nname = "here"\ntry = ["local"]\n{rule}\n'
     )
     long = " ".join(f"line {number} of the file" for number in range(400))
-    await served.openai().chat.completions.create(model="auto", messages=said(long))
+    raw = await served.openai().chat.completions.with_raw_response.create(model="auto", messages=said(long))
     detail = served.last()
     assert detail.request.deployment == served_by
+    was_cut = served_by == "box/small"
+    assert raw.headers.get("x-freehold-warning", "").startswith("prompt_cut: of about") is was_cut
+    assert ("; prompt_cut: of about" in detail.request.reason) is was_cut
+    assert ("prompt_cut" in " ".join(lines_of(detail.request).split())) is was_cut
     (verdict,) = detail.attempts[0].verdicts
     assert (verdict.check, verdict.poor) == ("prompt_cut", True)
     assert "the runtime read 1;" in verdict.detail
+    await fake.stop()
+
+
+async def test_a_stream_whose_prompt_was_cut_is_told_in_the_log(serve: Serve, other_fake: FakeRuntime) -> None:
+    fake = FakeRuntime([Act(say="half an answer", usage="lie")])
+    await fake.start()
+    served = await serve(two_places(fake, other_fake, '["openai_chat"]'))
+    long = " ".join(f"line {number} of the file" for number in range(400))
+    stream = await served.openai().chat.completions.create(model="small", messages=said(long), stream=True)
+    assert [chunk async for chunk in stream]
+    detail = served.last()
+    assert [one.check for one in detail.attempts[0].verdicts] == ["prompt_cut"]
+    assert "; prompt_cut: of about" in detail.request.reason
     await fake.stop()

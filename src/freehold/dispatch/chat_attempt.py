@@ -178,6 +178,12 @@ def _codec_of(runtime: Runtime, envelope: Envelope) -> Codec:
     return CODECS[next((one for one in runtime.formats if one != "openai_completions"), runtime.formats[0])]
 
 
+def warning_of(attempt: Attempt) -> str:
+    """What the client should know of an answer it is given all the same; "": nothing, as far as is known by now."""
+    found = attempt.cut(attempt.tap.usage) if isinstance(attempt, ChatAttempt) else ""
+    return f"prompt_cut: {found}" if found else ""
+
+
 def note_reply(tap: Tap, reply: Reply) -> None:
     """Fill the tap from a reply that was read whole."""
     tap.content = True

@@ -58,7 +58,7 @@ def legal_names(names: Iterable[str], wire_format: WireFormat) -> dict[str, str]
 def rename(request: ChatRequest, names: Mapping[str, str]) -> ChatRequest:
     """The request with its tools, the choice among them and the calls of its history under other names."""
     choice = request.tool_choice
-    if choice is not None and choice.name in names:
+    if choice is not None and choice.name is not None and choice.name in names:
         choice = replace(choice, name=names[choice.name])
     return replace(
         request,

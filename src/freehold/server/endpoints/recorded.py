@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from freehold.chat import WireFormat
 from freehold.dispatch.answers import Answer
+from freehold.dispatch.chat_attempt import warning_of
 from freehold.dispatch.flight import Flight
 from freehold.fault import Fault, FaultError, Kind
 from freehold.limits.rates import RateExceededError, Standing
@@ -111,6 +112,7 @@ def decision_headers(flight: Flight, answer: Answer) -> RawHeaders:
     """What was decided, for whoever reads headers."""
     step = answer.attempt.step
     request_id = flight.request_id.encode()
+    warning = warning_of(answer.attempt)
     return [
         (b"x-freehold-request-id", request_id),
         (b"x-request-id", request_id),
@@ -119,6 +121,7 @@ def decision_headers(flight: Flight, answer: Answer) -> RawHeaders:
         (b"x-freehold-deployment", header_value(step.placed.id)),
         (b"x-freehold-egress", step.placed.egress.value.encode()),
         (b"x-freehold-reason", header_value(step.reason)),
+        *([(b"x-freehold-warning", header_value(warning))] if warning else ()),
     ]
 
 

@@ -20,7 +20,7 @@ from freehold.chat import (
 )
 from freehold.fault import Fault, FaultError, Kind
 from freehold.wire import openai_chat
-from freehold.wire.codec import Block, Sent
+from freehold.wire.codec import Block, Sent, ToolOutcome, ToolUse
 
 HELLO = [{"role": "user", "content": "hello"}]
 
@@ -167,12 +167,24 @@ def test_retired_function_fields_relay_but_do_not_translate(field: str):
                 "reasoning_content": "r",
                 "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a":"b"}'}}],
             },
-            Block(role="assistant", texts=("r", "c", "f", '{"a":"b"}'), tool_calls=1),
+            Block(
+                role="assistant",
+                texts=("r", "c", "f", '{"a":"b"}'),
+                tool_calls=1,
+                uses=(ToolUse("1", "f", '{"a":"b"}'),),
+            ),
         ),
-        ({"role": "tool", "content": "ok", "tool_call_id": "1"}, Block(role="tool", texts=("ok",), tool_results=1)),
+        (
+            {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},
+            Block(role="assistant", texts=("f", "{}"), tool_calls=1, uses=(ToolUse("", "f", "{}"),)),
+        ),
+        (
+            {"role": "tool", "content": "ok", "tool_call_id": "1"},
+            Block(role="tool", texts=("ok",), tool_results=1, outcomes=(ToolOutcome("1", "ok"),)),
+        ),
         (
             {"role": "tool", "content": "Error: no", "tool_call_id": "1"},
-            Block(role="tool", texts=("Error: no",), tool_results=1, tool_errors=1),
+            Block(role="tool", texts=("Error: no",), tool_results=1, tool_errors=1, outcomes=(ToolOutcome("1", "Error: no"),)),
         ),
         (
             [{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"x": 1}}}],
