@@ -27,6 +27,7 @@ def tell(found: Found, model: str, turns: Turns) -> None:
             "of them read again": turns.read_again,
             "seconds to the end of the first": round(turns.cold_s, 1),
             "of the second, too": round(turns.warm_s, 1),
+            "programs that wanted the cores meanwhile": round(os.getloadavg()[1], 1),
         },
     )
 
