@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,6 @@ import pytest
 from freehold.storage.reservations import Balance, Begun, Charge, Short
 from support.budget_cases import LEASE_S, charges, paid, race
 from support.budget_servers import KINDS, Backing, Servers
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
-    """Those that these tests need."""
-    made = Servers()
-    yield made
-    made.remove()
 
 
 @pytest.fixture(params=KINDS)

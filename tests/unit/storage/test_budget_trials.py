@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +15,6 @@ from support.budget_trials import cut_off
 TESTS = Path(__file__).parents[2]
 LIMIT, AMOUNT = 5_005, 10
 AFFORDABLE = LIMIT // AMOUNT
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
-    """Those that these tests need."""
-    made = Servers()
-    yield made
-    made.remove()
 
 
 def test_of_a_hundred_killed_processes_nothing_acknowledged_is_lost_or_charged_twice(tmp_path: Path) -> None:

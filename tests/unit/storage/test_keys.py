@@ -24,13 +24,6 @@ def key(name: str, **more: object) -> KeyRow:
     return KeyRow(**values)  # type: ignore[arg-type]  # fields by name
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
-    made = Servers()
-    yield made
-    made.remove()
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path, servers: Servers) -> str:
     url = sqlite_url(tmp_path / "freehold.db") if request.param == "sqlite" else servers.postgres().fresh()

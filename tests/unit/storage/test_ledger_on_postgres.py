@@ -1,9 +1,7 @@
 """The whole ledger in PostgreSQL: made, written, read and migrated by the same code as the file."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from sqlalchemy import inspect
 
 from freehold.ledger import queries
@@ -14,14 +12,6 @@ from freehold.storage.store import SCHEMA_VERSION, prepare
 from freehold.storage.writer import Writer
 from support import records
 from support.budget_servers import Servers, wall_ms
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
-    """A PostgreSQL of our own."""
-    made = Servers()
-    yield made
-    made.remove()
 
 
 def test_rows_are_written_once_and_read_as_they_were(servers: Servers, tmp_path: Path) -> None:
