@@ -101,6 +101,70 @@ async def test_results_follow_their_calls_with_images_and_words_behind_them(stri
     assert PNG in said
 
 
+async def test_betas_of_a_vendor_stay_here(strict: Served, fake: FakeRuntime) -> None:
+    betas = {"anthropic-beta": "interleaved-thinking-2025-05-14,effort-2025-11-24"}
+    client = strict.anthropic(default_headers=betas)
+    await client.messages.create(model="auto", max_tokens=9, messages=[{"role": "user", "content": "hello"}])
+    assert not {"anthropic-beta", "anthropic-version"} & {name.lower() for name in dict(fake.journal[-1].headers)}
+
+
+async def test_what_codex_says_in_two_developer_messages_leads_as_one(strict: Served, fake: FakeRuntime) -> None:
+    def item(role: str, text: str, number: int) -> Any:
+        return {"type": "message", "role": role, "id": f"msg_{number}", "content": [{"type": "input_text", "text": text}]}
+
+    said = [("developer", "You are an agent."), ("developer", "The folder is /src."), ("user", "environment"), ("user", "fix it")]
+    reply = await strict.openai().responses.create(
+        model="gpt-6",
+        input=[item(role, text, number) for number, (role, text) in enumerate(said)],
+        tools=[{"type": "web_search"}, {"type": "function", "name": "shell", "parameters": {"type": "object"}, "strict": False}],
+        parallel_tool_calls=True,
+        reasoning={"summary": "auto"},
+        store=False,
+        include=["reasoning.encrypted_content"],
+        prompt_cache_key="s1",
+        extra_body={"client_metadata": {"a": "b"}},
+    )
+    sent = json.loads(fake.journal[-1].body)
+    assert sent["messages"][0] == {"role": "system", "content": "You are an agent.\n\nThe folder is /src."}
+    assert [message["role"] for message in sent["messages"][1:]] == ["user"]
+    assert [tool["function"]["name"] for tool in sent["tools"]] == ["shell"]
+    assert not {"client_metadata", "include", "input"} & set(sent)
+    assert reply.model == "gpt-6"
+
+
+ENDS = {
+    "end_turn": ("[[fake: say=done]]", {}),
+    "max_tokens": ("[[fake: say=one two three four]] [[fake: truncate]]", {}),
+    "tool_use": ('[[fake: tool=Read {"path": "a"}]] go', {"tools": [READ]}),
+    "refusal": ("[[fake: refuse]]", {}),
+}
+
+
+@pytest.mark.parametrize("reason", ENDS)
+async def test_an_answer_ends_for_a_reason_that_the_client_knows(strict: Served, reason: str) -> None:
+    prompt, more = ENDS[reason]
+    ask: Any = {"model": "auto", "max_tokens": 90, "messages": [{"role": "user", "content": prompt}], **more}
+    client = strict.anthropic()
+    assert (await client.messages.create(**ask)).stop_reason == reason
+    async with client.messages.stream(**ask) as stream:
+        assert (await stream.get_final_message()).stop_reason == reason
+
+
+async def test_thinking_of_a_local_model_has_a_signature_that_is_empty(strict: Served) -> None:
+    ask: Any = {
+        "model": "auto",
+        "max_tokens": 90,
+        "messages": [{"role": "user", "content": "[[fake: think=hm]] [[fake: say=so]]"}],
+    }
+    client = strict.anthropic()
+    whole = await client.messages.create(**ask)
+    async with client.messages.stream(**ask) as stream:
+        streamed = await stream.get_final_message()
+    for reply in (whole, streamed):
+        assert [block.type for block in reply.content] == ["thinking", "text"]
+        assert reply.content[0].signature == ""
+
+
 @pytest.mark.parametrize("tools", [[], None])
 async def test_an_empty_list_of_tools_is_not_sent(strict: Served, fake: FakeRuntime, tools: Any) -> None:
     sent, _ = await asked(strict, fake, **({} if tools is None else {"tools": tools}))
@@ -178,6 +242,8 @@ async def test_a_burst_of_token_counts_is_answered_here(strict: Served, fake: Fa
             model="claude-opus-5", messages=[{"role": "user", "content": "word " * (number + 1)}], tools=[READ]
         )
         assert counted.input_tokens > number
+    hello: Any = [{"role": "user", "content": "hello"}]
+    assert (await client.messages.count_tokens(model="claude-of-next-year", messages=hello)).input_tokens > 0
     assert not fake.journal
 
 
