@@ -24,6 +24,7 @@ async def read(name: str, config: str, home: Path) -> tuple[str, Ended]:
     return code, await launched(home / "freehold.toml", words, home / "work", home=home)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("speaks", "names"), [("openai_chat, strict", ["llm", "LangChain", "pydantic-ai"]), ("all three", ["pydantic-ai"])]
 )
