@@ -109,10 +109,10 @@ _FORGES = (
     _vendor("github-token", "github_pat_", f"[A-Za-z0-9_]{{80,100}}{_NO_MORE}", "GitHub: fine-grained tokens", WORD),
     _vendor(
         "gitlab-token",
-        "glpat- gldt- glrt- glptt- glft- glcbt- glsoat- glimt- glagent- gloas- glffct-",
+        "glpat- gldt- glrt- glptt- glft- glcbt- glsoat- glimt- glagent- gloas- glffct- glwt-",
         "[A-Za-z0-9_.-]{20,64}",
         "GitLab: token overview",
-        TOKEN,
+        WORD,  # an instance may put a prefix of its own before: `ACME-glpat-`
     ),
     _vendor("npm-token", "npm_", f"{_ALNUM}{{36}}{_NO_MORE}", "npm: access tokens"),
     _vendor("pypi-token", "pypi-AgEIcHlwaS5vcmc pypi-AgENdGVzdC5weXBpLm9yZw", f"{_URL}{{50,1000}}", "PyPI: API tokens"),

@@ -156,3 +156,10 @@ def test_a_number_is_found_behind_any_number_of_others(text: str, kind: str):
 
 def test_a_word_too_far_before_a_number_does_not_name_it():
     assert "au-tfn" not in {kind for kind, _, _ in Detectors(LabelSettings()).find("tfn " + "x" * 60 + " 123456782")}
+
+
+@pytest.mark.parametrize("before", ["", "ACME-", "token: ", "x.y-"])
+def test_a_gitlab_token_is_found_behind_the_prefix_of_an_instance(before: str):
+    token = "glpat-" + "aB3dE6gH9jK2mN5pQ8sT"
+    (spot,) = [one for one in Detectors(LabelSettings()).find(f"{before}{token} .") if one[0] == "gitlab-token"]
+    assert spot[1:] == (len(before), len(before) + len(token))
