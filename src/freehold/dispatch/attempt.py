@@ -15,6 +15,7 @@ from freehold.costs.price import price
 from freehold.dispatch.flight import Flight
 from freehold.dispatch.in_flight import InFlight
 from freehold.dispatch.reach import Headers
+from freehold.dispatch.reported import believed, shown
 from freehold.dispatch.shares import MachineShares
 from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.gateways.http import Call, Exchange, Upstreams
@@ -34,9 +35,6 @@ MAX_SILENT_BYTES = 12 * 1024 * 1024
 """What a stream may send before its first content: room for one event of the longest kind, and for pings by the thousand."""
 MAX_FAULT_BYTES = 256 * 1024
 FAULT_TIMEOUT_S = 3.0
-MOST_TOKENS = 1_000_000_000
-"""A report of more is no report."""
-LONGEST_NAME = 200
 SLOWEST_TOKEN_S = 0.25
 """An answer that comes slower is not waited for where it can only be had whole: people read faster."""
 AFTER_FINISH_S = 5.0
@@ -306,7 +304,7 @@ class Attempt:
         self.abort()  # does nothing where the answer was read to its end
         now_s, placed = self.means.now(), self.step.placed
         seconds, share_s = now_s - self.started_s, self.means.shares.end(placed.runtime, self._share_mark, now_s)
-        self.usage = usage = _believed(self._usage())
+        self.usage = usage = believed(self._usage())
         cost_nano_usd, basis = price(usage, placed, share_s, self.started_ms, images=self.images, audio_s=self.audio_s)
         was_turned_down = self._was_turned_down(fault)
         if cost_nano_usd is None and placed.egress is Egress.VENDOR and was_turned_down:
@@ -320,8 +318,8 @@ class Attempt:
             runtime=self.step.placed.runtime.name,
             egress=self.step.placed.egress.value,
             sent_model=self.step.placed.deployment.served_as,
-            answered_model=_name(tap.answered_model),
-            fingerprint=_name(tap.fingerprint),
+            answered_model=shown(tap.answered_model),
+            fingerprint=shown(tap.fingerprint),
             mode=self.mode(),
             edits=(*sorted(tap.edits), *(f"redacted {one.count} {one.kind}" for one in self.flight.features.redacted)),
             started_ms=self.started_ms,
@@ -340,6 +338,12 @@ class Attempt:
             price_version=placed.price_version,
             sent_bytes=None if placed.egress is Egress.LOCAL or self._never_left(fault) else self._body_bytes,
         )
+        self._write(record, was_turned_down=was_turned_down)
+        self._tell_breaker(how, fault)
+
+    def _write(self, record: AttemptRecord, *, was_turned_down: bool) -> None:
+        """Give back what was taken for it beyond what it cost, and have its record kept."""
+        usage = record.usage
         if self._admission is not None:
             self._admission.end(0 if was_turned_down else None if usage is None else usage.input_tokens + usage.output_tokens)
         self.flight.attempts.append(record)
@@ -349,7 +353,6 @@ class Attempt:
             self.means.budgets.void(self.held, record)
         else:
             self.means.budgets.settle(self.held, record)
-        self._tell_breaker(how, fault)
 
     def _tell_breaker(self, how: AttemptEnd, fault: Fault | None) -> None:
         breakers, deployment = self.means.breakers, self.step.placed.id
@@ -392,20 +395,3 @@ def _places(runtime: Runtime) -> int:
     if launch is None or launch.engine != "llama":
         return runtime.max_connections
     return min(runtime.max_connections, launch.slots)
-
-
-def _name(said: str | None) -> str | None:
-    """A name as an upstream says it, fit to be shown: of one line, and not long."""
-    if said is None or (len(said) <= LONGEST_NAME and said.isprintable()):
-        return said
-    return "".join(letter if letter.isprintable() else "?" for letter in said[:LONGEST_NAME])
-
-
-def _believed(usage: Usage | None) -> Usage | None:
-    """None for a report that no model can have earned: it would be charged, and no column holds it."""
-    if (
-        usage is None
-        or max(usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.cache_write_tokens) <= MOST_TOKENS
-    ):
-        return usage
-    return None
