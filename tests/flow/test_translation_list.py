@@ -101,6 +101,17 @@ async def test_results_follow_their_calls_with_images_and_words_behind_them(stri
     assert PNG in said
 
 
+@pytest.mark.parametrize(("thinking", "thinks"), [("disabled", False), ("adaptive", True)])
+async def test_thinking_is_switched_where_the_template_can(serve: Serve, fake: FakeRuntime, thinking: str, thinks: bool) -> None:
+    served = await serve(
+        NO_ENGINE
+        + runtime_toml("box", "local", base_url(fake), quirks='["thinking_switch"]')
+        + deployment_toml("box", "small", "small-model")
+    )
+    sent, _ = await asked(served, fake, model="small", thinking={"type": thinking})
+    assert sent["chat_template_kwargs"] == {"enable_thinking": thinks, "thinking": thinks}
+
+
 async def test_betas_of_a_vendor_stay_here(strict: Served, fake: FakeRuntime) -> None:
     betas = {"anthropic-beta": "interleaved-thinking-2025-05-14,effort-2025-11-24"}
     client = strict.anthropic(default_headers=betas)

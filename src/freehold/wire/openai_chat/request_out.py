@@ -1,7 +1,8 @@
 """Writes a request of the neutral middle for an upstream that speaks Chat Completions.
 
 What is dropped, moved or refused is listed in docs/wire.md. Quirks read here: `system_first`, `max_completion_tokens`,
-`no_reasoning_effort`, `reasoning_content_in`, `top_k`, `string_content`, `alternating_roles`, `cache_control`. Usage is always asked for.
+`no_reasoning_effort`, `thinking_switch`, `reasoning_content_in`, `top_k`, `string_content`, `alternating_roles`, `cache_control`. Usage is
+always asked for.
 """
 
 import re
@@ -57,6 +58,8 @@ def write_request(request: ChatRequest, sent: Sent) -> bytes:
     _put(body, "response_format", _write_output(request.output))
     if "no_reasoning_effort" not in quirks:
         _put(body, "reasoning_effort", _write_effort(request.reasoning))
+    if "thinking_switch" in quirks:
+        _put(body, "chat_template_kwargs", _write_switch(request.reasoning))
     if request.stream:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
@@ -118,6 +121,19 @@ def _write_effort(reasoning: Reasoning | None) -> str | None:
     if reasoning.budget_tokens < 4096:
         return "low"
     return "medium" if reasoning.budget_tokens < 16384 else "high"
+
+
+def _write_switch(reasoning: Reasoning | None) -> dict[str, bool] | None:
+    """The variables of chat templates: `enable_thinking` of Qwen, GLM and SmolLM3, `thinking` of DeepSeek and Granite.
+
+    A template takes the one it knows (vLLM's page on reasoning outputs).
+    """
+    if reasoning is None:
+        return None
+    thinks = reasoning.enabled
+    if thinks is None:
+        thinks = reasoning.effort != "none" if reasoning.effort is not None else reasoning.budget_tokens != 0
+    return {"enable_thinking": thinks, "thinking": thinks}
 
 
 def _write_tool(tool: Tool | Opaque) -> object:

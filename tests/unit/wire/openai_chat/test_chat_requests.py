@@ -64,6 +64,10 @@ def test_peek_shows_what_a_decision_needs(read_sample: Callable[[str], bytes]):
     ]  # fmt: skip
 
 
+OFF = {"enable_thinking": False, "thinking": False}
+ON = {"enable_thinking": True, "thinking": True}
+
+
 @pytest.mark.parametrize(
     ("fields", "limit"),
     [
@@ -337,6 +341,11 @@ def test_system_text_stays_in_place_unless_it_must_lead():
         ({"reasoning": Reasoning(effort="high")}, (), {"reasoning_effort": "high"}),
         ({"reasoning": Reasoning(budget_tokens=1024)}, (), {"reasoning_effort": "low"}),
         ({"reasoning": Reasoning(budget_tokens=31999)}, (), {"reasoning_effort": "high"}),
+        ({"reasoning": Reasoning(enabled=False)}, ("thinking_switch",), {"chat_template_kwargs": OFF}),
+        ({"reasoning": Reasoning(enabled=True)}, ("thinking_switch",), {"chat_template_kwargs": ON}),
+        ({"reasoning": Reasoning(effort="none")}, ("thinking_switch", "no_reasoning_effort"), {"chat_template_kwargs": OFF}),
+        ({"reasoning": Reasoning(effort="low")}, ("thinking_switch",), {"chat_template_kwargs": ON, "reasoning_effort": "low"}),
+        ({}, ("thinking_switch",), {}),
         ({"stream": True}, (), {"stream": True, "stream_options": {"include_usage": True}}),
         ({"output": OutputFormat("json_object")}, (), {"response_format": {"type": "json_object"}}),
         ({"opaque": (Opaque("openai_chat", "store", msgspec.Raw(b"false")),)}, (), {"store": False}),
