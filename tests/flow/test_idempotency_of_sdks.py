@@ -157,12 +157,13 @@ async def test_a_client_that_gave_up_waiting_gets_an_answer_by_its_own_retry_and
 
 @pytest.mark.parametrize("sdk", ["openai", "anthropic"])
 async def test_the_sdks_ask_again_on_a_409_until_the_first_one_is_answered(sdk: str, serve: Serve, fake: FakeRuntime) -> None:
-    fake._script = lambda _received: Act(say="one two three", slow_s=0.15)
+    words = " ".join(["word"] * 25)  # longer than it takes to make a client on a busy machine
+    fake._script = lambda _received: Act(say=words, slow_s=0.1)
     served = await serve(config(fake, more="[idempotency]\nwait_s = 0\n"))
     first = asyncio.ensure_future(ask(sdk, served.url, KEY))
     await fake.received(1)
     second = await ask(sdk, served.url, KEY, retries=8)
-    assert second[0] == (await first)[0] == "one two three"
+    assert second[0] == (await first)[0] == words
     assert second[1]["idempotent-replayed"] == "true"
     assert any(row.status == 409 for row in served.rows())
     assert len(fake.journal) == 1
