@@ -171,7 +171,9 @@ def _answer_headers(operation: Operation) -> Schema:
             "x-freehold-deployment": _header("The deployment that served it."),
             "x-freehold-egress": _header("How far it travelled: local, self_hosted or vendor."),
             "x-freehold-reason": _header("Why there, in words."),
-            "x-freehold-warning": _header("What to know of this answer, such as `prompt_cut: ...`; missing where there is nothing."),
+            "x-freehold-warning": _header(
+                "What to know of this answer, such as `prompt_cut: ...`; missing where there is nothing."
+            ),
         }
     if operation.decides or operation.keeps_keys:
         headers |= {
