@@ -158,7 +158,7 @@ async def test_a_client_that_gave_up_waiting_gets_an_answer_by_its_own_retry_and
 @pytest.mark.parametrize("sdk", ["openai", "anthropic"])
 async def test_the_sdks_ask_again_on_a_409_until_the_first_one_is_answered(sdk: str, serve: Serve, fake: FakeRuntime) -> None:
     words = " ".join(["word"] * 25)  # longer than it takes to make a client on a busy machine
-    fake._script = lambda _received: Act(say=words, slow_s=0.1)
+    fake._script = lambda _received: Act(say=words, slow_s=0.4)
     served = await serve(config(fake, more="[idempotency]\nwait_s = 0\n"))
     first = asyncio.ensure_future(ask(sdk, served.url, KEY))
     await fake.received(1)
