@@ -113,17 +113,21 @@ def assemble(
         labels=bind(user.labels, user.datasets),
         problems=(*decoded.problems, *(one for one in problems if not _told(one, decoded.problems))),
         warnings=_unused(user),
-        base=Base(
-            models=user.models,
-            prices=user.prices,
-            built_in=tuple(runtime.name for runtime in default.runtimes),
-            widens_auto=AUTO not in user.aliases,
-            waiting=tuple(
-                name for name, said in default.aliases.items() if user.defaults.aliases and said == AUTO and name not in aliases
-            ),
-            vendors=tuple(runtime.name for runtime in vendors.runtimes),
-            notes=vendors.notes,
+        base=_base(user, default, vendors, aliases),
+    )
+
+
+def _base(user: File, default: File, vendors: VendorsFound, aliases: dict[str, tuple[str, ...]]) -> Base:
+    return Base(
+        models=user.models,
+        prices=user.prices,
+        built_in=tuple(runtime.name for runtime in default.runtimes),
+        widens_auto=AUTO not in user.aliases,
+        waiting=tuple(
+            name for name, said in default.aliases.items() if user.defaults.aliases and said == AUTO and name not in aliases
         ),
+        vendors=tuple(runtime.name for runtime in vendors.runtimes),
+        notes=vendors.notes,
     )
 
 

@@ -30,7 +30,7 @@ from freehold.limits.rates import Rates
 from freehold.limits.retry_budget import RetryBudgets
 from freehold.local.supervisor import Engines, EngineState
 from freehold.routing.facts_cache import FactsCache
-from freehold.runtime import Egress, Runtime, egress_of
+from freehold.runtime import Egress, Runtime
 from freehold.server.batches.desk import Desk
 from freehold.server.batches.lines import LineServer
 from freehold.server.batches.runner import Runner
@@ -50,6 +50,7 @@ from freehold.server.key_watch import KeyWatch
 from freehold.server.redacting import PlaceholderKey
 from freehold.server.routes import make_routes, make_tails, speller_of
 from freehold.server.snapshot import make_snapshot, require_keys_beyond_loopback
+from freehold.server.standing import status_of
 from freehold.server.stores import journal_place, shared_rates, store_place, store_url
 from freehold.server.swap import Changes, compare, keep_fixed, unchanged_deployments
 from freehold.server.workers.told import ToldEngines
@@ -110,14 +111,7 @@ class App:
         self.desk = Desk(self._store, Shelf(config.data_dir / "batches"), now_ms=wall_ms, random_bytes=random_bytes)
         self.keys = KeyWatch(self._store, now=now, log=log)
         self.budgets = make_budgets(lambda: self.config, self.upstreams, log, now=now, wall_ms=wall_ms)
-        self.finishing = Finishing(
-            self.writer,
-            (self._store, store_place(config)),
-            marked.mark,
-            lambda: self.budgets if self.config.settings.budgets else None,
-            log,
-            wall_ms=wall_ms,
-        )
+        self.finishing = self._make_finishing(marked)
         self._machine_secret = PlaceholderKey(config.data_dir)
         self.idempotency = self._make_idempotency()
         means = self._make_means()
@@ -125,6 +119,16 @@ class App:
         context = self._make_context()
         self.batches = self._make_batches(context, means)
         self.gateway = self._make_gateway(context, means, random_bytes)
+
+    def _make_finishing(self, marked: Marked) -> Finishing:
+        return Finishing(
+            self.writer,
+            (self._store, store_place(self.config)),
+            marked.mark,
+            lambda: self.budgets if self.config.settings.budgets else None,
+            self.log,
+            wall_ms=wall_ms,
+        )
 
     def _make_engines(self) -> Engines:
         return Engines(
@@ -285,10 +289,8 @@ class App:
     def lay_over(self, name: str, overlay: "Overlay | None") -> Changes:
         """Serve `base` with this laid over it, under a name of its own; None takes it off again. Raises as `rebase`."""
         former = self._overlays
-        self._overlays = {
-            **{other: kept for other, kept in former.items() if other != name},
-            **({name: overlay} if overlay else {}),
-        }
+        others = {other: kept for other, kept in former.items() if other != name}
+        self._overlays = others | ({name: overlay} if overlay else {})
         try:
             return self.apply(self._laid_over(self.base))
         except ValueError:
@@ -382,22 +384,12 @@ class App:
         )
 
     def _status(self, runtime: Runtime) -> RuntimeStatus:
-        state = self.engines.states().get(runtime.name)
-        down = self.reaches.down.get(runtime.name)
-        if state is not None:
-            status: str = state.status
-            detail = "" if status == "ready" else (down or "")
-        else:
-            is_new = runtime.name not in self.base.runtimes and self.discovering.is_seen_at(runtime.base_url)
-            is_found = is_new or runtime.name in self.base.base.vendors
-            up = "found" if is_found else "configured"
-            status, detail = (up, runtime.base_url or "") if down is None else ("down", down)
-        return RuntimeStatus(
-            name=runtime.name,
-            egress=egress_of(runtime).value,
-            status=status,
-            detail=detail,
-            context=state.context if state is not None else None,
+        is_new = runtime.name not in self.base.runtimes and self.discovering.is_seen_at(runtime.base_url)
+        return status_of(
+            runtime,
+            self.engines.states().get(runtime.name),
+            self.reaches.down.get(runtime.name),
+            is_found=is_new or runtime.name in self.base.base.vendors,
             deployments=tuple(one.id for one in self.config.policy.placed.values() if one.runtime.name == runtime.name),
         )
 
