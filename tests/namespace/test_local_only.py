@@ -50,6 +50,10 @@ def test_nothing_leaves_while_local_requests_are_served_and_planted_leaks_are_co
     assert "none" not in phases["attacks"].statuses, "every attack was answered"
     assert phases["attacks"].statuses["403"] >= 20, "and what may not be served was refused"
     assert phases["commands, beside the requests"].asked >= 10
+    kept = phases["ledgers, accounts and keys kept elsewhere"]
+    assert kept.statuses == {"2": 12, "0": 3}, (
+        "no store elsewhere is served; a local runtime whose key cannot be read is looked at"
+    )
     if IN_CI:
         assert found.engine == "embedded"
 

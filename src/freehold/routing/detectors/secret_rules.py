@@ -151,7 +151,7 @@ _MODELS = (
 _SERVICES = (
     _vendor(
         "slack-token",
-        "xoxb- xoxp- xoxa- xoxr- xoxs- xoxe- xoxc- xoxd- xapp-",
+        "xoxb- xoxp- xoxa- xoxr- xoxs- xoxe- xoxc- xoxd- xoxo- xapp-",
         "[A-Za-z0-9%-]{20,300}",
         "Slack: token types",
         WORD | set("-%"),
