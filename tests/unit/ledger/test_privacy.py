@@ -2,7 +2,7 @@
 
 import msgspec
 
-from freehold.features import Caller, Features, Finding
+from freehold.features import Caller, Features, Finding, Progress
 from freehold.record import AttemptRecord, DecisionRecord, PlannedStep, Rejected, RequestRecord, Verdict
 from freehold.routing.situation import Health, Situation
 from freehold.storage.schema import metadata
@@ -35,10 +35,13 @@ NO_TEXT = {
     ),
     *("prompt_tokens", "prompt_tokens_exact", "max_tokens", "messages", "tools", "images", "schema", "logprobs", "choices"),
     *("fill_in", "needs_echo", "needs_raw"),
+    *("turns", "results", "failed_results", "failed_share", "repeated_failures", "edits_without_progress"),
 }
 PARTS = {"decided", "features", "findings", "steps", "rejected", "verdicts", "usage", "caller", "health", "down"} | {
     # Kinds and counts of what was replaced; names a key is limited to; budgets by name, in words of ours.
     *("redacted", "rights", "budgets"),
+    # Counts of what an agent's tools returned.
+    "progress",
 }
 ACCOUNTED = IDS | NAMES | WORDS_OF_A_LIST | WORDS_OF_OURS | HEADERS_OF_THE_CALLER | NO_TEXT | PARTS
 
@@ -46,7 +49,7 @@ ACCOUNTED = IDS | NAMES | WORDS_OF_A_LIST | WORDS_OF_OURS | HEADERS_OF_THE_CALLE
 def test_every_field_of_a_record_is_accounted_for() -> None:
     structs: list[type[msgspec.Struct]] = [
         *(RequestRecord, AttemptRecord, DecisionRecord, PlannedStep, Rejected, Verdict),
-        *(Features, Caller, Situation, Health),
+        *(Features, Caller, Situation, Health, Progress),
     ]
     fields = {name for struct in structs for name in struct.__struct_fields__}
     assert fields - ACCOUNTED == set()
