@@ -9,7 +9,17 @@ def tables() -> str:
     """Every table with its columns, what they may hold and what they mean."""
     return "\n\n".join(
         _table(metadata.tables[name])
-        for name in ("requests", "attempts", "decisions", "policies", "accounts", "reservations", "money_flags", "idempotency_keys", "meta")
+        for name in (
+            "requests",
+            "attempts",
+            "decisions",
+            "policies",
+            "accounts",
+            "reservations",
+            "money_flags",
+            "idempotency_keys",
+            "meta",
+        )
     )
 
 
