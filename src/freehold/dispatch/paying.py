@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from freehold.costs.bound import Most
 from freehold.dispatch.sizing import answer_bound, most_of_chat, most_of_single
 from freehold.fault import FaultError
-from freehold.limits.budgets import LOWEST_ANSWER_TOKENS, Asking
+from freehold.limits.budgets import Asking
 from freehold.limits.charges import UnknownPrice, charges_something, items_of
 from freehold.limits.over_budget import OverBudgetError, unknown_price
+from freehold.limits.shortages import LOWEST_ANSWER_TOKENS
 from freehold.storage.reservations import Begun
 
 if TYPE_CHECKING:  # attempts import this module

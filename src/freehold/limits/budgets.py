@@ -10,17 +10,17 @@ Not done: which requests are held to which budget (`policy.budgets`), how much t
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 import msgspec
 
-from freehold.costs.bound import Most
 from freehold.fault import Fault, FaultError, Kind
 from freehold.features import Features
 from freehold.limits.alerts import Alerts
 from freehold.limits.answer_lengths import AnswerLengths, Client
-from freehold.limits.charges import Item, Spans, begun_with, items_of
-from freehold.limits.over_budget import OverBudgetError, amount, over_budget, resets, unknown_prices
+from freehold.limits.charges import Item, Spans, begun_with
+from freehold.limits.over_budget import OverBudgetError, over_budget
+from freehold.limits.shortages import Shortages
 from freehold.limits.turns import LOOKS_EACH_S, Lines, Turn
 from freehold.policy.budgets import BudgetLine, BudgetTable
 from freehold.record import AttemptRecord
@@ -30,14 +30,10 @@ from freehold.storage.store import StoreError
 
 LEASE_S = 60.0
 RENEWED_EACH_S = 20.0
-LOWEST_ANSWER_TOKENS = 256
-"""An answer is not shortened below this: a client would make nothing of it."""
-MOST_STANDINGS = 4096
 TAKES_LEFT = 3
 """How often what is left is tried for, while others take of it."""
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.05, 5.0
 CLOSES_WITHIN_S = 10.0
-_NOTHING: dict[str, OverBudget] = {}
 
 
 class Asking(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,13 +64,6 @@ class Held(msgspec.Struct, kw_only=True):
     waited_s: float = 0.0
 
 
-class _Standing(msgspec.Struct):
-    """How an account stood when it was last short. Only what is spent counts: that does not come back."""
-
-    spent: int
-    resets_ms: int | None
-
-
 class Budgets:
     """One per process. `open_store` is called with the first attempt that has to be paid for."""
 
@@ -96,8 +85,7 @@ class Budgets:
         self._store: BudgetStore | None = None
         self._opening = asyncio.Lock()
         self._lines = Lines()
-        self._standings: dict[str, _Standing] = {}
-        self._unknown: tuple[BudgetTable | None, int, dict[str, dict[str, OverBudget]]] = (None, 0, {})
+        self._shortages = Shortages(wall_ms, self.spans)
         self._held: dict[str, Held] = {}
         """By attempt: reserved, and not settled yet."""
         self._renewal: asyncio.TimerHandle | None = None
@@ -110,51 +98,8 @@ class Budgets:
         return len(self._held)
 
     def over(self, table: BudgetTable, lines: Sequence[BudgetLine], features: Features) -> dict[str, OverBudget]:
-        """By deployment: what a budget is known not to pay for, even were the answer short. Not to be written to."""
-        unknown = self._unknown_prices(table)
-        if not unknown and not self._standings:
-            return _NOTHING
-        found: dict[str, OverBudget] = {}
-        for line in lines if unknown else ():
-            found.update(unknown.get(line.name, _NOTHING))
-        if self._standings:
-            self._add_spent(found, table, lines, features)
-        return found
-
-    def _unknown_prices(self, table: BudgetTable) -> dict[str, dict[str, OverBudget]]:
-        """By budget: the deployments that it keeps out because their price is not known, today."""
-        day = self._wall_ms() // 86_400_000
-        if self._unknown[0] is not table or self._unknown[1] != day:
-            self._unknown = (table, day, unknown_prices(table, self._wall_ms()))
-        return self._unknown[2]
-
-    def _add_spent(
-        self, found: dict[str, OverBudget], table: BudgetTable, lines: Sequence[BudgetLine], features: Features
-    ) -> None:
-        lowest = min(features.max_tokens or LOWEST_ANSWER_TOKENS, LOWEST_ANSWER_TOKENS)
-        is_chat = features.operation in {"chat", "completion"}
-        images = features.choices if features.operation == "image_generation" else 0
-        most = Most(
-            input_tokens=features.prompt_tokens if features.prompt_tokens_exact else 0, choices=features.choices, images=images
-        )
-        at_ms = self._wall_ms()
-        for placed in table.placed:
-            if placed.id in found:
-                continue
-            items = items_of(lines, placed, features.caller, most, at_ms, self.spans)
-            for item in items if isinstance(items, tuple) else ():
-                left = self._left(item)
-                if left is not None and left < item.bound.cost_of(lowest if is_chat else 0) + (left <= 0):
-                    budget = item.line.budget
-                    said = f"{amount(max(left, 0), item.unit)} of {amount(item.limit, item.unit)} are left"
-                    why = f"budget '{budget.name}' does not pay for it: {said}; {resets(item.resets_ms)}"
-                    found[placed.id] = OverBudget(budget.name, why, item.resets_ms, refuses=budget.over == "refuse")
-                    break
-
-    def _left(self, item: Item) -> int | None:
-        """What is left of an account that is known to be short; None: it is not known to be."""
-        standing = self._standings.get(item.account)
-        return None if standing is None else item.limit - standing.spent
+        """As `Shortages.over`."""
+        return self._shortages.over(table, lines, features)
 
     async def reserve(self, asking: Asking) -> Held:
         """Reserve what the attempt can cost, on all its accounts. Raises OverBudgetError; FaultError while the store is away."""
@@ -181,7 +126,7 @@ class Budgets:
 
     def _refuse_hopeless(self, asking: Asking) -> None:
         for item in asking.items:
-            left = self._left(item)
+            left = self._shortages.left(item)
             if left is not None and item.bound.cost_of(asking.lowest) > left:
                 raise self._over(item, Balance(item.limit - left, 0), asking)
 
@@ -200,7 +145,7 @@ class Budgets:
             raise self._away(error) from error
         self._is_away = False
         if short is not None:
-            self._note(asking.items, short)
+            self._shortages.note(_short_item(asking, short), short)
             return None, short
         held = Held(asking=asking, output_tokens=output_tokens, reserved={charge.account: charge.amount for charge in charges})
         self._held[asking.attempt_id] = held
@@ -270,17 +215,6 @@ class Budgets:
     def _over(self, item: Item, balance: Balance, asking: Asking) -> OverBudgetError:
         return over_budget(item, balance, item.bound.cost_of(asking.lowest), self._wall_ms())
 
-    def _note(self, items: Iterable[Item], short: Short) -> None:
-        """Remember an account that was short, so that plans can pass over what it does not pay for."""
-        account = short.charge.account
-        item = next(one for one in items if one.account == account)
-        if len(self._standings) >= MOST_STANDINGS:
-            now_ms = self._wall_ms()
-            for old in [name for name, one in self._standings.items() if one.resets_ms is not None and one.resets_ms <= now_ms]:
-                del self._standings[old]
-        if len(self._standings) < MOST_STANDINGS or account in self._standings:
-            self._standings[account] = _Standing(short.balance.spent, item.resets_ms)
-
     def settle(self, held: Held, record: AttemptRecord) -> None:
         """The attempt is over: charge what it cost, and write its row with that. An unknown cost is what was reserved."""
         amounts = {item.account: _spent(item, record, held) for item in held.asking.items}
@@ -302,9 +236,8 @@ class Budgets:
             retry_s = min(retry_s * 2, LONGEST_RETRY_S)
         self._held.pop(held.asking.attempt_id, None)
         for item in held.asking.items:
-            standing = self._standings.get(item.account)
-            if standing is not None and amounts is not None:
-                standing.spent += amounts[item.account]
+            if amounts is not None:
+                self._shortages.add(item.account, amounts[item.account])
             self._lines.rouse(item.account)
         if amounts is not None:
             self._alerts.spent(held.asking.items, store)

@@ -367,7 +367,7 @@ async def test_a_plan_passes_over_what_a_spent_budget_does_not_pay_for(desk: Des
     with pytest.raises(OverBudgetError):
         await desk.budgets.reserve(desk.ask(table, out=300, lowest=300))
     desk.store.spent["b0/day/2026-11-18/tokens/"] = 1100
-    desk.budgets._standings["b0/day/2026-11-18/tokens/"].spent = 1100
+    desk.budgets._shortages._known["b0/day/2026-11-18/tokens/"].spent = 1100
     over = desk.budgets.over(table, table.lines, features(max_tokens=None))
     assert "100 tokens of 1200 tokens are left" in over["v/m"].why
     assert desk.budgets.over(table, table.lines, features(max_tokens=50)) == {}
