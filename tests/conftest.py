@@ -1,9 +1,12 @@
 """Shared by all tests: a guard that lets them reach loopback only, and loud words on what could not be run."""
 
+import asyncio
+import functools
+import inspect
 import ipaddress
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,28 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     skipped = reporter.stats.get("skipped", []) if reporter is not None else []
     if IN_CI and exitstatus == 0 and any(REFUSED not in str(report.longrepr) for report in skipped):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A coroutine that waits in vain fails by itself: pytest-timeout's alarm does not get through to uvloop while it waits."""
+    usual_s = float(config.getini("timeout"))
+    for item in items:
+        test = getattr(item, "obj", None)
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(test):
+            marked = item.get_closest_marker("timeout")
+            limit_s = float(marked.args[0]) if marked is not None and marked.args else usual_s
+            if limit_s > 0:
+                item.obj = _ends_within(test, 0.9 * limit_s)
+
+
+def _ends_within(test: Callable[..., Coroutine[Any, Any, None]], limit_s: float) -> Callable[..., Coroutine[Any, Any, None]]:
+    @functools.wraps(test)
+    async def limited(*arguments: Any, **named: Any) -> None:
+        async with asyncio.timeout(limit_s):
+            await test(*arguments, **named)
+
+    return limited
 
 
 @pytest.fixture(autouse=True, scope="session")
