@@ -110,7 +110,8 @@ _FORGES = (
     _vendor(
         "gitlab-token",
         "glpat- gldt- glrt- glptt- glft- glcbt- glsoat- glimt- glagent- gloas- glffct- glwt-",
-        "[A-Za-z0-9_.-]{20,64}",
+        # Behind one beginning another is no token, but maybe the token's: seen here, it need not be judged.
+        r"(?![A-Za-z0-9_.-]{0,16}?gl(?:pat|dt|rt|ptt|ft|cbt|soat|imt|agent|oas|ffct|wt)-)[A-Za-z0-9_.-]{20,64}",
         "GitLab: token overview",
         WORD,  # an instance may put a prefix of its own before: `ACME-glpat-`
     ),
