@@ -126,6 +126,7 @@ def one_worker_is_killed(place: Place) -> None:
         os.kill(killed, signal.SIGKILL)
         wait_for(lambda: set(outcomes(place)) >= lost)
         assert outcomes(place) == dict.fromkeys(lost, "failed"), "what the other worker answers is still under way"
+        wait_for(lambda: bool(events(place, "ledger.finished")))
         [finished] = events(place, "ledger.finished")
         assert finished["rows"] == len(lost)
         reserved = {attempt.rpartition(".")[0] for (attempt,) in ask(place, "SELECT attempt_id FROM reservations")}
