@@ -70,10 +70,10 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def ask(place: Place, words: str = "hello") -> int:
+def ask(place: Place, words: str = "hello", model: str = "fake") -> int:
     """One request on a connection of its own; its status, which is 200 or says why not."""
     asking = http.client.HTTPConnection("127.0.0.1", place.port, timeout=30)
-    body = {"model": "fake", "messages": [{"role": "user", "content": words}]}
+    body = {"model": model, "max_tokens": 64, "messages": [{"role": "user", "content": words}]}
     try:
         asking.request(
             "POST", "/v1/chat/completions", json.dumps(body), {"connection": "close", "content-type": "application/json"}
@@ -190,11 +190,11 @@ def test_engines_belong_to_the_parent_and_both_workers_reach_them(home_with_weig
         assert len({json.dumps(one["runtimes"]) for one in ready}) == 1
         engines = [told["pid"] for told in events(place, "engine.ready")]
         assert len(engines) == 2, "text and embeddings, once each"
-        place.run("ask", "--model", "auto", "hello")
+        ask(place, model="auto")
         os.kill(engines[0], signal.SIGKILL)
         wait_for(lambda: len(events(place, "engine.ready")) == 3)
         all_ready(place, server)
-        place.run("ask", "--model", "auto", "hello again")
+        ask(place, "hello again", model="auto")
         assert end(server)[0] == 0
         assert not [pid for pid in engines if is_alive(pid)]
     finally:
