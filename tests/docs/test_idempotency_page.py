@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from freehold.config.settings import IdempotencySettings
+from freehold.dispatch.chat_attempt import PASSED_ON_HEADERS
 from freehold.fault import FAULTS, LASTING, Kind
-from freehold.server.idempotency.asked import _TELLING_HEADERS, HEADER, LONGEST
+from freehold.server.idempotency.asked import HEADER, LONGEST
 from freehold.server.redacting import KEY_FILE
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -19,7 +20,7 @@ def test_the_numbers_and_names_on_the_page_hold() -> None:
         f"asked something else | {FAULTS[Kind.IDEMPOTENCY_MISMATCH].status} |",
         f"refused with {FAULTS[Kind.IDEMPOTENCY_AWAY].status} when the store is away",
         *(f"`{kind}`" for kind in (Kind.IDEMPOTENCY_UNDER_WAY, Kind.IDEMPOTENCY_UNKNOWN, Kind.IDEMPOTENCY_MISMATCH)),
-        *(f"`{name}`" for name in _TELLING_HEADERS),
+        *(f"`{name}`" for name in PASSED_ON_HEADERS),
         f"(`{KEY_FILE}` in the data directory)",
     ]
     assert [words for words in said if words not in page] == []

@@ -150,9 +150,8 @@ def _kind_of(name: str, arguments: str) -> int:
 def _read_outcome(outcome: ToolOutcome) -> Act:
     text = outcome.text
     kind = RESULT | (NEUTRAL if text.startswith(_DECLINED) else FAILED if outcome.is_error else _signs_in(text))
-    if not kind & TROUBLE:
-        return Act(hash(outcome.id) if outcome.id else 0, kind)
-    return Act(hash(outcome.id) if outcome.id else 0, kind, 0, 0, *_errors_of(text))
+    error, line = _errors_of(text) if kind & TROUBLE else (0, 0)
+    return Act(hash(outcome.id) if outcome.id else 0, kind, error=error, line=line)
 
 
 def _errors_of(text: str) -> tuple[int, int]:

@@ -5,7 +5,6 @@ each round, so that the last of a hundred waits for a hundred rounds. Nothing is
 """
 
 import asyncio
-from collections.abc import Callable
 from signal import SIGINT, SIGTERM
 from typing import Any
 
@@ -27,6 +26,16 @@ FULL_S = 1.0
 """For so long nobody is let in where the system has no descriptor left."""
 
 
+def take_address(host: str, port: int) -> Any:
+    """A socket object that is bound there and does not listen yet. Raises RuntimeError when the address is taken."""
+    host = "127.0.0.1" if host == "localhost" else host
+    try:
+        return adopt(bind_listening(host, port))
+    except OSError as error:
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise RuntimeError(f"{where} is in use or may not be bound; choose another with --port") from error
+
+
 class Listener:
     """One listening server."""
 
@@ -44,7 +53,7 @@ class Listener:
     ) -> None:
         """`listening`: a bound socket object that somebody else opened, maybe for others too; host and port then only name it."""
         self._gateway = gateway
-        self._host = "127.0.0.1" if host == "localhost" else host
+        self._host = host
         self._port = port
         self._drain_s = drain_s
         self._idle_s = keepalive_s
@@ -52,7 +61,6 @@ class Listener:
         self._takes_signals = takes_signals
         self._listening = listening
         self._at_once = ACCEPTED_AT_ONCE if listening is None else ACCEPTED_OF_SHARED
-        self._make_connection: Callable[[], ClientConnection] | None = None
         self._entering: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
@@ -60,14 +68,8 @@ class Listener:
 
     async def bind(self) -> int:
         """Take the address; returns the port. Nothing is answered before `start`. Raises RuntimeError when it is taken."""
-        loop = asyncio.get_running_loop()
-        try:
-            if self._listening is None:
-                self._listening = adopt(bind_listening(self._host, self._port))
-        except OSError as error:
-            where = f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
-            raise RuntimeError(f"{where} is in use or may not be bound; choose another with --port") from error
-        self._make_connection = lambda: ClientConnection(loop, self._gateway, self._idle_s, self._head_deadline_s)
+        if self._listening is None:
+            self._listening = take_address(self._host, self._port)
         return self._bound_port()
 
     def _bound_port(self) -> int:
@@ -75,7 +77,7 @@ class Listener:
 
     async def start(self) -> int:
         """Begin to serve; returns the port. Raises whatever kept the gateway from starting."""
-        if self._make_connection is None:
+        if self._listening is None:
             await self.bind()
         loop = asyncio.get_running_loop()
         if self._takes_signals:
@@ -110,9 +112,11 @@ class Listener:
             task.add_done_callback(self._entering.discard)
 
     async def _enter(self, client: Any) -> None:
-        assert self._make_connection is not None
+        loop = asyncio.get_running_loop()
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(self._make_connection, client)
+            await loop.connect_accepted_socket(
+                lambda: ClientConnection(loop, self._gateway, self._idle_s, self._head_deadline_s), client
+            )
         except OSError:  # it has left again
             client.close()
 

@@ -138,10 +138,10 @@ def _release(steps: "Steps", claim: Claim, after: str | None) -> None:
         _change(steps, "UPDATE idempotency_keys SET state = 'left', request_id = ?", claim, after)
 
 
-def _change(steps: "Steps", what: str, claim: Claim, *parameters: str) -> None:
-    """Only while the key is still this request's, and under way."""
+def _change(steps: "Steps", what: str, claim: Claim, *parameters: object) -> bool:
+    """Only while the key is still this request's, and under way; whether it was."""
     whose = " WHERE digest = ? AND request_id = ? AND state = 'under_way'"
-    steps.run(what + whose, *parameters, claim.digest, claim.request_id)
+    return steps.run(what + whose, *parameters, claim.digest, claim.request_id).rowcount > 0
 
 
 def _answered(steps: "Steps", claim: Claim, answer: bytes | None, most_bytes: float) -> None:
@@ -149,12 +149,8 @@ def _answered(steps: "Steps", claim: Claim, answer: bytes | None, most_bytes: fl
     if answer is not None and stored + len(answer) > most_bytes:
         answer = None
     size = 0 if answer is None else len(answer)
-    changed = steps.run(
-        "UPDATE idempotency_keys SET state = 'answered', size_bytes = ?, answer = ? "
-        "WHERE digest = ? AND request_id = ? AND state = 'under_way'",
-        *(size, answer, claim.digest, claim.request_id),
-    )
-    if changed.rowcount and size:
+    kept = "UPDATE idempotency_keys SET state = 'answered', size_bytes = ?, answer = ?"
+    if _change(steps, kept, claim, size, answer) and size:
         _count(steps, stored + size)
 
 

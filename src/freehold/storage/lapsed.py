@@ -5,12 +5,12 @@ Pure: no SQL, no clock.
 """
 
 from freehold.chat import Usage
+from freehold.fault import Kind
 from freehold.record import AttemptRecord
 from freehold.storage.reservations import Begun
 
 SAYS = "its process was killed or cut off before it was settled; it is taken to have cost what was reserved for it"
 """In no other row: it tells this one from the true one."""
-FAULT = "internal"
 
 
 def lapsed_attempt(attempt_id: str, begun: Begun) -> AttemptRecord:
@@ -33,7 +33,7 @@ def lapsed_attempt(attempt_id: str, begun: Begun) -> AttemptRecord:
         first_content_ms=None,
         duration_ms=0.0,
         end="cut",
-        fault=FAULT,
+        fault=Kind.INTERNAL.value,
         fault_message=SAYS,
         usage=usage,
         cost_nano_usd=begun.nano_usd,

@@ -14,9 +14,8 @@ from freehold.storage.entry import ENTRY, Entry
 from freehold.storage.owners import is_dead, is_of_this_place
 from freehold.storage.schema import meta
 
-SIGNS_EACH_S = 60.0
 SILENT_S = 180.0
-"""Three signs of life, and longer than a reservation's lease."""
+"""Longer than a process that lives is silent (it gives a sign each minute), and than a reservation's lease."""
 
 
 class Standing(msgspec.Struct, frozen=True):

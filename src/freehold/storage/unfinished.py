@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, Select, Table, exists, select
 from sqlalchemy.exc import DBAPIError
 
+from freehold.fault import Kind
 from freehold.features import Caller
 from freehold.record import AttemptRecord, CostBasis, DecisionRecord, Outcome, RequestRecord
 from freehold.storage.engine import insert_once
@@ -24,7 +25,6 @@ from freehold.storage.store import StoreUnavailableError
 LOOKED_AT = 100_000
 TOGETHER = 64
 """Rows in one transaction."""
-FAULT = "internal"
 SAYS = "the server was killed before this request ended; what is known of it was written afterwards"
 _NOBODY = Caller()
 
@@ -132,7 +132,7 @@ def _record(request_id: str, decision: DecisionRecord | None, tried: list[Attemp
         policy_version=decision.policy_version if decision is not None else "",
         outcome=outcome,
         status=200 if served else 500,
-        fault=None if served else FAULT,
+        fault=None if served else Kind.INTERNAL.value,
         fault_message=None if served else SAYS,
         deployment=last.deployment if last is not None and served else None,
         runtime=last.runtime if last is not None and served else None,

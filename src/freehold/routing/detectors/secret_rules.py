@@ -104,14 +104,15 @@ _CLOUDS = (
     _vendor("doppler-token", "dp.pt. dp.st. dp.ct. dp.sa.", "[A-Za-z0-9_.-]{40,80}", "Doppler: auth tokens", TOKEN),
 )
 
+_GITLAB_STARTS = "glpat- gldt- glrt- glptt- glft- glcbt- glsoat- glimt- glagent- gloas- glffct- glwt-"
 _FORGES = (
     _vendor("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", f"{_ALNUM}{{36,251}}{_NO_MORE}", "GitHub: token formats", WORD),
     _vendor("github-token", "github_pat_", f"[A-Za-z0-9_]{{80,100}}{_NO_MORE}", "GitHub: fine-grained tokens", WORD),
     _vendor(
         "gitlab-token",
-        "glpat- gldt- glrt- glptt- glft- glcbt- glsoat- glimt- glagent- gloas- glffct- glwt-",
+        _GITLAB_STARTS,
         # Behind one beginning another is no token, but maybe the token's: seen here, it need not be judged.
-        r"(?![A-Za-z0-9_.-]{0,16}?gl(?:pat|dt|rt|ptt|ft|cbt|soat|imt|agent|oas|ffct|wt)-)[A-Za-z0-9_.-]{20,64}",
+        f"(?![A-Za-z0-9_.-]{{0,16}}?(?:{_GITLAB_STARTS.replace(' ', '|')}))[A-Za-z0-9_.-]{{20,64}}",
         "GitLab: token overview",
         WORD,  # an instance may put a prefix of its own before: `ACME-glpat-`
     ),

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from blake3 import blake3
 
+from freehold.dispatch.chat_attempt import PASSED_ON_HEADERS
 from freehold.fault import FaultError, Kind, faulty
 from freehold.features import Caller
 from freehold.identity.tags import PROJECT_HEADER
@@ -23,8 +24,6 @@ LONGEST = 255
 _KEY = re.compile(rf"[!-~]{{1,{LONGEST}}}")
 _CONTEXT = "freehold 2026-11 idempotency keys"
 _SCOPE_HEADERS = ("x-freehold-ceiling", "x-freehold-label", DATASET_HEADER, PROJECT_HEADER)
-_TELLING_HEADERS = ("anthropic-beta", "anthropic-version", "openai-beta")
-"""They change what is answered, beside the body."""
 _FORM = "multipart/form-data"
 
 
@@ -65,7 +64,7 @@ def read_asked(path: str, headers: Mapping[str, str], caller: Caller, body: byte
 
 def _pieces(headers: Mapping[str, str], body: bytes) -> Iterable[bytes]:
     """What makes a request the same. A form's boundary is drawn anew for each try, so it stays out."""
-    yield from (headers.get(name, "").encode() for name in _TELLING_HEADERS)
+    yield from (headers.get(name, "").encode() for name in PASSED_ON_HEADERS)
     content_type = headers.get("content-type", "")
     if not content_type.lower().startswith(_FORM):
         yield body

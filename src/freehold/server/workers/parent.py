@@ -20,6 +20,7 @@ from freehold.gateways.local_get import make_local_get
 from freehold.local.supervisor import Engines
 from freehold.runtime import Egress, Launch
 from freehold.server.app import App
+from freehold.server.listener import take_address
 from freehold.server.reload import Reloader, following
 from freehold.server.stores import store_place, store_url
 from freehold.server.workers.messages import Begin, EnginesAre, LetGo, Serving, line, read_for_parent, told
@@ -33,7 +34,6 @@ FORGIVEN_AFTER_S = 60.0
 BEGINS_WITHIN_S = 60.0
 SPARE_STOP_S = 15.0
 """Beyond the drain: for last words and last rows."""
-BACKLOG = 2048
 COMMAND = (sys.executable, "-P", "-m", "freehold.server.workers.worker")
 
 
@@ -98,7 +98,6 @@ class Parent:
         self._slots: list[Worker | None] = [None] * config.settings.server.workers
         self._workers: set[Worker] = set()
         self._watches: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
         self._listening_fd = -1
         self._stopping = asyncio.Event()
         self._number = 0
@@ -107,7 +106,7 @@ class Parent:
 
     async def run(self, environ: Mapping[str, str], say_ready: Callable[[App, int], None]) -> None:
         """Serve. Raises RuntimeError or StoreError when that cannot begin."""
-        port = await self._bind()
+        port = self._bind()
         await asyncio.to_thread(self._prepare_store)
         self._take_signals()
         self._engines.start()
@@ -124,21 +123,11 @@ class Parent:
         finally:
             await self._end()
 
-    async def _bind(self) -> int:
-        loop = asyncio.get_running_loop()
-        host = "127.0.0.1" if self._host == "localhost" else self._host
-        try:
-            if self._listening is not None:
-                self._server = await loop.create_server(
-                    asyncio.Protocol, sock=self._listening, backlog=BACKLOG, start_serving=False
-                )
-            else:
-                self._server = await loop.create_server(asyncio.Protocol, host, self._port, backlog=BACKLOG, start_serving=False)
-        except OSError as error:
-            where = f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
-            raise RuntimeError(f"{where} is in use or may not be bound; choose another with --port") from error
-        self._listening_fd = self._server.sockets[0].fileno()
-        self._port = int(self._server.sockets[0].getsockname()[1])
+    def _bind(self) -> int:
+        if self._listening is None:
+            self._listening = take_address(self._host, self._port)
+        self._listening_fd = self._listening.fileno()
+        self._port = int(self._listening.getsockname()[1])
         return self._port
 
     def _prepare_store(self) -> None:
@@ -162,8 +151,8 @@ class Parent:
 
     def _told_to_stop(self) -> None:
         """Nothing new is taken from here on: the parent's hold on the socket was the last one that lasts."""
-        if self._server is not None:
-            self._server.close()
+        if self._listening is not None:
+            self._listening.close()
         self._stopping.set()
         self._pass_on(signal.SIGTERM)
 
