@@ -5,10 +5,10 @@ Promised: every route that takes work counts, before any of it is done; what doe
 rates with all that is known of their requests (`endpoints.recorded`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 from freehold.features import Caller, Features, Label, Right, Task
-from freehold.limits.rates import RateExceededError, Standing
+from freehold.limits.rates import Admission, RateExceededError, Standing
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation, RawHeaders
 from freehold.wire.rate_headers import anthropic_headers, openai_headers
@@ -37,16 +37,25 @@ async def count_request(context: Context, conversation: Conversation, features: 
     rates = context.intake.snapshot.rates
     if rates is None:
         return
+    asked = context.rates.admit(rates.of_requests, features, "", is_background=False, only_requests=True)
+    await show_admission(context, conversation, asked, is_anthropic=is_anthropic)
+
+
+async def show_admission(
+    context: Context, conversation: Conversation, asked: Awaitable[Admission | None], *, is_anthropic: bool
+) -> Admission | None:
+    """What `Rates.admit` gives; the answer says how rates stand, admitted or not. Raises RateExceededError."""
     try:
-        admission = await context.rates.admit(rates.of_requests, features, "", is_background=False, only_requests=True)
+        admission = await asked
     except RateExceededError as error:
-        show_rates(context, conversation, error.standings, is_anthropic=is_anthropic)
+        _show(context, conversation, error.standings, is_anthropic=is_anthropic)
         raise
     if admission is not None:
-        show_rates(context, conversation, admission.standings, is_anthropic=is_anthropic)
+        _show(context, conversation, admission.standings, is_anthropic=is_anthropic)
+    return admission
 
 
-def show_rates(context: Context, conversation: Conversation, standings: Sequence[Standing], *, is_anthropic: bool) -> None:
+def _show(context: Context, conversation: Conversation, standings: Sequence[Standing], *, is_anthropic: bool) -> None:
     """Say in the answer's headers how rates stand, by the names that the client knows."""
     headers: RawHeaders = []
     for one in standings:

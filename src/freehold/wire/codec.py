@@ -48,13 +48,21 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     texts: tuple[str, ...] = ()
     """Every text a model would read: contents, tool arguments, tool results, tool descriptions and schemas."""
     images: int = 0
-    tool_calls: int = 0
-    tool_results: int = 0
     tool_errors: int = 0
     token_ids: int = 0
     """Tokens that came as ids, beside the texts."""
     uses: tuple[ToolUse, ...] = ()
     outcomes: tuple[ToolOutcome, ...] = ()
+
+    @property
+    def tool_calls(self) -> int:
+        """How many."""
+        return len(self.uses)
+
+    @property
+    def tool_results(self) -> int:
+        """How many."""
+        return len(self.outcomes)
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):

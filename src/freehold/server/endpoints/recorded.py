@@ -12,7 +12,6 @@ from freehold.dispatch.answers import Answer
 from freehold.dispatch.chat_attempt import warning_of
 from freehold.dispatch.flight import Flight
 from freehold.fault import Fault, FaultError, Kind
-from freehold.limits.rates import RateExceededError, Standing
 from freehold.server.access import right_at
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation, RawHeaders
@@ -20,7 +19,7 @@ from freehold.server.faults import FaultWriter, send_fault
 from freehold.server.idempotency.asked import HEADER as IDEMPOTENCY_KEY
 from freehold.server.idempotency.desk import GivenAgain
 from freehold.server.idempotency.serving import give_again, take_key
-from freehold.server.rating import show_rates
+from freehold.server.rating import show_admission
 from freehold.server.rows import RequestRow
 
 
@@ -80,18 +79,11 @@ class RecordedEndpoint(ABC):
     async def _hold_to_rates(self, conversation: Conversation, flight: Flight, row: RequestRow) -> None:
         """Take what the rates of who asks ask for, and tell the client how they stand. Raises FaultError(RATE_EXCEEDED)."""
         assert flight.rates is not None
-        try:
-            admission = row.admission = await self._context.rates.admit(
-                flight.rates.of_requests, flight.features, flight.request_id, is_background=flight.is_background
-            )
-        except RateExceededError as error:
-            self._show_rates(conversation, error.standings)
-            raise
-        if admission is not None:
-            self._show_rates(conversation, admission.standings)
-
-    def _show_rates(self, conversation: Conversation, standings: tuple[Standing, ...]) -> None:
-        show_rates(self._context, conversation, standings, is_anthropic=self._wire_format == "anthropic_messages")
+        asked = self._context.rates.admit(
+            flight.rates.of_requests, flight.features, flight.request_id, is_background=flight.is_background
+        )
+        is_anthropic = self._wire_format == "anthropic_messages"
+        row.admission = await show_admission(self._context, conversation, asked, is_anthropic=is_anthropic)
 
     async def _tell(self, conversation: Conversation, row: RequestRow, fault: Fault) -> None:
         if conversation.client_is_gone or fault.kind is Kind.CLIENT_GONE:

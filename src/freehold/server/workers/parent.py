@@ -98,7 +98,6 @@ class Parent:
         self._slots: list[Worker | None] = [None] * config.settings.server.workers
         self._workers: set[Worker] = set()
         self._watches: set[asyncio.Task[None]] = set()
-        self._listening_fd = -1
         self._stopping = asyncio.Event()
         self._number = 0
         self._delays = [FIRST_DELAY_S] * len(self._slots)
@@ -126,7 +125,6 @@ class Parent:
     def _bind(self) -> int:
         if self._listening is None:
             self._listening = take_address(self._host, self._port)
-        self._listening_fd = self._listening.fileno()
         self._port = int(self._listening.getsockname()[1])
         return self._port
 
@@ -177,14 +175,14 @@ class Parent:
             *COMMAND,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            pass_fds=(self._listening_fd,),
+            pass_fds=(self._listening.fileno(),),
             start_new_session=True,
         )
         worker = Worker(self._number, process)
         base = self.app.base
         begin = Begin(
             number=self._number,
-            listening_fd=self._listening_fd,
+            listening_fd=self._listening.fileno(),
             host=self._host,
             port=self._port,
             source=None if base.source is None else str(base.source),

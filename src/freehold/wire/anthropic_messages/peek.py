@@ -226,8 +226,6 @@ class _Findings:
             role=role,
             texts=tuple(self.texts),
             images=self.images,
-            tool_calls=len(self.uses),
-            tool_results=len(self.outcomes),
             tool_errors=self.tool_errors,
             uses=tuple(self.uses),
             outcomes=tuple(self.outcomes),

@@ -181,8 +181,6 @@ def describe(block: msgspec.Raw) -> Block:
         role=message.role,
         texts=tuple(texts),
         images=len(message.images or ()),
-        tool_calls=len(message.tool_calls or ()),
-        tool_results=int(is_result),
         tool_errors=int(is_result and (message.content or "")[:5].lower() == "error"),
         uses=tuple(uses),
         outcomes=(ToolOutcome("", message.content or ""),) if is_result else (),

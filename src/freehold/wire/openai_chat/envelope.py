@@ -185,8 +185,6 @@ def _describe_message(message: _DescribedMessage) -> Block:
         role=role,
         texts=tuple(texts),
         images=images,
-        tool_calls=len(calls) + (message.function_call is not None),
-        tool_results=int(is_result),
         tool_errors=int(is_result and any(text[:5].lower() == "error" for text in texts[:1])),
         uses=tuple(uses),
         outcomes=(ToolOutcome(message.tool_call_id or "", "\n".join(texts)),) if is_result else (),

@@ -159,7 +159,7 @@ def describe(block: msgspec.Raw) -> Block:
 def _describe_item(item: _Item) -> Block:
     if item.type in _CALLS:
         said = (item.name or "", item.arguments or item.input or "")
-        return Block(role="assistant", texts=tuple(filter(None, said)), tool_calls=1, uses=(ToolUse(item.call_id or "", *said),))
+        return Block(role="assistant", texts=tuple(filter(None, said)), uses=(ToolUse(item.call_id or "", *said),))
     if item.type in _RESULTS:
         texts = _texts(item.output)
         failed = int(any(text[:5].lower() == "error" for text in texts[:1]))
@@ -167,7 +167,6 @@ def _describe_item(item: _Item) -> Block:
             role="tool",
             texts=tuple(texts),
             images=_images(item.output),
-            tool_results=1,
             tool_errors=failed,
             outcomes=(ToolOutcome(item.call_id or "", "\n".join(texts)),),
         )

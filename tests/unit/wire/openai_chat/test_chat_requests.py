@@ -157,12 +157,13 @@ def test_retired_function_fields_relay_but_do_not_translate(field: str):
 
 
 @pytest.mark.parametrize(
-    ("block", "told"),
+    ("block", "told", "counts"),
     [
-        ({"role": "developer", "content": "d"}, Block(role="system", texts=("d",))),
+        ({"role": "developer", "content": "d"}, Block(role="system", texts=("d",)), (0, 0)),
         (
             {"role": "user", "content": [{"type": "text", "text": "t"}, {"type": "image_url", "image_url": {"url": "u"}}]},
             Block(role="user", texts=("t",), images=1),
+            (0, 0),
         ),
         (
             {
@@ -174,31 +175,37 @@ def test_retired_function_fields_relay_but_do_not_translate(field: str):
             Block(
                 role="assistant",
                 texts=("r", "c", "f", '{"a":"b"}'),
-                tool_calls=1,
                 uses=(ToolUse("1", "f", '{"a":"b"}'),),
             ),
+            (1, 0),
         ),
         (
             {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},
-            Block(role="assistant", texts=("f", "{}"), tool_calls=1, uses=(ToolUse("", "f", "{}"),)),
+            Block(role="assistant", texts=("f", "{}"), uses=(ToolUse("", "f", "{}"),)),
+            (1, 0),
         ),
         (
             {"role": "tool", "content": "ok", "tool_call_id": "1"},
-            Block(role="tool", texts=("ok",), tool_results=1, outcomes=(ToolOutcome("1", "ok"),)),
+            Block(role="tool", texts=("ok",), outcomes=(ToolOutcome("1", "ok"),)),
+            (0, 1),
         ),
         (
             {"role": "tool", "content": "Error: no", "tool_call_id": "1"},
-            Block(role="tool", texts=("Error: no",), tool_results=1, tool_errors=1, outcomes=(ToolOutcome("1", "Error: no"),)),
+            Block(role="tool", texts=("Error: no",), tool_errors=1, outcomes=(ToolOutcome("1", "Error: no"),)),
+            (0, 1),
         ),
         (
             [{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"x": 1}}}],
             Block(role="tools", texts=("f", "d", '{"x":1}')),
+            (0, 0),
         ),
-        ([{"name": "old", "description": "d"}], Block(role="tools", texts=("old", "d"))),
+        ([{"name": "old", "description": "d"}], Block(role="tools", texts=("old", "d")), (0, 0)),
     ],
 )
-def test_describe_finds_every_text_a_model_would_read(block: object, told: Block):
-    assert openai_chat.describe(msgspec.Raw(msgspec.json.encode(block))) == told
+def test_describe_finds_every_text_a_model_would_read(block: object, told: Block, counts: tuple[int, int]):
+    described = openai_chat.describe(msgspec.Raw(msgspec.json.encode(block)))
+    assert described == told
+    assert (described.tool_calls, described.tool_results) == counts
 
 
 # --- read
