@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from freehold import __version__
 from freehold.storage.schema import alembic_version, meta, metadata
+from freehold.storage.sqlite_opening import enter_wal
 from freehold.storage.store import SCHEMA_VERSION, StoreError, StoreMissingError, StoreUnavailableError, judge, sqlite_path
 
 if TYPE_CHECKING:
@@ -24,10 +25,7 @@ PAGE_BYTES = 8192
 """Of a new file. Rows are appended: larger pages are filled, logged and copied in fewer steps."""
 WAL_PAGES = 2000
 """The log is copied into the file when it is this long (16 MiB): the tail page of a table is then copied more seldom."""
-_WRITING = (
-    *(f"page_size={PAGE_BYTES}", f"wal_autocheckpoint={WAL_PAGES}"),
-    *("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"),
-)
+_WRITING = (f"wal_autocheckpoint={WAL_PAGES}", "synchronous=NORMAL", "foreign_keys=ON")
 BUSY_TIMEOUT_S = 5.0
 """How long SQLite waits for another process's lock before the writer backs off."""
 
@@ -52,6 +50,9 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _tune(connection: Any, _record: object) -> None:
+        if not read_only:
+            connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
+            enter_wal(connection, BUSY_TIMEOUT_S)
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
 

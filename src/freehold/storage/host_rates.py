@@ -3,13 +3,16 @@
 Promised: what `storage.rates` promises, exactly, for the workers of one machine: every `take` is one immediate
 transaction. It runs in a thread of its own, so that no loop waits for a lock or a disk. The clock is the machine's time of
 day; one that was set back makes meters stricter, for no longer than their window. The file is opened by the first `take`;
-one that is damaged is thrown away, for it holds nothing that lasts longer than a window. Not done: several machines.
+one that is damaged is thrown away, for it holds nothing that lasts longer than a window, and no `take` waits for the disk.
+Not done: several machines.
 """
 
 import asyncio
 import contextlib
+import math
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -17,9 +20,11 @@ from typing import TypeVar
 
 from freehold.policy.gcra import Charge, Denied, Hold, Taken, look
 from freehold.storage.rates import LEASE_S, RatesAwayError
+from freehold.storage.sqlite_opening import enter_wal
 
-BUSY_TIMEOUT_S = 0.25
-"""A transaction takes tens of microseconds: longer than this means that something is wrong."""
+BUSY_TIMEOUT_S = 2.0
+"""A transaction takes tens of microseconds, but a process in the middle of one may have to wait for a core. Whoever waited
+this long counts alone, and so do all who waited with it."""
 SWEEP_EACH = 4096
 """Takes between two looks for meters that are full again."""
 _Done = TypeVar("_Done")
@@ -39,6 +44,8 @@ class HostRates:
         self._database: sqlite3.Connection | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._takes = 0
+        self._failed_s = -math.inf
+        """When a `take` last failed, monotonic."""
         self._held: set[tuple[str, str]] = set()
         """Places of this process: (account, holder)."""
         self._renewing: asyncio.TimerHandle | None = None
@@ -49,7 +56,7 @@ class HostRates:
         if self._held and self._renewing is None:
             self._renew_later(asyncio.get_running_loop())
         try:
-            said = await asyncio.wrap_future(self._run(self._take, charges, holds, holder))
+            said = await asyncio.wrap_future(self._run(self._take_in_turn, time.monotonic(), charges, holds, holder))
         except BaseException as error:
             # Whether it took them is not known: a place that nobody knows of must not stay taken.
             self.settle((), [hold.account for hold in holds], holder)
@@ -113,13 +120,23 @@ class HostRates:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         database = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=NORMAL")
+            enter_wal(database, BUSY_TIMEOUT_S)
+            database.execute("PRAGMA synchronous=OFF")
             database.executescript(_TABLES)
         except BaseException:
             database.close()
             raise
         return database
+
+    def _take_in_turn(self, asked_s: float, charges: Sequence[Charge], holds: Sequence[Hold], holder: str) -> Taken | Denied:
+        """All share one thread: they must not wait out the same lock one after the other."""
+        if asked_s < self._failed_s:
+            raise sqlite3.OperationalError("could not be locked for a request before this one")
+        try:
+            return self._take(charges, holds, holder)
+        except sqlite3.Error:
+            self._failed_s = time.monotonic()
+            raise
 
     def _take(self, charges: Sequence[Charge], holds: Sequence[Hold], holder: str) -> Taken | Denied:
         database = self._open()

@@ -14,6 +14,7 @@ from time import monotonic, sleep
 from freehold.storage.budget_steps import Steps
 from freehold.storage.owners import own_name
 from freehold.storage.sql_budgets import SqlBudgets
+from freehold.storage.sqlite_opening import enter_wal
 from freehold.storage.store import sqlite_url
 
 OPENS_WITHIN_S = 5.0
@@ -72,7 +73,8 @@ def _connect(path: Path, now_ms: Callable[[], int]) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?mode=rw"
     database = sqlite3.connect(address, uri=True, timeout=OPENS_WITHIN_S, isolation_level=None)
     try:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"wal_autocheckpoint={WAL_PAGES}", "foreign_keys=ON"):
+        enter_wal(database, OPENS_WITHIN_S)
+        for pragma in ("synchronous=FULL", f"wal_autocheckpoint={WAL_PAGES}", "foreign_keys=ON"):
             database.execute(f"PRAGMA {pragma}")
         if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'reservations'").fetchone() is None:
             _make_tables(path, now_ms)
