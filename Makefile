@@ -1,6 +1,7 @@
 # Freehold's verbs. `make run` and `make test` need nothing beforehand but Python 3.11+, make and a package index.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-flows-one test-units test-flows-two test-rest check fast bench proof clients clients-lock docs lock clean
+PARTS = test-flows-one test-units test-flows-two test-namespace test-rest
+.PHONY: help run test $(PARTS) check fast bench proof clients clients-lock docs lock clean
 
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --no-input -q
@@ -47,7 +48,7 @@ run: .venv/.run
 test: .venv/.engines
 	@.venv/bin/freehold pull --default
 	@.venv/bin/python tests/clients/install.py sdks
-	@if [ -n "$(ARGS)" ]; then $(PYTEST) $(ARGS); else $(MAKE) --no-print-directory -k -j2 --output-sync=target test-flows-one test-units test-flows-two test-rest; fi
+	@if [ -n "$(ARGS)" ]; then $(PYTEST) $(ARGS); else $(MAKE) --no-print-directory -k -j2 --output-sync=target $(PARTS); fi
 
 # The parts of `make test`, two at a time: whichever core is free takes the next, so that they end together as tests come and go.
 PYTEST = .venv/bin/python -m pytest -m "not proof and not clients" --durations=10
@@ -59,7 +60,10 @@ test-units:
 	$(PYTEST) tests/unit
 
 test-flows-two:
-	$(PYTEST) tests/flow/test_[!a-k]*.py tests/namespace
+	$(PYTEST) tests/flow/test_[!a-k]*.py
+
+test-namespace:
+	$(PYTEST) tests/namespace
 
 test-rest:
 	$(PYTEST) tests/properties tests/docs tests/architecture

@@ -40,7 +40,7 @@ async def test_no_schema_of_a_client_ends_the_engine(embedded: Served) -> None:
     for name, properties in ODD.items():
         ask: Any = {
             "model": "auto",
-            "max_tokens": 24,
+            "max_tokens": 6,
             "temperature": 0,
             "messages": [{"role": "user", "content": "Say something."}],
         }

@@ -1,5 +1,6 @@
 """An agent that does not get on is moved to a stronger runtime by a rule, within its ceiling, and is not moved back and forth."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,8 @@ async def test_explain_says_how_the_agent_fares(tmp_path: Path, fake: FakeRuntim
     (place.folder / "body.json").write_text(json.dumps({"model": "auto", "max_tokens": 9, "tools": TOOLS, "messages": tried(3)}))
     place.config.write_text(config(fake, other_fake))
     ask = ("explain", "--request", "body.json", "--format", "anthropic_messages")
-    assert place.json(*ask)["features"]["progress"]["repeated_failures"] == 3
-    shown = " ".join(place.run(*ask).split())
+    explained = await asyncio.to_thread(place.json, *ask)  # the runtimes it may look at are served by this loop
+    assert explained["features"]["progress"]["repeated_failures"] == 3
+    shown = " ".join((await asyncio.to_thread(place.run, *ask)).split())
     assert "3 results lately in 3 turns, 3 failed" in shown
     assert "the same failure 3 times" in shown
