@@ -14,6 +14,8 @@ from freehold.features import Features
 Outcome = Literal["served", "failed", "refused", "cancelled", "cut"]
 CostBasis = Literal["metered", "amortised", "estimated", "unknown", "free"]
 AttemptEnd = Literal["served", "fault", "escalated", "cancelled", "cut"]
+SETTLED_AS_RESERVED = "settled_as_reserved"
+"""Among an attempt's `edits`: what it cost or used is not known, and is taken to be what was reserved for it."""
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -74,7 +76,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str | None = None
     mode: Literal["relay", "translate"]
     edits: tuple[str, ...] = ()
-    """Names of the edits made to a relayed request or reply, and of the repairs of its tool calls."""
+    """Names of the edits made to a relayed request or reply, and of the repairs of its tool calls; `SETTLED_AS_RESERVED`."""
     started_ms: int
     first_content_ms: float | None
     """From the attempt's start."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from freehold.chat import Usage
+from freehold.record import SETTLED_AS_RESERVED
 from support import records
 from support.ledgers import kept
 from support.place import Place
@@ -15,7 +16,7 @@ USAGE = Usage(input_tokens=1000, output_tokens=100, cached_tokens=800)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A ledger of two days, with a priced model, an unpriced one, a free one and a request by somebody else."""
+    """A ledger of two days, with a priced model, an unpriced one, a free one and a request by somebody else, settled as reserved."""
     place = Place(tmp_path_factory.mktemp("costs"))
     database = place.folder / "costs.db"
     place.config.write_text(f'[storage]\npath = "{database}"\n')
@@ -30,8 +31,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
             ]
         ):
             request_id = f"req_{index:026}"
+            how = {"edits": (SETTLED_AS_RESERVED,), "cost_basis": "estimated"} if user == "bob" else {}
             attempt = records.attempt(
-                request_id, sent_model=model, egress=egress, runtime=egress, cost_nano_usd=cost, started_ms=at_ms, usage=USAGE
+                request_id,
+                sent_model=model,
+                egress=egress,
+                runtime=egress,
+                cost_nano_usd=cost,
+                started_ms=at_ms,
+                usage=USAGE,
+                **how,
             )
             store.writer.put("attempts", attempt)
             store.writer.put("requests", records.request(request_id, caller_user=user, at_ms=at_ms, cost_nano_usd=cost))
@@ -46,7 +55,13 @@ def test_sums_by_day_show_what_is_unknown_beside_them(place: Place) -> None:
     ]
     words = place.run("cost")
     assert "$1.000000 + unknown of 1" in words
-    assert "$1.500000 + unknown of 1" in words.splitlines()[-1]
+    assert "$1.500000 + unknown of 1" in next(line for line in words.splitlines() if line.startswith("all "))
+
+
+def test_what_is_counted_as_it_was_reserved_is_told(place: Place) -> None:
+    days = place.json("cost")
+    assert [(day["attempts_as_reserved"], day["estimated_attempts"]) for day in days] == [(0, 0), (1, 0)]
+    assert "1 of the attempts are counted at what was reserved for them" in place.run("cost")
 
 
 def test_a_model_without_a_price_is_unknown_and_never_zero(place: Place) -> None:
@@ -75,7 +90,7 @@ def test_an_invoice_is_compared_by_day_and_model(place: Place, tmp_path: Path) -
     rows = place.json("reconcile", str(invoice))
     assert [(one["day"], one["model"], one["difference_nano_usd"], one["causes"]) for one in rows] == [
         ("2026-11-10", "gpt-5-4-mini", 0, ["equal"]),
-        ("2026-11-11", "gpt-5-4-mini", 200_000_000, ["price"]),
+        ("2026-11-11", "gpt-5-4-mini", 200_000_000, ["reserved"]),
         ("2026-11-11", "text-embedding-3-small", 200_000_000, ["not_in_ledger"]),
     ]
     words = place.run("reconcile", str(invoice))

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from freehold.gateways.fake import Act, FakeRuntime
+from freehold.server.app import wall_ms
+from freehold.server.budgeting import accounts_now
 from support.gateway import NO_ENGINE, Serve, base_url, deployment_toml, runtime_toml
 
 ORDER = '[aliases]\nauto = ["first/m", "second/m"]\n[[rules]]\nname = "in order"\ntry = ["first/m", "second/m"]\n'
@@ -67,6 +69,28 @@ async def test_a_call_that_ended_in_silence_may_have_been_charged(serve: Serve, 
     detail = await ask(served)
     assert (detail.attempts[0].cost_nano_usd, detail.attempts[0].cost_basis) == (None, "unknown")
     assert (detail.request.cost_nano_usd, detail.request.cost_basis) == (None, "unknown")
+
+
+async def test_what_may_have_been_charged_costs_a_budget_what_was_reserved_and_its_row_says_the_same(
+    serve: Serve, failing: Start, fake: FakeRuntime
+) -> None:
+    first = await failing(Act(stall="after-headers"))
+    budget = '[[budgets]]\nname = "team"\nwindow = "total"\nusd = 1.0\ntokens = 1_000_000\n'
+    served = await serve(two(first, fake, total_timeout_s="0.2") + budget)
+    await served.openai().chat.completions.create(model="auto", messages=[{"role": "user", "content": "hi"}], max_tokens=50)
+    await served.app.budgets.idle()
+    detail = served.last()
+    silent, answered = detail.attempts
+    assert (silent.cost_basis, silent.edits[-1], silent.usage.basis) == ("estimated", "settled_as_reserved", "estimated")
+    assert silent.cost_nano_usd == silent.usage.input_tokens * 3_000 + 50 * 15_000
+    assert (answered.cost_basis, answered.usage.basis) == ("metered", "reported")
+    assert (detail.request.cost_nano_usd, detail.request.cost_basis) == (
+        silent.cost_nano_usd + answered.cost_nano_usd,
+        "estimated",
+    )
+    accounts = {one.unit: one for one in await accounts_now(served.app.config, served.app.budgets, wall_ms())}
+    assert accounts["usd"].spent == pytest.approx(detail.request.cost_nano_usd / 1e9)
+    assert accounts["tokens"].spent == sum(one.usage.input_tokens + one.usage.output_tokens for one in detail.attempts)
 
 
 async def test_the_version_of_the_price_stands_on_the_attempt(serve: Serve, failing: Start, fake: FakeRuntime) -> None:

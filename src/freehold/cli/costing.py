@@ -16,6 +16,7 @@ WHY = {
     "equal": "equal",
     "rounding": "rounding: no more than the invoice's last digit and a nano-USD an attempt",
     "unpriced": "attempts without a known price are in the ledger; give them one with [[prices]]",
+    "reserved": "attempts whose cost is not known are in the ledger at what was reserved for them, the most they can have cost",
     "estimated": "attempts whose usage was estimated, because the stream broke or reported none",
     "time_zone": "the day before or after is off by the same: the two cut the day at different hours",
     "not_in_ledger": "billed and not in the ledger: calls that did not come through this gateway",
@@ -43,6 +44,8 @@ def cost(config: Path | None, by: list[str], *, since: str | None, until: str | 
     print(_table([*wanted, "attempts", "tokens in", "cached", "tokens out", "cost"], table))
     if whole.estimated:
         print(f"{whole.estimated} of the attempts have an estimated usage")
+    if whole.as_reserved:
+        print(f"{whole.as_reserved} of the attempts are counted at what was reserved for them: more is not known")
 
 
 def compare(config: Path | None, invoice: Path, *, as_json: bool) -> None:
@@ -109,6 +112,7 @@ def _ledger_line(row: Total) -> LedgerLine:
         nano_usd=row.nano_usd,
         unpriced=row.unpriced,
         estimated=row.estimated,
+        as_reserved=row.as_reserved,
         input_tokens=row.input_tokens,
         output_tokens=row.output_tokens,
         cached_tokens=row.cached_tokens,
@@ -170,6 +174,7 @@ def _numbers(row: Total) -> dict[str, int | None]:
         "cost_nano_usd": None if row.unpriced == row.attempts else row.nano_usd,
         "unpriced_attempts": row.unpriced,
         "estimated_attempts": row.estimated,
+        "attempts_as_reserved": row.as_reserved,
     }
 
 

@@ -1,8 +1,9 @@
 """A ledger against an invoice, by day and model, and why they differ.
 
-Each difference gets its causes, the certain ones first: attempts without a price, tokens the ledger estimated, tokens that
-differ (calls that went past the gateway), cached tokens that differ, a neighbouring day that makes up for it (time zone), and
-rounding, which can be no more than a nano-USD an attempt and the invoice's own last digit. What is left has no cause here.
+Each difference gets its causes, the certain ones first: attempts without a price, attempts that the ledger has at what was
+reserved for them, tokens the ledger estimated, tokens that differ (calls that went past the gateway), cached tokens that
+differ, a neighbouring day that makes up for it (time zone), and rounding, which can be no more than a nano-USD an attempt and
+the invoice's own last digit. What is left has no cause here.
 """
 
 import datetime as dt
@@ -17,6 +18,7 @@ Cause = Literal[
     "equal",
     "rounding",
     "unpriced",
+    "reserved",
     "estimated",
     "time_zone",
     "not_in_ledger",
@@ -42,6 +44,8 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts whose cost is unknown."""
     estimated: int
     """Attempts whose usage is an estimate."""
+    as_reserved: int
+    """Attempts of which nothing is known, with what was reserved for them: the most they can have cost."""
     input_tokens: int
     output_tokens: int
     cached_tokens: int
@@ -110,7 +114,7 @@ def _sum_ledger(ledger: Iterable[LedgerLine], *, by_day_only: bool) -> dict[Key,
 
 
 def _merge(one: LedgerLine, other: LedgerLine) -> LedgerLine:
-    counts = ("attempts", "nano_usd", "unpriced", "estimated", "input_tokens", "output_tokens", "cached_tokens")
+    counts = ("attempts", "nano_usd", "unpriced", "estimated", "as_reserved", "input_tokens", "output_tokens", "cached_tokens")
     return msgspec.structs.replace(one, **{name: getattr(one, name) + getattr(other, name) for name in counts})
 
 
@@ -140,6 +144,8 @@ def _causes(
     causes: list[Cause] = []
     if ours is not None and ours.unpriced:
         causes.append("unpriced")
+    if ours is not None and ours.as_reserved:
+        causes.append("reserved")
     if ours is not None and ours.estimated:
         causes.append("estimated")
     if has_money and off and _made_up_for(key, differences, rounding):

@@ -307,7 +307,7 @@ class Attempt:
         self.usage = usage = believed(self._usage())
         cost_nano_usd, basis = price(usage, placed, share_s, self.started_ms, images=self.images, audio_s=self.audio_s)
         was_turned_down = self._was_turned_down(fault)
-        if cost_nano_usd is None and placed.egress is Egress.VENDOR and was_turned_down:
+        if cost_nano_usd is None and was_turned_down and (placed.egress is Egress.VENDOR or self.held is not None):
             cost_nano_usd, basis = 0, "metered"
         tap = self.tap
         record = AttemptRecord(
@@ -346,13 +346,14 @@ class Attempt:
         usage = record.usage
         if self._admission is not None:
             self._admission.end(0 if was_turned_down else None if usage is None else usage.input_tokens + usage.output_tokens)
-        self.flight.attempts.append(record)
         if self.held is None:
             self.means.ledger.attempted(record)
         elif was_turned_down:
             self.means.budgets.void(self.held, record)
         else:
-            self.means.budgets.settle(self.held, record)
+            # Its request costs what its row says; but what was reserved is no usage, and rates go by what was used.
+            record = msgspec.structs.replace(self.means.budgets.settle(self.held, record), usage=usage)
+        self.flight.attempts.append(record)
 
     def _tell_breaker(self, how: AttemptEnd, fault: Fault | None) -> None:
         breakers, deployment = self.means.breakers, self.step.placed.id

@@ -8,13 +8,19 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, Engine, Integer, String, case, cast, func, select
+from sqlalchemy import ColumnElement, Engine, Integer, String, and_, case, cast, func, not_, or_, select
 
 from freehold.ledger.queries import reading
+from freehold.record import SETTLED_AS_RESERVED
 from freehold.storage.schema import attempts, requests
 
 MS_PER_DAY = 86_400_000
 By = Literal["day", "model", "runtime", "user", "session"]
+_AS_RESERVED = and_(
+    or_(attempts.c.cost_basis == "estimated", func.coalesce(attempts.c.usage_basis, "") == "estimated"),
+    attempts.c.edits.contains(f'"{SETTLED_AS_RESERVED}"', autoescape=True),
+)
+"""The cheap conditions first: few rows have a text worth looking through."""
 
 
 class Total(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +38,8 @@ class Total(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts whose cost is unknown."""
     estimated: int
     """Attempts whose usage, and so their cost, is an estimate."""
+    as_reserved: int
+    """Attempts whose cost or usage is not known, and which budgets charge what was reserved for them: so does the sum."""
 
 
 def total(
@@ -51,7 +59,8 @@ def total(
                 attempts.c.cache_write_tokens,
                 attempts.c.cost_nano_usd,
                 case((attempts.c.cost_nano_usd.is_(None), 1), else_=0),
-                case((attempts.c.usage_basis == "estimated", 1), else_=0),
+                case((and_(attempts.c.usage_basis == "estimated", not_(_AS_RESERVED)), 1), else_=0),
+                case((_AS_RESERVED, 1), else_=0),
             )
         ),
     ).select_from(attempts)
@@ -96,4 +105,5 @@ def _total(row: tuple[int | str | None, ...], width: int) -> Total:
         nano_usd=counts[5],
         unpriced=counts[6],
         estimated=counts[7],
+        as_reserved=counts[8],
     )

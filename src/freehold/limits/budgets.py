@@ -18,7 +18,7 @@ from freehold.fault import Fault, FaultError, Kind
 from freehold.features import Features
 from freehold.limits.alerts import Alerts
 from freehold.limits.answer_lengths import AnswerLengths, Client
-from freehold.limits.charges import Item, Spans, begun_with
+from freehold.limits.charges import Item, Spans, begun_with, charged
 from freehold.limits.over_budget import OverBudgetError, over_budget
 from freehold.limits.shortages import Shortages
 from freehold.limits.turns import LOOKS_EACH_S, Lines, Turn
@@ -215,14 +215,18 @@ class Budgets:
     def _over(self, item: Item, balance: Balance, asking: Asking) -> OverBudgetError:
         return over_budget(item, balance, item.bound.cost_of(asking.lowest), self._wall_ms())
 
-    def settle(self, held: Held, record: AttemptRecord) -> None:
-        """The attempt is over: charge what it cost, and write its row with that. An unknown cost is what was reserved."""
-        amounts = {item.account: _spent(item, record, held) for item in held.asking.items}
+    def settle(self, held: Held, record: AttemptRecord) -> AttemptRecord:
+        """The attempt is over: charge what it cost, and write its row with that. What is not known is what was reserved.
+
+        Gives the row.
+        """
+        row, amounts = charged(record, held.asking.items, held.output_tokens)
         usage = record.usage
         if usage is not None and usage.output_tokens and record.end in {"served", "escalated"}:
             each = -(-usage.output_tokens // held.asking.choices)
             self.answers.note(held.asking.client, each, was_cut=each >= held.output_tokens)
-        self._in_background(self._finish(held, record, amounts))
+        self._in_background(self._finish(held, row, amounts))
+        return row
 
     def void(self, held: Held, record: AttemptRecord) -> None:
         """Nothing was sent, or it was turned down: nothing is charged."""
@@ -334,10 +338,3 @@ class Budgets:
 
 def _short_item(asking: Asking, short: Short) -> Item:
     return next(one for one in asking.items if one.account == short.charge.account)
-
-
-def _spent(item: Item, record: AttemptRecord, held: Held) -> int:
-    if item.unit == "usd":
-        return held.reserved[item.account] if record.cost_nano_usd is None else record.cost_nano_usd
-    usage = record.usage
-    return held.reserved[item.account] if usage is None else usage.input_tokens + usage.output_tokens

@@ -2,16 +2,19 @@
 
 Promised: an amount is never less than what the request as sent can cost. A deployment that is free is charged nothing but
 tokens, and those only where a budget says that it counts them; so an empty purse never stands in the way of free work.
+An attempt's row says what its accounts are charged, also where that is not known and what was reserved is charged.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from freehold.chat import Usage
 from freehold.costs.bound import Bound, Most, bound, price_state
 from freehold.costs.price import FEMTO_PER_NANO
 from freehold.features import Caller
 from freehold.policy.budgets import BudgetLine, Span, Unit, Window, account_of, span_at
+from freehold.record import SETTLED_AS_RESERVED, AttemptRecord
 from freehold.runtime import Placed
 from freehold.storage.reservations import Begun, Charge
 
@@ -31,6 +34,10 @@ class Item(msgspec.Struct, frozen=True):
     def charge(self, output_tokens: int) -> Charge:
         """What to reserve where each choice may have that many tokens."""
         return Charge(self.account, self.limit, self.bound.cost_of(output_tokens))
+
+    def most_tokens(self, output_tokens: int) -> tuple[int, int]:
+        """In and out, of an account of tokens: what is reserved where each choice may have that many."""
+        return self.bound.fixed_nano_usd, self.bound.cost_of(output_tokens) - self.bound.fixed_nano_usd
 
 
 class UnknownPrice(msgspec.Struct, frozen=True):
@@ -96,9 +103,32 @@ def begun_with(begun: Begun, items: Iterable[Item], output_tokens: int) -> Begun
     nano_usd = input_tokens = None
     most_output = 0
     for item in items:
-        most = item.bound.cost_of(output_tokens)
         if item.unit == "usd":
-            nano_usd = most
+            nano_usd = item.bound.cost_of(output_tokens)
         else:
-            input_tokens, most_output = item.bound.fixed_nano_usd, most - item.bound.fixed_nano_usd
+            input_tokens, most_output = item.most_tokens(output_tokens)
     return msgspec.structs.replace(begun, nano_usd=nano_usd, input_tokens=input_tokens, output_tokens=most_output)
+
+
+def charged(record: AttemptRecord, items: Iterable[Item], output_tokens: int) -> tuple[AttemptRecord, dict[str, int]]:
+    """The row of an attempt that is over, and what that charges each account.
+
+    What is not known and some account is charged for is what was reserved with answers of that length; the row is marked then.
+    """
+    nano_usd, usage = record.cost_nano_usd, record.usage
+    amounts: dict[str, int] = {}
+    for item in items:
+        if item.unit == "usd":
+            nano_usd = item.bound.cost_of(output_tokens) if nano_usd is None else nano_usd
+            amounts[item.account] = nano_usd
+        else:
+            if usage is None:
+                most_input, most_output = item.most_tokens(output_tokens)
+                usage = Usage(input_tokens=most_input, output_tokens=most_output, basis="estimated")
+            amounts[item.account] = usage.input_tokens + usage.output_tokens
+    if nano_usd == record.cost_nano_usd and usage is record.usage:
+        return record, amounts
+    basis = record.cost_basis if nano_usd == record.cost_nano_usd else "estimated"
+    edits = (*record.edits, SETTLED_AS_RESERVED)
+    row = msgspec.structs.replace(record, cost_nano_usd=nano_usd, cost_basis=basis, usage=usage, edits=edits)
+    return row, amounts

@@ -29,6 +29,7 @@ class RequestRow:
         "_operation",
         "_wire_format",
         "admission",
+        "agent",
         "answer",
         "at_ms",
         "caller",
@@ -53,6 +54,8 @@ class RequestRow:
         self.at_ms = context.wall_ms()
         self.started_s = context.now()
         self.caller = _NOBODY
+        self.agent: str | None = None
+        """The client program, looked for where a request fails."""
         self.features: Features | None = None
         """What was known of a request that no decision was made for."""
         self.flight: Flight | None = None
@@ -100,7 +103,7 @@ class RequestRow:
     def failed(self, fault: Fault) -> None:
         """The request ended in a fault before any content went out."""
         self.fault = fault
-        self.status = status_of(fault, self._wire_format)
+        self.status = status_of(fault, self._wire_format, self.agent)
         if fault.kind is Kind.CLIENT_GONE:
             self.outcome = "cancelled"
         else:
@@ -224,7 +227,7 @@ def _given_again(given: GivenAgain) -> str:
 
 
 def _sum_costs(attempts: list[AttemptRecord]) -> tuple[int | None, CostBasis]:
-    """All attempts are paid for, the given-up ones too. One unknown cost makes the sum unknown."""
+    """All attempts are paid for, the given-up ones too. One unknown cost makes the sum unknown, one estimate an estimate."""
     if len(attempts) == 1:
         return attempts[0].cost_nano_usd, attempts[0].cost_basis
     total = 0
@@ -233,6 +236,6 @@ def _sum_costs(attempts: list[AttemptRecord]) -> tuple[int | None, CostBasis]:
         if attempt.cost_nano_usd is None:
             return None, "unknown"
         total += attempt.cost_nano_usd
-        if attempt.cost_basis != "free":
+        if attempt.cost_basis != "free" and basis != "estimated":
             basis = attempt.cost_basis
     return total, basis

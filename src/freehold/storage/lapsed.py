@@ -6,7 +6,7 @@ Pure: no SQL, no clock.
 
 from freehold.chat import Usage
 from freehold.fault import Kind
-from freehold.record import AttemptRecord
+from freehold.record import SETTLED_AS_RESERVED, AttemptRecord
 from freehold.storage.reservations import Begun
 
 SAYS = "its process was killed or cut off before it was settled; it is taken to have cost what was reserved for it"
@@ -29,6 +29,7 @@ def lapsed_attempt(attempt_id: str, begun: Begun) -> AttemptRecord:
         sent_model=begun.sent_model,
         answered_model=None,
         mode=begun.mode,
+        edits=(SETTLED_AS_RESERVED,),
         started_ms=begun.started_ms,
         first_content_ms=None,
         duration_ms=0.0,

@@ -163,7 +163,13 @@ attempts = Table(
     Column("status", Integer, doc="The upstream's HTTP status, where it sent one."),
     Column("cost_nano_usd", BigInteger, doc="NULL: unknown, which is never zero."),
     Column("cost_basis", Text, nullable=False, doc="Where the cost comes from."),
-    Column("edits", Text, nullable=False, doc="JSON list: names of the edits made to a relayed request or reply."),
+    Column(
+        "edits",
+        Text,
+        nullable=False,
+        doc="JSON list: names of the edits made to a relayed request or reply; `settled_as_reserved` where what it cost or used "
+        "is not known and was taken to be what was reserved.",
+    ),
     *_usage_columns(),
     Column("fingerprint", Text, doc="The upstream's system fingerprint."),
     Column("fault", Text, doc="The kind of fault, where it failed."),

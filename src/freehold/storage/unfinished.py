@@ -157,4 +157,5 @@ def _cost(tried: list[AttemptRecord], lapsed: _Lapsed) -> tuple[int | None, Cost
     if any(one is None for one in known):
         return None, "unknown"
     total = lapsed.nano_usd + sum(one for one in known if one is not None)
-    return total, "estimated" if lapsed.attempts else tried[-1].cost_basis
+    is_estimate = lapsed.attempts or any(one.cost_basis == "estimated" for one in tried)
+    return total, "estimated" if is_estimate else tried[-1].cost_basis

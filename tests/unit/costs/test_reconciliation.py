@@ -29,7 +29,7 @@ ANTHROPIC_TOKENS = (
 
 def ledger(**changes: object) -> LedgerLine:
     plain = {
-        "day": DAY, "model": "m", "attempts": 2, "nano_usd": 1_000_000_000, "unpriced": 0, "estimated": 0,
+        "day": DAY, "model": "m", "attempts": 2, "nano_usd": 1_000_000_000, "unpriced": 0, "estimated": 0, "as_reserved": 0,
         "input_tokens": 100, "output_tokens": 10, "cached_tokens": 50,
     }  # fmt: skip
     return LedgerLine(**(plain | changes))  # type: ignore[arg-type]  # any field of it
@@ -98,6 +98,7 @@ def test_a_model_is_the_same_however_it_is_spelled(name: str) -> None:
         ([ledger(unpriced=1)], [billed(2_000_000_000)], ("unpriced",)),
         ([ledger(unpriced=2, nano_usd=0)], [billed(0)], ("unpriced",)),
         ([ledger(estimated=1)], [billed(2_000_000_000)], ("estimated",)),
+        ([ledger(as_reserved=1)], [billed(600_000_000)], ("reserved",)),
         ([], [billed()], ("not_in_ledger",)),
         ([ledger()], [], ("not_in_invoice",)),
         ([ledger()], [billed(None, i=101, o=10)], ("tokens",)),

@@ -12,10 +12,12 @@ from freehold.fault import FaultError, Kind
 from freehold.features import Caller
 from freehold.limits import budgets as module
 from freehold.limits.alerts import Alerts
+from freehold.limits.answer_lengths import AnswerLengths
 from freehold.limits.budgets import Asking, Budgets, Held
 from freehold.limits.charges import Item, Spans, UnknownPrice, charges_something, items_of
 from freehold.limits.over_budget import OverBudgetError
 from freehold.policy.budgets import Budget, BudgetTable
+from freehold.record import SETTLED_AS_RESERVED
 from freehold.runtime import Deployment, Local, Model, Placed, Price, SelfHosted, Vendor, egress_of
 from support.budget_store import MemoryStore, tells
 from support.records import attempt, features
@@ -111,11 +113,31 @@ async def test_what_it_cost_is_charged_and_the_rest_comes_free(desk: Desk):
     assert desk.budgets.under_way == 0
 
 
-async def test_an_unknown_cost_is_charged_as_reserved(desk: Desk):
-    held = await desk.budgets.reserve(desk.ask(lines({"usd": 1.0})))
-    desk.settle(held, None)
+async def test_an_unknown_cost_is_charged_as_reserved_and_its_row_says_so(desk: Desk):
+    held = await desk.budgets.reserve(desk.ask(lines({"usd": 1.0}, {"usd": 2.0, "tokens": 5000})))
+    desk.settle(held, None, cost_basis="unknown", edits=("model",))
     await desk.done()
-    assert list(desk.store.spent.values()) == [11_000_000]
+    assert list(desk.store.spent.values()) == [11_000_000, 11_000_000, 20]
+    row = desk.store.records["req.1"]
+    assert (row.cost_nano_usd, row.cost_basis, row.edits) == (11_000_000, "estimated", ("model", SETTLED_AS_RESERVED))
+    assert row.usage == Usage(input_tokens=10, output_tokens=10), "of the tokens enough is known"
+
+
+async def test_unknown_tokens_are_charged_as_reserved_and_teach_nothing_of_the_clients_answers(desk: Desk):
+    held = await desk.budgets.reserve(desk.ask(lines({"usd": 1.0, "tokens": 5000})))
+    desk.budgets.settle(held, attempt("req", cost_nano_usd=70, cost_basis="metered", usage=None, edits=()))
+    await desk.done()
+    assert list(desk.store.spent.values()) == [70, 2000]
+    row = desk.store.records["req.1"]
+    assert (row.cost_nano_usd, row.cost_basis, row.edits) == (70, "metered", (SETTLED_AS_RESERVED,))
+    assert row.usage == Usage(input_tokens=1000, output_tokens=1000, basis="estimated")
+    assert desk.budgets.answers.cap(CLIENT) == AnswerLengths().cap(CLIENT)
+
+
+async def test_what_is_known_is_charged_and_written_as_it_is(desk: Desk):
+    held = await desk.budgets.reserve(desk.ask(lines({"usd": 1.0, "tokens": 5000})))
+    record = attempt("req", cost_nano_usd=70, cost_basis="metered")
+    assert desk.budgets.settle(held, record) is record
 
 
 async def test_what_was_never_taken_costs_nothing(desk: Desk):
