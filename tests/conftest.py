@@ -5,6 +5,7 @@ import functools
 import inspect
 import ipaddress
 import os
+import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -21,8 +22,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
 
 # A busy machine must not fail a test: how fast something is, the bench measures.
-hypothesis.settings.register_profile("freehold", deadline=None)
+hypothesis.settings.register_profile("freehold", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("freehold")
+
+# What runs in the background of a shell ignores SIGINT, and so would every command that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
