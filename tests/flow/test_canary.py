@@ -7,6 +7,7 @@ one would be found.
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import json
 import os
@@ -202,7 +203,13 @@ async def ask_everything(asked: Asked, runtime: FakeRuntime) -> None:
 
 
 def process_list() -> bytes:
-    return b"\n".join(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.parent.name != str(os.getpid()))
+    """Every command line but our own."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        if path.parent.name != str(os.getpid()):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                found.append(path.read_bytes())
+    return b"\n".join(found)
 
 
 def hits(where: str, text: bytes) -> list[str]:

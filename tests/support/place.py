@@ -5,31 +5,30 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from support.ports import held_port
 from support.warm import warm
 
 COMMAND = [sys.executable, "-m", "freehold"]
 GIVE_UP_S = 60
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+LOOKS_EACH_S = 0.005
+"""What is waited for needs the core more than who waits."""
 
 
 class Place:
     """A folder with a configuration, a home and a data directory of its own."""
 
     def __init__(self, folder: Path, config: str = "", **environ: str) -> None:
-        self.folder, self.port = folder, free_port()
+        self.folder = folder
+        self.port, holding = held_port()
+        weakref.finalize(self, holding.close)
         self.config = folder / "freehold.toml"
         self.config.write_text(config or f"[server]\nport = {self.port}\n[defaults]\nembedded = false\n")
         self.environ = {
@@ -64,6 +63,7 @@ class Place:
             with contextlib.suppress(OSError), contextlib.closing(asking):
                 asking.request("GET", path)
                 return asking.getresponse().read()
+            time.sleep(LOOKS_EACH_S)
         raise AssertionError("the server did not answer")
 
 
@@ -78,3 +78,4 @@ def wait_for(holds: Callable[[], bool]) -> None:
     patience_ends_s = time.monotonic() + GIVE_UP_S
     while not holds():
         assert time.monotonic() < patience_ends_s
+        time.sleep(LOOKS_EACH_S)

@@ -7,10 +7,10 @@ root, it runs as `nobody`.
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from pg8000 import dbapi
 from freehold.storage.postgres_address import read_address
 from freehold.storage.postgres_connection import PostgresConnection
 from freehold.storage.store import prepare
+from support.ports import held_port
 
 STARTS_WITHIN_S = 30.0
 ROOM_BYTES = 1 << 30
@@ -105,9 +106,8 @@ class Postgres(_Server):
 
     def listen(self) -> None:
         """Listen on a port of this machine too, with TLS."""
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            self.port = one.getsockname()[1]
+        self.port, holding = held_port()
+        weakref.finalize(self, holding.close)
 
     def _command(self) -> Sequence[str]:
         on = (

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.bench import BENCH, bench_module
+from support.ports import held_port
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +23,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mock_port(tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Of a mock with 0.2 ms between events and 5 ms of thinking."""
     processes = bench_module("processes", monkeypatch)
-    port = processes.free_port()
+    port, holding = held_port()
     mock = processes.Process(
         [str(tools / "mock"), str(port), "200", "5", "60"], cores=(0,), home=tmp_path / "home", log=tmp_path / "log"
     )
@@ -31,3 +32,4 @@ def mock_port(tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         yield port
     finally:
         mock.end()
+        holding.close()

@@ -66,8 +66,8 @@ async def passing(seconds: float) -> None:
     await passed.wait()
 
 
-async def echo(conversation: Conversation) -> None:
-    body = await conversation.read_body(1 << 20, conversation.headers.get("content-length"), 0.2)
+async def echo(conversation: Conversation, deadline_s: float = 30.0) -> None:
+    body = await conversation.read_body(1 << 20, conversation.headers.get("content-length"), deadline_s)
     said = f"{conversation.method} {conversation.path} {conversation.query} {len(body)} "
     await conversation.send_whole(200, [], said.encode() + body[:20])
 
@@ -207,7 +207,7 @@ async def test_what_could_be_read_in_two_ways_is_refused_and_the_connection_clos
 )
 @pytest.mark.parametrize("ends", [b"\r\n\r\n", b""])
 async def test_a_huge_head_is_refused(call: Call, head: bytes, ends: bytes) -> None:
-    client = await call(b"GET / HTTP/1.1\r\nhost: h\r\n" + head + ends, head_deadline_s=0.1)
+    client = await call(b"GET / HTTP/1.1\r\nhost: h\r\n" + head + ends, head_deadline_s=10 if ends else 0.1)
     got = await client.all()
     assert got.startswith((b"HTTP/1.1 431 Request Header Fields Too Large\r\n", b"HTTP/1.1 408 Request Timeout"))
     assert b"431" in got or not ends
@@ -226,7 +226,7 @@ async def test_endless_chunk_extensions_and_trailers_are_refused(call: Call) -> 
 
 @pytest.mark.parametrize("said", [b"", b"GET / HT", HELLO[:-2], b"\r\n\r\n"])
 async def test_a_head_that_does_not_come_ends_the_connection_while_others_are_served(call: Call, said: bytes) -> None:
-    slow = await call(said, head_deadline_s=0.05)
+    slow = await call(said, head_deadline_s=0.2)
     served = await call(HELLO)
     assert await served.until(b"GET /a x=1 0 ")
     got = await slow.all()
@@ -249,7 +249,7 @@ async def test_a_head_that_drips_gets_no_more_time(call: Call) -> None:
 
 
 async def test_a_body_that_does_not_come_is_given_up_and_the_connection_closed(call: Call) -> None:
-    client = await call(POST + b"content-length: 10\r\n\r\nabc")
+    client = await call(POST + b"content-length: 10\r\n\r\nabc", lambda conversation: echo(conversation, 0.2))
     got = await client.all()
     assert got.startswith(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n")
 
@@ -276,7 +276,7 @@ async def test_a_client_that_leaves_while_it_sends_is_noticed(call: Call) -> Non
 
 
 async def test_an_idle_connection_is_closed(call: Call) -> None:
-    client = await call(HELLO, idle_s=0.05)
+    client = await call(HELLO, idle_s=0.2)
     assert (await client.all()).endswith(b"GET /a x=1 0 ")
     assert not client.house.connections
 
@@ -297,7 +297,7 @@ async def test_a_client_that_leaves_cancels_the_work(call: Call) -> None:
     client = await call(HELLO, serve)
     await working.wait()
     client.writer.close()
-    await asyncio.wait_for(cancelled.wait(), 5)
+    await asyncio.wait_for(cancelled.wait(), 30)
 
 
 async def test_the_last_word_is_not_cut_by_a_client_that_leaves(call: Call) -> None:
@@ -307,8 +307,8 @@ async def test_the_last_word_is_not_cut_by_a_client_that_leaves(call: Call) -> N
         conversation.watch(None)
         conversation.answer_is_decided()
         working.set()
-        await passing(0.05)
-        assert conversation.client_is_gone
+        while not conversation.client_is_gone:
+            await passing(0.001)
         await conversation.send_whole(503, [], b"sorry")
         said.set()
 

@@ -9,8 +9,7 @@ import pytest
 from freehold.server.delivery import Conversation
 from freehold.server.gateway import Door, Gateway
 from freehold.server.listener import Listener
-from freehold.server.routes import speller_of
-from freehold.telemetry.log import Log
+from support.houses import bare_house
 from support.rawclient import Answer
 
 HERE = frozenset({"localhost:8840", "127.0.0.1:8840", "[::1]:8840"})
@@ -29,23 +28,13 @@ async def tail(conversation: Conversation, headers: Mapping[str, str], rest: str
     await conversation.send_whole(200, [], f"{rest} {headers.get('anthropic-beta', '')}".encode())
 
 
-async def nothing() -> None:
-    pass
-
-
 @pytest.fixture
 def gateway() -> Gateway:
-    return Gateway(
+    return bare_house(
+        door=Door(HERE, frozenset({"http://localhost:3000"})),
+        tell=LINES.append,
         routes={("GET", "/"): fine, ("POST", "/v1/messages"): fine, ("POST", "/v1/chat/completions"): fine, ("GET", "/broken"): broken},
         tails={"/v1/models/": tail},
-        door=Door(HERE, frozenset({"http://localhost:3000"})),
-        speller_of=speller_of,
-        keep_alive_s=10,
-        start=nothing,
-        stop=nothing,
-        now_ms=lambda: 0,
-        random_bytes=bytes,
-        log=Log(LINES.append, now_ms=lambda: 0, form="json", level="info"),
     )  # fmt: skip
 
 

@@ -8,36 +8,15 @@ import pytest
 import uvloop
 
 from freehold.server import listener as module
-from freehold.server.gateway import Door, Gateway
 from freehold.server.listener import Listener
-from freehold.server.routes import speller_of
-from freehold.telemetry.log import Log
-
-
-async def nothing() -> None:
-    pass
-
-
-def empty_house() -> Gateway:
-    return Gateway(
-        routes={},
-        tails={},
-        door=Door(frozenset(), frozenset()),
-        speller_of=speller_of,
-        keep_alive_s=10,
-        start=nothing,
-        stop=nothing,
-        now_ms=lambda: 0,
-        random_bytes=bytes,
-        log=Log(lambda _line: None, now_ms=lambda: 0, form="json", level="info"),
-    )
+from support.houses import bare_house
 
 
 @pytest.mark.parametrize("is_shared", [False, True])
 def test_a_crowd_is_let_in_within_a_few_rounds_of_the_loop(is_shared: bool) -> None:
     async def count_rounds() -> int:
         door = socket.create_server(("127.0.0.1", 0)) if is_shared else None
-        house = empty_house()
+        house = bare_house()
         listener = Listener(house, host="127.0.0.1", port=0, drain_s=1, takes_signals=False, listening=door)
         port = await listener.start()
         crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]  # the loop does not turn meanwhile
@@ -65,7 +44,7 @@ async def test_where_the_system_is_full_the_door_opens_again_later(monkeypatch: 
 
     monkeypatch.setattr(module, "accept_waiting", full_once)
     monkeypatch.setattr(module, "FULL_S", 0.0)
-    house = empty_house()
+    house = bare_house()
     listener = Listener(house, host="127.0.0.1", port=0, drain_s=1, takes_signals=False)
     reader, writer = await asyncio.open_connection("127.0.0.1", await listener.start())
     writer.write(b"GET / HTTP/1.1\r\nhost: nobody\r\nconnection: close\r\n\r\n")
@@ -79,4 +58,4 @@ async def test_an_address_that_is_taken_is_named_with_the_remedy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(RuntimeError, match=rf"127\.0\.0\.1:{port} is in use.*--port"):
-            await Listener(empty_house(), host="127.0.0.1", port=port, drain_s=1, takes_signals=False).bind()
+            await Listener(bare_house(), host="127.0.0.1", port=port, drain_s=1, takes_signals=False).bind()

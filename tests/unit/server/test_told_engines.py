@@ -82,4 +82,4 @@ async def test_a_change_keeps_what_is_the_same_and_ready_waits_for_the_parents_w
     await asyncio.sleep(0)
     assert not waiting.done()
     engines.hear({"text": told(READY)})
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
