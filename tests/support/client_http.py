@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from freehold.fault import FaultError
-from freehold.server.connection import HEAD_BYTES, QUEUED_REQUESTS, ClientConnection
+from freehold.server.connection import QUEUED_REQUESTS, ClientConnection
 from freehold.server.delivery import Conversation
+from freehold.server.request_reader import HEAD_BYTES
 
 IDLE_S, HEAD_DEADLINE_S, BODY_DEADLINE_S = 60.0, 10.0, 30.0
 LONGEST_S = 1000.0

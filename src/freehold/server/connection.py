@@ -1,26 +1,20 @@
-"""One connection from a client: HTTP/1.1 as a server speaks it, parsed by llhttp (httptools).
+"""One connection from a client: HTTP/1.1 as a server speaks it; `server.request_reader` reads what comes in.
 
-Promised: a head, and what stands between two pieces of a body, is bounded in bytes, number and time; a body is taken no
-faster than it is asked for; requests on one connection are answered in their order; what two programs could read in two
-ways (two lengths, a transfer coding that is not plain `chunked`, an absolute target) is refused, and after a refusal the
-connection is closed. Each connection has one timer, re-armed lazily, so that a deadline costs no timer of its own.
+Promised: a head is bounded in time; a body is taken no faster than it is asked for; requests on one connection are answered
+in their order, and after a refusal the connection is closed. Each connection has one timer, re-armed lazily, so that a
+deadline costs no timer of its own.
 
-Deliberately not done: HTTP/2, TLS (a proxy in front does it), upgrades, compression, trailers (read and dropped).
+Deliberately not done: HTTP/2, TLS (a proxy in front does it), upgrades, compression.
 """
 
 import asyncio
 from typing import Protocol, cast
-from urllib.parse import unquote
-
-from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from freehold.fault import FaultError, Kind, faulty
 from freehold.server.delivery import Conversation, RawHeaders
-from freehold.server.http_words import HEADER_NAMES, STATUS_LINES
+from freehold.server.http_words import STATUS_LINES
+from freehold.server.request_reader import RequestReader
 
-HEAD_BYTES = 64 * 1024
-"""Of a head, and of what stands between two pieces of a body (chunk extensions, trailers)."""
-HEADERS_COUNT = 128
 HEAD_DEADLINE_S = 10.0
 STALL_S = 120.0
 """A client that reads nothing for so long is gone."""
@@ -28,10 +22,6 @@ LINGER_S = 2.0
 """After a refusal a client may still be sending; it gets so long to read the answer."""
 QUEUED_REQUESTS = 8
 """Sent before the answer to the one before: beyond so many the client waits."""
-SINGLE_HEADERS = frozenset(
-    {"host", "origin", "authorization", "x-api-key", "content-length", "content-type", "transfer-encoding"}
-)
-"""Said twice, two programs may read two values: who asks, and from where, must have one meaning."""
 
 _CHUNKED_END = b"0\r\n\r\n"
 
@@ -62,20 +52,11 @@ class ClientConnection(asyncio.Protocol):
         self._house = house
         self._idle_s = idle_s
         self._head_deadline_s = head_deadline_s
-        self._parser = HttpRequestParser(self)
+        self._reader = RequestReader(self, self._arrived)
         self._transport: asyncio.Transport | None = None
         self._current: Conversation | None = None
-        self._incoming: Conversation | None = None
-        """The one whose body is being received."""
         self._queue: list[Conversation] = []
-        self._fields: dict[str, str] = {}
-        self._url = b""
-        self._count = 0
-        self._framing = 0
-        self._in_head = False
         self._head_is_timed = False
-        self._head_bytes = 0
-        self._refusal: FaultError | None = None
         self._held = False
         self._deaf = False
         """Nothing that still comes in is looked at."""
@@ -112,23 +93,15 @@ class ClientConnection(asyncio.Protocol):
         """See asyncio.Protocol."""
         if self._deaf:
             return
-        self._framing += len(data)
         try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade:
-            self._upgrade()
-        except HttpParserCallbackError as error:
-            self.loop.call_exception_handler({"message": "a defect while a request was read", "exception": error})
-            self._refuse(faulty(Kind.INTERNAL, "a defect of Freehold; the log has it"))
+            if not self._reader.feed(data):
+                self._deaf = True  # what follows is another protocol: the request is answered as if nothing else was asked
+        except FaultError as error:
+            self._refuse(error)
             return
-        except HttpParserError as error:
-            self._refuse(self._refusal or faulty(Kind.INVALID_REQUEST, f"this is not HTTP/1.1: {error}"))
-            return
-        if self._framing > HEAD_BYTES:
-            self._refuse(_head_too_large())
-        elif self._current is None and self._queue:
+        if self._current is None and self._queue:
             self._begin()
-        elif self._in_head and self._current is None and not self._head_is_timed:
+        elif self._reader.in_head and self._current is None and not self._head_is_timed:
             self._head_is_timed = True
             self._arm(self._head_deadline_s)
 
@@ -144,90 +117,14 @@ class ClientConnection(asyncio.Protocol):
         if room is not None and not room.done():
             room.set_result(None)
 
-    # The parser's side.
+    # What happens.
 
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self._fields = {}
-        self._url = b""
-        self._count = 0
-        self._head_bytes = 0
-        self._refusal = None
-        self._in_head = True
-        self._head_is_timed = False
-
-    def on_url(self, url: bytes) -> None:
-        """A piece of the target."""
-        self._url += url
-
-    def on_header(self, raw_name: bytes, raw_value: bytes) -> None:
-        """One header."""
-        name = HEADER_NAMES.get(raw_name) or raw_name.decode("latin-1").lower()
-        value = raw_value.decode("latin-1")
-        fields = self._fields
-        self._count += 1
-        self._head_bytes += len(raw_name) + len(raw_value)
-        if name not in fields:
-            fields[name] = value
-        elif name in SINGLE_HEADERS:
-            self._refusal = self._refusal or faulty(
-                Kind.INVALID_REQUEST, f"the header {name} is said twice; say it once", param=name
-            )
-        elif self._count <= HEADERS_COUNT:
-            fields[name] = f"{fields[name]}, {value}"
-        if self._count > HEADERS_COUNT:
-            self._refusal = faulty(Kind.HEAD_TOO_LARGE, f"there are more than {HEADERS_COUNT} headers")
-            fields.clear()  # what comes beyond is counted, not kept
-
-    def on_headers_complete(self) -> None:
-        """The head is whole."""
-        self._in_head = self._is_fresh = False
-        self._framing = 0
-        conversation = self._incoming = Conversation(self)
-        conversation.headers = fields = self._fields
-        conversation.method = self._parser.get_method().decode("latin-1")
-        conversation.version = self._parser.get_http_version()
-        conversation.refusal = self._refusal
-        if self._head_bytes + len(self._url) > HEAD_BYTES:
-            conversation.refusal = _head_too_large()
-        if "transfer-encoding" in fields and fields["transfer-encoding"].strip().lower() != "chunked":
-            conversation.refusal = faulty(
-                Kind.INVALID_REQUEST, "the only transfer-encoding there is here is chunked", param="transfer-encoding"
-            )
-        self._read_target(conversation)
+    def _arrived(self, conversation: Conversation) -> None:
+        """A request has begun: its head is whole."""
+        self._is_fresh = self._head_is_timed = False
         self._queue.append(conversation)
         if len(self._queue) > QUEUED_REQUESTS:
             self.hold()
-
-    def _read_target(self, conversation: Conversation) -> None:
-        url = self._url
-        try:
-            target = url.decode("ascii")
-        except UnicodeDecodeError:
-            target = ""
-        if not target.startswith("/"):
-            conversation.refusal = conversation.refusal or faulty(
-                Kind.INVALID_REQUEST, "the target must be a path in ASCII; proxies' absolute form is not taken"
-            )
-            return
-        path, _, conversation.query = target.partition("?")
-        conversation.path = unquote(path) if "%" in path else path
-
-    def on_body(self, piece: bytes) -> None:
-        """A piece of the body."""
-        self._framing = 0
-        if self._incoming is not None:
-            self._incoming.take(piece)
-
-    def on_message_complete(self) -> None:
-        """The request is whole."""
-        self._framing = 0
-        conversation, self._incoming = self._incoming, None
-        if conversation is not None:
-            conversation.keeps_alive = self._parser.should_keep_alive()
-            conversation.body_ends()
-
-    # What happens.
 
     def _begin(self) -> None:
         """Answer the next request. Its body may still be on the way."""
@@ -260,19 +157,15 @@ class ClientConnection(asyncio.Protocol):
         elif self._deaf:
             self.close()
         else:
-            self._arm(self._head_deadline_s if self._in_head else self._idle_s)
-
-    def _upgrade(self) -> None:
-        """What follows is another protocol, which is not spoken here: the request is answered as if nothing else was asked."""
-        self._deaf = True
+            self._arm(self._head_deadline_s if self._reader.in_head else self._idle_s)
 
     def _refuse(self, error: FaultError) -> None:
         """Nothing can be understood any more. Whoever is being answered gets that answer; then this one is told."""
         self._deaf = True
-        conversation = self._incoming
+        conversation = self._reader.incoming
         if conversation is None or conversation.body_is_whole:
             conversation = Conversation(self)
-            conversation.path = self._url.partition(b"?")[0].decode("latin-1")
+            conversation.path = self._reader.unread_path()
         elif conversation is self._current:
             conversation.broke(error)
             return
@@ -323,7 +216,7 @@ class ClientConnection(asyncio.Protocol):
             return
         if self.loop.time() < self._deadline - 0.001:
             self._timer = self.loop.call_at(self._deadline, self._tick)
-        elif self._in_head and not self._deaf and self._current is None:
+        elif self._reader.in_head and not self._deaf and self._current is None:
             self._refuse(faulty(Kind.REQUEST_TIMEOUT, f"the head did not arrive within {self._head_deadline_s:g} s"))
         elif self._room is not None or self._deaf:
             self._transport.abort()
@@ -402,7 +295,3 @@ class ClientConnection(asyncio.Protocol):
         elif conversation.version == "1.0":
             lines.append(b"connection: keep-alive\r\n")
         return lines
-
-
-def _head_too_large() -> FaultError:
-    return faulty(Kind.HEAD_TOO_LARGE, f"the head, or what stands between two pieces of the body, is over {HEAD_BYTES} bytes")

@@ -2,7 +2,7 @@
 
 Promised: a client that leaves is noticed within one loop turn, in every phase, streamed or not; a stream that waits is
 kept alive with its format's comments, which commit the head but no content; a client that reads slowly is waited for,
-with a bounded buffer. Nothing here parses or frames HTTP: `server.connection` does.
+with a bounded buffer. Nothing here parses or frames HTTP: `server.request_reader` and `server.connection` do.
 """
 
 import asyncio

@@ -8,8 +8,9 @@ import pytest
 
 from freehold.fault import FaultError, Kind
 from freehold.server import connection
-from freehold.server.connection import HEAD_BYTES, HEADERS_COUNT, ClientConnection
+from freehold.server.connection import ClientConnection
 from freehold.server.delivery import Conversation, stream_headers
+from freehold.server.request_reader import HEAD_BYTES, HEADERS_COUNT
 
 Serve = Callable[[Conversation], Awaitable[None]]
 HELLO = b"GET /a?x=1 HTTP/1.1\r\nhost: h\r\n\r\n"

@@ -8,6 +8,7 @@ import pytest
 from freehold.fault import Kind
 from freehold.server.connection import ClientConnection
 from freehold.server.delivery import Conversation
+from freehold.server.request_reader import RequestReader
 
 
 class House:
@@ -31,10 +32,10 @@ class House:
 
 
 async def test_a_defect_while_a_request_is_read_is_logged_and_told_as_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(_self: ClientConnection, _conversation: Conversation) -> None:
+    def fails(_self: RequestReader, _conversation: Conversation) -> None:
         raise ZeroDivisionError("planted")
 
-    monkeypatch.setattr(ClientConnection, "_read_target", fails)
+    monkeypatch.setattr(RequestReader, "_read_target", fails)
     loop, house, logged = asyncio.get_running_loop(), House(), list[dict[str, Any]]()
     loop.set_exception_handler(lambda _loop, context: logged.append(context))
     server = await loop.create_server(lambda: ClientConnection(loop, house, 5, 5), "127.0.0.1", 0)
