@@ -21,8 +21,10 @@ MOST_RECOVERED = 500
 """Reservations settled in one step: others wait while it lasts."""
 _PUT_FLAG = (
     "INSERT INTO money_flags VALUES (?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT (attempt_id, flag, account) DO UPDATE SET reserved = excluded.reserved, spent = excluded.spent"
+    "ON CONFLICT (attempt_id, flag, account) DO UPDATE SET reserved = excluded.reserved, spent = excluded.spent "
+    "WHERE excluded.flag <> 'lapsed' OR excluded.spent <> excluded.reserved"
 )
+"""That it lapsed is only ever the first word: a correction is not undone by who comes late with it."""
 
 _LITERAL = str.maketrans({"!": "!!", "%": "!%", "_": "!_"})
 _encode = msgspec.json.Encoder().encode
@@ -208,10 +210,10 @@ class Steps:
             if spent > reserved:
                 self.flag(attempt_id, "overrun", account, reserved, spent)
 
-    def flag(self, attempt_id: str, flag: str, account: str, reserved: int, spent: int) -> None:
-        """Note what did not go as reserved; noted again, the later word holds."""
+    def flag(self, attempt_id: str, flag: str, account: str, reserved: int, spent: int) -> bool:
+        """Note what did not go as reserved; noted again, the later word holds. Whether it was not known yet."""
         row = (attempt_id, flag, account, self._now_ms(), reserved, spent)
-        self.run(_PUT_FLAG, *row)
+        return self.run(_PUT_FLAG, *row).rowcount > 0
 
     def forget_lapsed(self, attempt_id: str) -> None:
         """Nothing was spent after all: remove the row that its lapse left."""

@@ -3,8 +3,10 @@
 Promised: every step is one script, atomic on the server, and on its disk before it is acknowledged: a server that does not
 write its log with every command (`appendonly yes`, `appendfsync always`), or may evict keys, is refused at the start. An
 attempt's row is durable in SQL before its reservation is settled here, and both may be repeated: whatever dies in between,
-the row is there once, and the reservation stands until it is settled, or lapses at its upper bound, flagged. A Redis that
-came back without its data is noticed, because it no longer knows this ledger: nothing that is paid for is sent then.
+the row is there once, and the reservation stands until it is settled, or lapses at its upper bound, flagged. Accounts are
+common to all who name the same Redis, with one ledger or several; what lapses is settled by any of them, and told (its row, its
+flags) in its own ledger, by who has that. A Redis that came back without its data is noticed, because it no longer knows what
+ledgers remember of it: nothing that is paid for is sent then.
 
 Not promised: that a replica that takes over knows the last moment; Redis does not wait for its replicas.
 """
@@ -41,6 +43,8 @@ class _Kept(msgspec.Struct):
     """A reservation as Redis keeps it."""
 
     owner: str
+    ledger: str
+    """The one that its attempt's row belongs in."""
     charges: dict[str, int]
     attempt: Begun | None = None
 
@@ -61,10 +65,10 @@ class RedisBudgets:
         )
         self._redis: Any = redis.Redis(connection_pool=pool)
         self._where = f"Redis at {url.rpartition('@')[2].partition('?')[0].removeprefix('redis://')}"
-        self._rows, self._owner, self._id = rows, own_name(), ""
-        self._steps = {
-            text: self._redis.register_script(text) for text in (scripts.RESERVE, scripts.SETTLE, scripts.RENEW, scripts.RECOVER)
-        }
+        self._rows, self._owner, self._id, self._ledger = rows, own_name(), "", ""
+        self._keys: tuple[str, ...] = ()
+        texts = (scripts.RESERVE, scripts.SETTLE, scripts.RENEW, scripts.RECOVER, scripts.FORGET)
+        self._steps = {text: self._redis.register_script(text) for text in texts}
         self._unsure: list[str] = []
         self._recovered_s = float("-inf")
 
@@ -98,7 +102,7 @@ class RedisBudgets:
             if charge.amount < 0 or charge.amount > scripts.LARGEST:
                 raise ValueError(f"{charge.account}: {charge.amount} cannot be reserved")
             held[charge.account] = held.get(charge.account, 0) + charge.amount
-        kept = msgspec.json.encode(_Kept(self._owner, held, begun)).decode()
+        kept = msgspec.json.encode(_Kept(self._owner, self._ledger, held, begun)).decode()
         flat = [cell for one in charges for cell in (one.account, min(one.limit, scripts.LARGEST), one.amount)]
         try:
             said = await self._run(scripts.RESERVE, attempt_id, round(lease_s * 1000), kept, *flat)
@@ -172,7 +176,7 @@ class RedisBudgets:
         step = self._steps[script]
         for is_last in (False, True):
             try:
-                return await step(keys=scripts.KEYS, args=(self._id, *arguments))
+                return await step(keys=self._keys, args=(self._id, *arguments))
             except ResponseError as error:
                 why = _LOST if str(error).startswith("LOST") else str(error)
                 raise StoreUnavailableError(f"{self._where}: {why}") from error
@@ -196,17 +200,17 @@ class RedisBudgets:
         return [pair async for pair in self._redis.hscan_iter(scripts.KEYS[3], count=1000)]
 
     async def _pass_on(self, waiting: int) -> None:
-        """Write flags into the ledger, and then forget them here."""
+        """Write the flags of our ledger into it, and then forget them here."""
         if not waiting:
             return
         try:
-            for field, cells in [pair async for pair in self._redis.hscan_iter(scripts.KEYS[6], count=1000)]:
+            for field, cells in [pair async for pair in self._redis.hscan_iter(self._keys[-1], count=1000)]:
                 attempt_id, account, flag = field.split("\n")
                 reserved, spent = cells.split()
                 lapsed = await self._redis.hget(scripts.KEYS[5], attempt_id) if flag == "lapsed" else None
                 begun = None if lapsed is None else msgspec.json.decode(lapsed, type=_Kept).attempt
                 await self._rows.flag(attempt_id, flag, account, int(reserved), int(spent), begun)
-                await self._redis.hdel(scripts.KEYS[6], field)
+                await self._twice(scripts.FORGET, field, cells)
         except (RedisError, OSError) as error:
             raise StoreUnavailableError(f"{self._where}: {error}") from error
 
@@ -225,12 +229,14 @@ class RedisBudgets:
                 )
 
     async def _meet(self) -> None:
-        """Agree on the id that ties these budgets to this ledger."""
+        """Agree on the id that ties these budgets to this ledger, and on the one that tells this ledger from others."""
         known = await self._rows.fact("budgets_id")
         if known is None:
             await self._redis.setnx(scripts.KEYS[0], secrets.token_hex(16))
             known = await self._rows.fact("budgets_id", first=await self._redis.get(scripts.KEYS[0]))
         if await self._redis.get(scripts.KEYS[0]) != known:
             raise StoreError(f"{self._where}: {_LOST}")
+        ledger = await self._rows.fact("ledger_id", first=secrets.token_hex(16))
         assert known is not None
-        self._id = known
+        assert ledger is not None
+        self._id, self._ledger, self._keys = known, ledger, (*scripts.KEYS, scripts.flags_of(ledger))

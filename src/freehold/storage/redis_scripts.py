@@ -1,22 +1,30 @@
 """The steps of money as scripts that Redis runs whole or not at all. Amounts are exact up to 2^53, and larger ones refused.
 
-Keys, all in one slot: the id of the ledger that these budgets belong to; hashes of spent and of reserved by account; a hash
-of open reservations (JSON by attempt) and the ends of their leases; a hash of lapsed ones, settled at what was reserved; a
-hash of flags that are not in the ledger yet, by attempt, account and flag, a line each. Time is the server's.
+Keys, all in one slot: the id of these budgets, which every ledger that uses them knows; hashes of spent and of reserved by
+account; a hash of open reservations (JSON by attempt) and the ends of their leases; a hash of lapsed ones, settled at what was
+reserved. All that is common to all ledgers. Beside it, one for each ledger: a hash of the flags of its attempts that are not
+in it yet, by attempt, account and flag, a line each. Time is the server's.
 """
 
-KEYS = tuple(f"{{freehold}}:{name}" for name in ("ledger", "spent", "reserved", "held", "leases", "lapsed", "flags"))
+KEYS = tuple(f"{{freehold}}:{name}" for name in ("ledger", "spent", "reserved", "held", "leases", "lapsed"))
+_FLAGS = "{freehold}:flags:"
 LARGEST = 2**53
 """Redis reckons in doubles: up to here they are exact."""
 
-_HEAD = """
+_HEAD = (
+    f"""
+local FLAGS = '{_FLAGS}'
+"""
+    + """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('LOST the budgets of this ledger are gone') end
 local function whole(number) return string.format('%.0f', number) end
 local function now_ms() local t = redis.call('TIME'); return t[1] * 1000 + math.floor(t[2] / 1000) end
-local function flag(attempt, account, name, reserved, spent)
-  redis.call('HSET', KEYS[7], attempt .. '\\n' .. account .. '\\n' .. name, whole(reserved) .. ' ' .. whole(spent))
+-- told in the ledger of who reserved, whoever settles it
+local function flag(ledger, attempt, account, name, reserved, spent)
+  redis.call('HSET', FLAGS .. ledger, attempt .. '\\n' .. account .. '\\n' .. name, whole(reserved) .. ' ' .. whole(spent))
 end
 """
+)
 
 RESERVE = (
     _HEAD
@@ -41,7 +49,7 @@ return {}
 SETTLE = (
     _HEAD
     + """
--- attempt, 'void' or 'settle', then account, amount ...; gives how many flags wait
+-- attempt, 'void' or 'settle', then account, amount ...; gives how many flags wait for our ledger
 local raw, was_lapsed = redis.call('HGET', KEYS[4], ARGV[2]), false
 if raw then
   redis.call('HDEL', KEYS[4], ARGV[2])
@@ -51,19 +59,20 @@ else
   if not raw then return redis.call('HLEN', KEYS[7]) end
   redis.call('HDEL', KEYS[6], ARGV[2])
 end
-local charges, spent = cjson.decode(raw).charges, {}
+local kept, spent = cjson.decode(raw), {}
+local charges, ledger = kept.charges, kept.ledger
 for account, reserved in pairs(charges) do spent[account] = ARGV[3] == 'void' and 0 or reserved end
 for at = 4, #ARGV, 2 do spent[ARGV[at]] = tonumber(ARGV[at + 1]) end
 for account, amount in pairs(spent) do
   local reserved = charges[account] or 0
   if was_lapsed then
     redis.call('HINCRBY', KEYS[2], account, whole(amount - reserved))
-    flag(ARGV[2], account, 'lapsed', reserved, amount)
+    flag(ledger, ARGV[2], account, 'lapsed', reserved, amount)
   else
     redis.call('HINCRBY', KEYS[3], account, whole(-reserved))
     redis.call('HINCRBY', KEYS[2], account, whole(amount))
   end
-  if amount > reserved then flag(ARGV[2], account, 'overrun', reserved, amount) end
+  if amount > reserved then flag(ledger, ARGV[2], account, 'overrun', reserved, amount) end
 end
 return redis.call('HLEN', KEYS[7])
 """
@@ -81,7 +90,7 @@ return 0
 RECOVER = (
     _HEAD
     + """
--- how many at most, then attempts whose owners are dead; gives how many flags wait
+-- how many at most, then attempts whose owners are dead; gives how many flags wait for our ledger
 local found = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', whole(now_ms()), 'LIMIT', 0, ARGV[2])
 for at = 3, #ARGV do found[#found + 1] = ARGV[at] end
 for _, attempt in ipairs(found) do
@@ -90,13 +99,28 @@ for _, attempt in ipairs(found) do
   if raw then
     redis.call('HDEL', KEYS[4], attempt)
     redis.call('HSET', KEYS[6], attempt, raw)
-    for account, reserved in pairs(cjson.decode(raw).charges) do
+    local kept = cjson.decode(raw)
+    for account, reserved in pairs(kept.charges) do
       redis.call('HINCRBY', KEYS[3], account, whole(-reserved))
       redis.call('HINCRBY', KEYS[2], account, whole(reserved))
-      flag(attempt, account, 'lapsed', reserved, reserved)
+      flag(kept.ledger, attempt, account, 'lapsed', reserved, reserved)
     end
   end
 end
 return redis.call('HLEN', KEYS[7])
 """
 )
+
+FORGET = (
+    _HEAD
+    + """
+-- a flag and what was told of it: it is in the ledger. What became of it meanwhile is not
+if redis.call('HGET', KEYS[7], ARGV[2]) == ARGV[3] then redis.call('HDEL', KEYS[7], ARGV[2]) end
+return 0
+"""
+)
+
+
+def flags_of(ledger: str) -> str:
+    """The key of what is to be told in that ledger."""
+    return _FLAGS + ledger

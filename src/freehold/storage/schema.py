@@ -221,7 +221,12 @@ policies = Table(
 meta = Table(
     "meta",
     metadata,
-    Column("name", Text, nullable=False, doc="`created_ms`, `created_by`; `process/MARK`: a process that writes here."),
+    Column(
+        "name",
+        Text,
+        nullable=False,
+        doc="`created_ms`, `created_by`; `process/MARK`: a process that writes here; `budgets_id`, `ledger_id`: with Redis, its budgets and this ledger.",
+    ),
     Column("value", Text, nullable=False, doc="Its value."),
     PrimaryKeyConstraint("name"),
     info={"says": "Facts about this store itself."},

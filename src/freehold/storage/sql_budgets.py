@@ -251,8 +251,8 @@ def _reserve(attempt_id: str, charges: Sequence[Charge], lease_s: float, begun: 
 
 
 def _flag(attempt_id: str, flag: str, account: str, amounts: tuple[int, int], begun: Begun | None, steps: Steps) -> None:
-    steps.flag(attempt_id, flag, account, *amounts)
-    if begun is not None:
+    is_news = steps.flag(attempt_id, flag, account, *amounts)
+    if begun is not None and is_news:
         steps.write(lapsed_attempt(attempt_id, begun), {})
     elif flag == "lapsed" and amounts[1] == 0:
         steps.forget_lapsed(attempt_id)
