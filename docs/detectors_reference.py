@@ -41,11 +41,12 @@ def detectors() -> str:
     for rule in SECRET_RULES:
         if rule.source not in sources[rule.kind]:
             sources[rule.kind].append(rule.source)
-    lines += ["", "| secret | begins with | documented in |", "|---|---|---|"]
+    lines += ["", "| secret | begins with | documented in | said by |", "|---|---|---|---|"]
     for kind, said in sources.items():
         starts = [start for rule in SECRET_RULES if rule.kind == kind for start in rule.starts]
+        evidence = dict.fromkeys(rule.evidence for rule in SECRET_RULES if rule.kind == kind)
         shown = ", ".join(f"`{start.strip()}`" for start in starts[:6]) + (" ..." if len(starts) > 6 else "")
-        lines.append(f"| `{kind}` | {shown} | {'; '.join(said)} |")
+        lines.append(f"| `{kind}` | {shown} | {'; '.join(said)} | {', '.join(evidence)} |")
     return "\n".join(lines)
 
 

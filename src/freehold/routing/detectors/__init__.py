@@ -8,7 +8,8 @@ Deliberately not done: reading images, files and token ids; names and addresses 
 text that somebody encoded to hide it.
 
     anchored.py   a rule: literal beginnings, what must follow, what must not stand before
-    secret_rules.py   keys and tokens of vendors, as data, each with its source
+    vendor_rules.py   keys and tokens of vendors, as data, each with its source
+    secret_rules.py   secrets that no vendor marks: private keys, tokens of standards, assigned values
     secret_values.py  whether a value is a secret or a placeholder: variety, words, decoding
     checksums.py  Luhn, ISO 7064 and the check digits of national ids
     number_shapes.py  how cards and national ids are written, as data

@@ -6,6 +6,7 @@ character that the repeats take, so that one run of characters is looked at once
 
 import re
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
@@ -13,6 +14,11 @@ Check = Callable[[str], bool]
 """Whether what was found is the real thing; sees the text that matched group 1, or all of it."""
 Find = Callable[[str, int, int], tuple[int, int] | None]
 """A text, where an anchor begins and ends in it: where the finding begins and ends, or None."""
+
+Evidence = Literal["maker", "beginning", "scanners", "standard"]
+"""Who says what a format is: its maker says how it begins and goes on; its maker says how it begins, and examples and other
+scanners how it goes on; only other scanners; it is a standard's, or none.
+"""
 
 WORD = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 WORD_OR_DASH = WORD | {"-"}
@@ -35,6 +41,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """For the value of group 2, where there is one."""
     source: str = ""
     """Where the format is documented."""
+    evidence: Evidence = "standard"
+    """What its documentation was found to say when it was looked up last (docs/privacy.md)."""
 
 
 def make_find(rule: Rule) -> Find:

@@ -53,7 +53,7 @@ def _is_varied(value: str) -> bool:
 
 def is_random(value: str) -> bool:
     """Whether a key of some vendor's shape was drawn by chance, and not made up for a manual."""
-    return _is_varied(value) and "xxxx" not in value.lower() and "****" not in value
+    return _is_varied(value) and "xxxxx" not in value.lower() and "****" not in value
 
 
 def is_assigned_secret(value: str) -> bool:
