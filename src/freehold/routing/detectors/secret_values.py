@@ -18,7 +18,21 @@ _PLACEHOLDERS = (
     "example", "placeholder", "changeme", "change_me", "change-me", "your", "insert", "dummy", "sample", "redacted", "xxxx",
     "****", "....", "____", "1234567", "abcdef", "todo", "<", ">", "${", "{{", "%(", "$(",
 )  # fmt: skip
-_NAMES = ("password", "passwd", "secret", "token", "apikey", "api_key", "access", "key", "hash", "field", "param", "header")
+_NAMES = (
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "apikey",
+    "api_key",
+    "access",
+    "key",
+    "hash",
+    "field",
+    "param",
+    "header",
+)
 _VARIETIES = (re.compile("[a-z]"), re.compile("[A-Z]"), re.compile("[0-9]"), re.compile("[^A-Za-z0-9]"))
 _SIGNS = sorted((*_PLACEHOLDERS, *_NAMES))
 # Grouped by their first characters, they are told apart in two thirds of the time.
