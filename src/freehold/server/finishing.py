@@ -95,11 +95,11 @@ class Finishing:
             try:
                 is_done = await self._look(is_first=is_first)
             except (StoreError, FaultError) as error:
-                self._log.event("ledger.unfinished", level="warning", reason=str(error), says="tried again later")
+                self._log.event("ledger.unfinished", level="warning", reason=error, says="tried again later")
                 is_done, wait_s = False, LOOKS_EACH_S
             except Exception as error:  # noqa: BLE001 - a defect here must be heard of, and must not end the server
                 says = "a defect; requests of processes that were killed may lack their final rows"
-                self._log.event("ledger.unfinished", level="error", reason=f"{type(error).__name__}: {error}", says=says)
+                self._log.event("ledger.unfinished", level="error", reason=error, says=says)
                 is_done, wait_s = False, LOOKS_EACH_S
             else:
                 wait_s = LOOKS_EACH_S if is_done else AGAIN_S

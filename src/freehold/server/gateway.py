@@ -122,7 +122,7 @@ class Gateway:
                 self._admit_page(conversation)
             await self._answer(conversation, conversation.method, path, headers)
         except Exception as error:  # noqa: BLE001 - the last resort: a defect of ours ends this request only
-            self._log.defect("request.defect", error, path=path)
+            self._log.defect("request.defect", error, method=conversation.method)
             if not conversation.head_is_sent:
                 await self._refuse(conversation, Fault(kind=Kind.INTERNAL, message="a defect of Freehold; the log has it"))
 

@@ -284,7 +284,8 @@ class Writer:
         self.tally.failures += 1
         if not self._is_failing:
             self._is_failing = True
-            self._tell("store.unavailable", level="error", reason=str(error), says="rows are kept and tried again")
+            reason = str(error) if isinstance(error, StoreError) else type(error).__name__  # others may quote what they held
+            self._tell("store.unavailable", level="error", reason=reason, says="rows are kept and tried again")
 
     def _pause(self, retry_s: float) -> None:
         """Wait before the next try; a call of `close` cuts it short once."""

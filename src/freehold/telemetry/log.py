@@ -71,7 +71,9 @@ class Log:
             self.event(event, level="info", **fields)
 
     def defect(self, event: str, error: BaseException, /, **fields: object) -> None:
-        """Write an error that is our own fault, with the places it came through: no source lines, no values."""
+        """Write an error that is our own fault, with the places it came through: no source lines, no values, and of what it says
+        only what cannot quote a request (`values.told`).
+        """
         frames = extract_tb(error.__traceback__)[-_MOST_FRAMES:]
         at = [f"{_from_package(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
         self.event(event, level="error", error=error, at=at, **fields)

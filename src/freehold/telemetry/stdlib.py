@@ -1,10 +1,13 @@
 """What other libraries say through the standard library's logging, brought into our log.
 
 `route_stdlib` is called once by the composition root. uvicorn's access lines are off (the ledger has each request);
-its errors, asyncio's and Python's warnings become events `log.<logger>` in the same form and with the same care.
+its errors, asyncio's and Python's warnings become events `log.<logger>` in the same form and with the same care, and so do
+exceptions that end a thread or that nobody could be told of: Python would print them with what they say.
 """
 
 import logging
+import sys
+import threading
 
 from freehold.telemetry.log import Level, Log
 
@@ -24,6 +27,8 @@ class Routed(logging.Handler):
             message = record.getMessage()
         except (TypeError, ValueError):
             message = str(record.msg)
+        # What stands behind the first line is a representation of tasks and exceptions, and those quote what they held.
+        message = message.partition("\n")[0]
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             self._log.defect(f"log.{record.name}", error, says=message)
@@ -47,6 +52,16 @@ def route_stdlib(log: Log, *, level: int = logging.WARNING) -> Routed:
     access.propagate = False
     access.disabled = True
     logging.captureWarnings(capture=True)
+
+    def tell_ended(ended: threading.ExceptHookArgs) -> None:
+        if ended.exc_value is not None:
+            log.defect("thread.defect", ended.exc_value, thread=ended.thread.name if ended.thread is not None else None)
+
+    def tell_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_value is not None:
+            log.defect("unraisable.defect", unraisable.exc_value)
+
+    threading.excepthook, sys.unraisablehook = tell_ended, tell_unraisable
     return handler
 
 

@@ -2,12 +2,14 @@
 
 Promised: no `Secret`, nothing under a name that holds secrets or prompts, nothing that looks like a key; no control
 character reaches a terminal; no value is longer than a line. A type that is not listed is shown by its name only, so
-that a whole request or a client object cannot slip in. Pure.
+that a whole request or a client object cannot slip in; so is an exception that is neither ours nor the operating system's,
+since a `KeyError` or a `ValueError` quotes what it was looking at. Pure.
 """
 
 import re
 from enum import Enum
 
+from freehold.fault import FaultError
 from freehold.secret import Secret
 
 MASK = "***"
@@ -62,7 +64,7 @@ def safe_value(name: str, value: object) -> Safe:
         case str():
             return safe_text(value)
         case BaseException():
-            return safe_text(f"{type(value).__name__}: {value}")
+            return safe_text(told(value))
         case list() | tuple() | set() | frozenset():
             shown = [safe_value(name, item) for item in list(value)[:_MOST_ITEMS]]
             return [*shown, f"... ({len(value) - _MOST_ITEMS} more)"] if len(value) > _MOST_ITEMS else shown
@@ -70,6 +72,18 @@ def safe_value(name: str, value: object) -> Safe:
             return {safe_text(str(key)): safe_value(str(key), item) for key, item in list(value.items())[:_MOST_ITEMS]}
         case _:
             return f"<{type(value).__name__}>"
+
+
+def told(error: BaseException) -> str:
+    """What is said of an exception: its type, and its words where they are ours or the operating system's."""
+    name = type(error).__name__
+    if isinstance(error, BaseExceptionGroup):
+        return f"{name} of {', '.join(dict.fromkeys(told(one) for one in error.exceptions))}"
+    if isinstance(error, FaultError):
+        return f"{name}: {error.fault.kind}: {error.fault.recorded}"
+    if isinstance(error, OSError):
+        return f"{name}: {error.strerror}" if error.strerror else name
+    return f"{name}: {error}" if type(error).__module__.partition(".")[0] == "freehold" else name
 
 
 def _escaped(match: re.Match[str]) -> str:

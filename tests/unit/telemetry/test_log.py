@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.secret import Secret
+from freehold.storage.store import StoreError
 from freehold.telemetry.log import Form, Level, Log
 from freehold.telemetry.values import LONGEST, MASKED_NAMES, safe_text, safe_value
 
@@ -143,6 +145,31 @@ def test_long_values_are_cut_and_say_so() -> None:
 def test_a_key_at_the_cut_does_not_survive_it() -> None:
     shown = safe_text("x" * (LONGEST - 12) + " sk-ant-REDACTED")
     assert "abcdef" not in shown
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (KeyError("what is said in private"), "KeyError"),
+        (ValueError("not a number: what is said in private"), "ValueError"),
+        (msgspec.ValidationError("Invalid enum value 'what is said in private'"), "ValidationError"),
+        (ExceptionGroup("private", [KeyError("private"), TypeError("private"), KeyError("private")]), "ExceptionGroup of KeyError, TypeError"),
+        (FileNotFoundError(2, "No such file or directory", "/home/private/x"), "FileNotFoundError: No such file or directory"),
+        (OSError("private"), "OSError"),
+        (StoreError("the store is away"), "StoreError: the store is away"),
+        (faulty(Kind.INVALID_REQUEST, "model: say which"), "FaultError: invalid_request: model: say which"),
+        (
+            FaultError(Fault(kind=Kind.UPSTREAM_REJECTED, message="private words", status=400, is_quoted=True)),
+            "FaultError: upstream_rejected: the runtime answered 400; its words went to the caller and are not kept",
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)  # fmt: skip
+def test_an_exception_says_its_words_only_where_they_cannot_quote_a_request(lines: Lines, error: Exception, shown: str) -> None:
+    lines.log().defect("request.defect", error)
+    lines.log(form="human").event("e", reason=error)
+    assert json.loads(lines[0])["error"] == shown
+    assert "private" not in "".join(lines)
 
 
 def test_enums_show_their_values() -> None:

@@ -1,8 +1,11 @@
 """What libraries say comes out as our events, and only so."""
 
 import asyncio
+import gc
 import json
 import logging
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
 
@@ -18,8 +21,10 @@ def lines() -> Iterator[list[str]]:
     kept = [root, *(logging.getLogger(name) for name in names)]
     before = [(logger, logger.handlers[:], logger.level, logger.propagate, logger.disabled) for logger in kept]
     written: list[str] = []
+    hooks = threading.excepthook, sys.unraisablehook
     route_stdlib(Log(written.append, now_ms=lambda: 0))
     yield written
+    threading.excepthook, sys.unraisablehook = hooks
     logging.captureWarnings(capture=False)
     for logger, handlers, level, propagate, disabled in before:
         logger.handlers[:], logger.propagate, logger.disabled = handlers, propagate, disabled
@@ -51,7 +56,43 @@ def test_a_forgotten_exception_of_a_task_is_told_with_its_place(lines: list[str]
 
     asyncio.run(fail())
     told = json.loads(lines[0])
-    assert (told["event"], told["level"], told["error"]) == ("log.asyncio", "error", "ValueError: broken")
+    assert (told["event"], told["level"], told["error"]) == ("log.asyncio", "error", "ValueError")
+
+
+def test_a_task_that_failed_unseen_is_told_without_what_it_held(lines: list[str]) -> None:
+    async def forget() -> None:
+        async def fail() -> None:
+            raise KeyError("what is said in private")
+
+        task = asyncio.create_task(fail())
+        await asyncio.wait((task,))
+        del task
+        gc.collect()
+
+    asyncio.run(forget())
+    told = json.loads(lines[0])
+    assert (told["event"], told["error"], told["says"]) == ("log.asyncio", "KeyError", "Task exception was never retrieved")
+    assert "private" not in "".join(lines)
+
+
+def test_a_thread_that_dies_and_an_exception_nobody_hears_of_are_told_without_what_they_held(lines: list[str]) -> None:
+    class Held:
+        def __del__(self) -> None:
+            raise KeyError("what is said in private")
+
+    def die() -> None:
+        raise ValueError("what is said in private")
+
+    thread = threading.Thread(target=die, name="writer")
+    thread.start()
+    thread.join()
+    held = [Held()]
+    held.clear()
+    gc.collect()
+    told = [json.loads(line) for line in lines]
+    assert [(one["event"], one["error"]) for one in told] == [("thread.defect", "ValueError"), ("unraisable.defect", "KeyError")]
+    assert told[0]["thread"] == "writer"
+    assert "private" not in "".join(lines)
 
 
 def test_wrongly_formatted_records_are_told_as_they_are() -> None:

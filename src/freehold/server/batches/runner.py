@@ -139,7 +139,7 @@ class Runner:
         try:
             await self._work_on(work)
         except* (FaultError, OSError) as group:
-            self._log.event("batch.waits", level="warning", batch=row.batch_id, reason=str(group.exceptions[0]))
+            self._log.event("batch.waits", level="warning", batch=row.batch_id, reason=group.exceptions[0])
             await asyncio.sleep(BACK_OFF_S)
         except* Exception as group:  # noqa: BLE001 - a defect must not end the other batches
             self._log.defect("batch.defect", group, batch=row.batch_id)

@@ -312,7 +312,7 @@ class IdempotencyDesk:
             "idempotency.unwritten",
             level="error",
             request_id=held.claim.request_id,
-            reason=f"{type(error).__name__}: {error}",
+            reason=error,
             says="repeats of this request are told 409",
         )
 
