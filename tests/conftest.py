@@ -9,13 +9,16 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 import uvloop
 
 from support.kernel import REFUSED
+
+if TYPE_CHECKING:
+    from support.budget_servers import Servers
 
 IN_CI = os.environ.get("CI") == "true"
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -85,6 +88,16 @@ def _only_loopback() -> Iterator[None]:
     patch.setattr(socket.socket, "connect", connect)
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def servers() -> "Iterator[Servers]":
+    """PostgreSQL and Redis, started by the first test that needs them: each gets a database of its own, and an empty Redis."""
+    from support.budget_servers import Servers
+
+    made = Servers()
+    yield made
+    made.remove()
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from freehold.storage.writer import Writer
 from support import records
 from support.ledgers import kept
 from support.place import Place
-from support.servers import Postgres
 
 AT_MS = 1_794_312_000_000  # 2026-11-10T12:00Z
 DAY_MS = 86_400_000
@@ -26,14 +24,6 @@ DAY_MS = 86_400_000
 
 def request_id(at_ms: int, number: int = 0) -> str:
     return new_id("req_", at_ms, number.to_bytes(10))
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    server = Postgres()
-    server.start()
-    yield server
-    server.remove()
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +178,7 @@ def test_no_free_text_is_in_it(exported: str) -> None:
 def test_many_requests_are_each_told_once_whatever_tables_they_are_in(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    url = sqlite_url(tmp_path / "many.db") if kind == "sqlite" else request.getfixturevalue("postgres").fresh()
+    url = sqlite_url(tmp_path / "many.db") if kind == "sqlite" else request.getfixturevalue("servers").postgres().fresh()
     count = REQUESTS_AT_ONCE + 50
     prepare(url)
     writer = Writer(url, now_ms=lambda: AT_MS, tell=lambda *_, **_facts: None, spill=tmp_path / "journal")

@@ -1,6 +1,6 @@
 """Many at once against one budget, on every store: the vendor's own journal shows no more than the budget, and most of it used."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,6 @@ USD = 0.06
 KILLED_AT = 10
 WORKERS = {"sqlite": 1, "postgres": 1, "redis": 2}
 """Processes, by the kind of `Backing`. `make proof` has more of them."""
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
-    made = Servers()
-    yield made
-    made.remove()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The life of a budget through the whole gateway, on each store: paid, settled, spent, kept over a restart, raised."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,9 @@ from support.budget_servers import Backing, Servers
 from support.gateway import NO_ENGINE, Served, base_url, deployment_toml, running, runtime_toml
 from support.paid import PRICE, billed, says
 
+pytestmark = pytest.mark.usefixtures("far_from_midnight")
 LOW_USD, HIGH_USD = 0.02, 1.0
 KINDS = ("sqlite", "postgres", "redis")
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
-    made = Servers()
-    yield made
-    made.remove()
 
 
 @pytest.fixture

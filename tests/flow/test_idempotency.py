@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,9 @@ import pytest
 
 from freehold.gateways.fake import Act, FakeRuntime
 from freehold.server.access import ACCESS, PAID
+from support.budget_servers import Servers
 from support.every_route import DECIDED, MEDIA, ask
 from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
-from support.servers import Postgres
 
 PRICE = (
     "{ input_usd_per_mtok = 1.0, output_usd_per_mtok = 1.0, request_usd = 0.001, "
@@ -241,7 +240,7 @@ async def test_audio_that_broke_off_breaks_off_again(serve: Serve, fake: FakeRun
     for _ in range(2):
         with pytest.raises(httpx.RemoteProtocolError):
             async with (
-                httpx.AsyncClient(base_url=served.url, trust_env=False) as client,
+                httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False) as client,
                 client.stream("POST", "/v1/audio/speech", json=SPEECH, headers=KEY) as answer,
             ):
                 got.append(b"")
@@ -254,7 +253,7 @@ async def test_audio_that_broke_off_breaks_off_again(serve: Serve, fake: FakeRun
 async def leaves(served: Served, fake: FakeRuntime, *, after: int) -> None:
     """A client that asks, reads the beginning of a stream and goes away."""
     async with (
-        httpx.AsyncClient(base_url=served.url, trust_env=False) as client,
+        httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False) as client,
         client.stream("POST", "/v1/chat/completions", json=chat(stream=True), headers=KEY) as answer,
     ):
         async for _ in answer.aiter_raw():
@@ -311,7 +310,7 @@ async def test_one_that_waits_is_served_when_the_first_one_leaves(serve: Serve, 
 async def test_other_callers_do_not_find_it(serve: Serve, fake: FakeRuntime) -> None:
     numbered(fake)
     served = await serve(f'[server]\napi_key = "env:KEY"\n{config(fake)}', environ={"KEY": OWN})
-    async with httpx.AsyncClient(base_url=served.url, trust_env=False, headers={"x-api-key": OWN}) as admin:
+    async with httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False, headers={"x-api-key": OWN}) as admin:
         keys = [(await admin.post("/admin/keys", json={"name": name})).json()["key"] for name in ("ann", "bob")]
     answers = [await chats(served, x_api_key=key) for key in (*keys, OWN, keys[0])]
     assert [answer.json()["choices"][0]["message"]["content"] for answer in answers] == [
@@ -328,7 +327,7 @@ async def test_other_callers_do_not_find_it(serve: Serve, fake: FakeRuntime) -> 
 
 async def test_a_key_that_lost_its_right_is_not_answered_again(serve: Serve, fake: FakeRuntime) -> None:
     served = await serve(f'[server]\napi_key = "env:KEY"\n{config(fake)}', environ={"KEY": OWN})
-    async with httpx.AsyncClient(base_url=served.url, trust_env=False, headers={"x-api-key": OWN}) as admin:
+    async with httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False, headers={"x-api-key": OWN}) as admin:
         key = (await admin.post("/admin/keys", json={"name": "ann"})).json()["key"]
         assert (await chats(served, x_api_key=key)).status_code == 200
         await admin.delete("/admin/keys/ann")
@@ -367,19 +366,11 @@ async def test_answers_outlive_a_restart_and_end_with_their_time(serve: Serve, f
     assert len(fake.journal) == 1
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """The URL of a ledger in a PostgreSQL of our own."""
-    server = Postgres()
-    server.start()
-    yield server.fresh()
-    server.remove()
-
-
 async def test_gateways_that_share_a_postgresql_share_their_keys(
-    serve: Serve, fake: FakeRuntime, postgres: str, tmp_path: Path
+    serve: Serve, fake: FakeRuntime, servers: Servers, tmp_path: Path
 ) -> None:
     numbered(fake)
+    postgres = servers.postgres().fresh()
     places = [tmp_path / name for name in ("one", "other")]
     one, other = [await serve(config(fake, f'[storage]\nurl = "{postgres}"\n'), home=place) for place in places]
     first = await chats(one)
@@ -405,7 +396,7 @@ async def test_an_answer_that_is_too_large_is_not_kept_and_not_paid_again(serve:
 async def test_a_batch_is_made_once(serve: Serve, fake: FakeRuntime) -> None:
     served = await serve(config(fake))
     line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": chat()}
-    async with httpx.AsyncClient(base_url=served.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False) as client:
         kept = await client.post("/v1/files", data={"purpose": "batch"}, files={"file": ("b.jsonl", json.dumps(line).encode())})
         asked = {"input_file_id": kept.json()["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
         first, again = [await client.post("/v1/batches", json=asked, headers=KEY) for _ in range(2)]

@@ -1,6 +1,5 @@
 """A thousand at once against one budget, on every store: what the vendor's own journal says was spent, and how much of it was used."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +18,6 @@ GATEWAYS = {
     "Redis, 4 workers of one gateway": ("redis", 1, 4),
 }
 """Kind of backing, gateways, processes of each."""
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
-    made = Servers()
-    yield made
-    made.remove()
 
 
 @pytest.mark.proof

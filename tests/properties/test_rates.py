@@ -2,7 +2,6 @@
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from freehold.policy.gcra import Charge, Denied, Hold, Taken
 from freehold.policy.rates import WINDOW_US, Rate
 from freehold.storage import redis_rates
 from freehold.storage.host_rates import HostRates
+from support.budget_servers import Servers
 from support.rates import lines
 from support.servers import Redis
 
@@ -84,14 +84,6 @@ UNITS_US = (1_000_000, 86_400_000_000 // 7)
 Places lapse in a minute where nobody renews them, so they are looked at with the first alone."""
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Redis]:
-    server = Redis()
-    server.start()
-    yield server
-    server.remove()
-
-
 def on_our_clock(text: str) -> str:
     """A script of Redis on the clock of the test. That stands still meanwhile, so keys must outlive the real moments it takes."""
     assert text.count("redis.call('TIME')") == 1
@@ -107,7 +99,6 @@ class Three:
         self.now_us = 1_795_000_000_000_123
         """As large as the time of day: Redis reckons in doubles."""
         self.client = redis.Redis.from_url(server.url)
-        self.client.flushall()
         with monkeypatch.context() as patch:
             for name in ("_TAKE", "_SETTLE", "_RENEW"):
                 patch.setattr(redis_rates, name, on_our_clock(getattr(redis_rates, name)))
@@ -141,9 +132,9 @@ class Three:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(does, st.sampled_from(UNITS_US))
-def test_every_store_says_the_same(server: Redis, monkeypatch: pytest.MonkeyPatch, does, unit_us) -> None:
+def test_every_store_says_the_same(servers: Servers, monkeypatch: pytest.MonkeyPatch, does, unit_us) -> None:
     async def go(folder: str) -> None:
-        stores = Three(folder, server, monkeypatch)
+        stores = Three(folder, servers.redis(), monkeypatch)
         try:
             under_way: list[tuple[str, list[str], list[str]]] = []
             for number, (what, *facts) in enumerate(does):

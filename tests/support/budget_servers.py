@@ -24,7 +24,7 @@ def wall_ms() -> int:
 
 
 class Servers:
-    """Started when first asked for, and used by all tests of a run."""
+    """Started when first asked for, and used by all tests of a run. One that a test killed and left so is started again."""
 
     def __init__(self) -> None:
         self._postgres: Postgres | None = None
@@ -34,14 +34,14 @@ class Servers:
         """The one PostgreSQL."""
         if self._postgres is None:
             self._postgres = Postgres()
-            self._postgres.start()
+        self._postgres.start()
         return self._postgres
 
     def redis(self) -> Redis:
         """The one Redis, emptied."""
         if self._redis is None:
             self._redis = Redis()
-            self._redis.start()
+        self._redis.start()
         with redis.Redis.from_url(self._redis.url) as client:
             client.flushall()
         return self._redis

@@ -60,7 +60,9 @@ class _Server:
         raise NotImplementedError
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it where it does not run, and wait until it answers."""
+        if self._process is not None and self._process.poll() is None:
+            return
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(), user=self._user, cwd=self.folder, stdout=log, stderr=log, start_new_session=True

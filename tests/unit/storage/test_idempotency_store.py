@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -15,13 +15,6 @@ from support.budget_servers import Backing, Servers, wall_ms
 
 DAY_S, MIB = 86_400.0, 1024 * 1024
 Open = Callable[..., IdempotencyStore]
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
-    made = Servers()
-    yield made
-    made.remove()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

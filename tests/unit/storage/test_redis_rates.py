@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import redis
@@ -14,6 +14,7 @@ from freehold.policy.gcra import Charge, Denied, Hold, Taken
 from freehold.policy.rates import Rate
 from freehold.storage.rates import RatesAwayError
 from freehold.storage.redis_rates import RedisRates
+from support.budget_servers import Servers
 from support.rates import asked, lines
 from support.servers import Redis
 
@@ -35,18 +36,13 @@ asyncio.run(go())
 """
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Redis]:
-    server = Redis()
-    server.start()
-    yield server
-    server.remove()
+@pytest.fixture
+def server(servers: Servers) -> Redis:
+    return servers.redis()
 
 
 @pytest.fixture
 async def rates(server) -> AsyncIterator[RedisRates]:
-    with redis.Redis.from_url(server.url) as client:
-        client.flushall()
     rates = RedisRates(server.url)
     yield rates
     await rates.close()
