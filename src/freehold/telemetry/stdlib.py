@@ -57,7 +57,7 @@ def route_stdlib(log: Log, *, level: int = logging.WARNING) -> Routed:
         if ended.exc_value is not None:
             log.defect("thread.defect", ended.exc_value, thread=ended.thread.name if ended.thread is not None else None)
 
-    def tell_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    def tell_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
         if unraisable.exc_value is not None:
             log.defect("unraisable.defect", unraisable.exc_value)
 
