@@ -15,6 +15,7 @@ from freehold.fault import FaultError
 from freehold.gateways.fake import FakeRuntime
 from freehold.local import weights
 from freehold.local.places import data_dir
+from freehold.server import app
 from support.gateway import NO_ENGINE, Serve, Served, running
 from support.llama_server import running_llama_server
 
@@ -30,6 +31,14 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
             return await stack.enter_async_context(running(config, environ or {}, home or tmp_path))
 
         yield start
+
+
+@pytest.fixture
+def far_from_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gateways of this process have it noon today: no day and no month ends while a test runs."""
+    moved_ms = 43_200_000 - app.wall_ms() % 86_400_000
+    real_ms = app.wall_ms
+    monkeypatch.setattr(app, "wall_ms", lambda: real_ms() + moved_ms)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def config(fake: FakeRuntime, server: str = 'api_key = "env:KEY"') -> str:
 
 
 async def admin(served: Served, method: str, path: str, body: Any = None, key: str = OWN) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=served.url, trust_env=False, headers={"x-api-key": key}) as client:
+    async with httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False, headers={"x-api-key": key}) as client:
         return await client.request(method, f"/admin/keys{path}", json=body)
 
 
@@ -208,7 +208,7 @@ async def test_open_routes_tell_nothing_of_callers(serve: Serve, fake: FakeRunti
 async def test_what_one_user_left_no_other_finds(serve: Serve, fake: FakeRuntime):
     served = await serve(config(fake), environ={"KEY": OWN})
     ann, bob = await key_of(served, "ann"), await key_of(served, "bob", operations=["chat", "files", "batches", "admin"])
-    async with httpx.AsyncClient(base_url=served.url, trust_env=False, headers={"x-api-key": ann}) as client:
+    async with httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False, headers={"x-api-key": ann}) as client:
         line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "none", "messages": []}}
         upload = {"file": ("w.jsonl", json.dumps(line).encode())}
         file = (await client.post("/v1/files", data={"purpose": "batch"}, files=upload)).json()["id"]
@@ -233,7 +233,7 @@ async def test_what_one_user_left_no_other_finds(serve: Serve, fake: FakeRuntime
                 assert answer.status in {403, 404}, (method, path, one, answer.body)
     for path in ("/v1/files", "/v1/batches"):
         assert json.loads((await raw(served, "GET", path, [bearer(bob)])).body)["data"] == []
-    async with httpx.AsyncClient(base_url=served.url, trust_env=False, headers={"x-api-key": bob}) as client:
+    async with httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False, headers={"x-api-key": bob}) as client:
         asked = {"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
         assert (await client.post("/v1/batches", json=asked)).status_code == 404
     assert (await raw(served, "GET", f"/v1/files/{file}", [bearer(ann)])).status == 200

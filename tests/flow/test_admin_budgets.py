@@ -6,12 +6,14 @@ from typing import Any
 
 import httpx
 import openai
+import pytest
 
 from freehold.gateways.fake import FakeRuntime
 from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
 from support.paid import PRICE
 from support.place import Place
 
+pytestmark = pytest.mark.usefixtures("far_from_midnight")
 OWN = "the-servers-own-key"
 
 
@@ -72,7 +74,7 @@ async def test_it_says_what_the_command_says_while_and_after_requests_run(
 async def test_only_who_may_administer_sees_it(serve: Serve, fake: FakeRuntime) -> None:
     served = await serve(config(fake, 'window = "total"\nusd = 5.0'), environ={"KEY": OWN})
     assert (await look(served, None)).status_code == 401
-    async with httpx.AsyncClient(base_url=served.url, trust_env=False, headers={"x-api-key": OWN}) as client:
+    async with httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False, headers={"x-api-key": OWN}) as client:
         key = (await client.post("/admin/keys", json={"name": "ann"})).json()["key"]
     assert (await look(served, key)).status_code == 403
 

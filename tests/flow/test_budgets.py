@@ -14,6 +14,7 @@ from support.budget_store import MemoryStore
 from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
 from support.place import Place
 
+pytestmark = pytest.mark.usefixtures("far_from_midnight")
 PRICE = "{ input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }"
 HELLO: Any = [{"role": "user", "content": "hi"}]
 Start = Callable[..., Awaitable[FakeRuntime]]

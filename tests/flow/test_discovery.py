@@ -17,6 +17,7 @@ from freehold.server import discovering
 from support import engines
 from support.engines import Engine, listed, running_engine
 from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
+from support.ports import held_port
 
 HI: Any = [{"role": "user", "content": "hello"}]
 REPLY = {
@@ -62,8 +63,7 @@ async def ask(served: Served, model: str = "auto") -> str:
 
 async def test_an_engine_comes_is_used_and_goes_and_no_request_fails(serve: Serve, fake: FakeRuntime) -> None:
     engine = Engine(dict(VLLM))
-    port = await engine.start()
-    await engine.stop()
+    port, holding = held_port()
     away = runtime_toml("team", "self_hosted", base_url(fake)) + deployment_toml("team", "m", "m", free="true")
     served = await serve(settings(port) + away)
     await look(served)
@@ -84,6 +84,7 @@ async def test_an_engine_comes_is_used_and_goes_and_no_request_fails(serve: Serv
     assert [attempt.deployment for attempt in served.last().attempts] == ["team/m"]
     assert "vllm" not in {one.name for one in served.app.readiness().runtimes}
     assert [row.outcome for row in served.rows()] == ["served"] * 5
+    holding.close()
 
 
 async def test_an_ollama_that_is_found_serves_chats_and_embeddings_and_never_its_cloud(serve: Serve) -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
 
 from freehold.gateways.fake import Act, FakeRuntime
+from freehold.limits.breaker import Thresholds
 from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
 
 ORDER = """
@@ -165,6 +167,7 @@ async def test_silence_after_content_ends_in_an_error_event(serve: Serve, failin
 async def test_a_deployment_that_keeps_failing_is_left_alone(serve: Serve, failing: Any, fake: FakeRuntime) -> None:
     first = await failing(*[Act(status=500)] * 20)
     served = await serve(two(first, fake))
+    served.app.breakers._thresholds = Thresholds(open_s=600)  # it stays open however slow the machine is
     for _ in range(8):
         assert (await ask(served, streamed=False, say="x"))[1] == "second/m"
     assert len(first.journal) == 5, "the breaker opened after five faults in a row"
@@ -218,16 +221,23 @@ async def test_a_client_that_leaves_cancels_the_upstream(
     asking = asyncio.ensure_future(drink(served, streamed=streamed))
     await first.received(1)
     asking.cancel()
-    loop = asyncio.get_running_loop()
-    left_s = loop.time()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    await first.closed(1)
-    assert loop.time() - left_s < 0.5
+    assert await beats_until(first.closed(1)) < 50, "half a second is promised"
     detail = served.last()
     assert detail.request.outcome == "cancelled"
     assert detail.attempts[0].end == "cancelled"
     assert fake.journal == []
+
+
+async def beats_until(holds: Awaitable[object]) -> int:
+    """How often this loop's clock beat meanwhile, every 10 ms: what a busy machine takes from all of it does not count."""
+    waiting, beats = asyncio.ensure_future(holds), 0
+    while not waiting.done():
+        await asyncio.wait([waiting], timeout=0.01)
+        beats += 1
+    await waiting
+    return beats
 
 
 async def drink(served: Served, *, streamed: bool) -> None:

@@ -161,7 +161,7 @@ async def test_a_queued_line_of_a_revoked_key_is_not_asked(served: Served, fake:
     key = await key_of(served, "batcher")
     await served.app.batches.stop()
     line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": ASKED}
-    async with httpx.AsyncClient(base_url=served.url, trust_env=False, headers={"x-api-key": key}) as client:
+    async with httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False, headers={"x-api-key": key}) as client:
         upload = {"file": ("w.jsonl", json.dumps(line).encode())}
         file = (await client.post("/v1/files", data={"purpose": "batch"}, files=upload)).json()["id"]
         asked = {"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}

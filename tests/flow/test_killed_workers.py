@@ -89,7 +89,9 @@ def serve(place: Place) -> subprocess.Popen[bytes]:
 
 
 def ask(place: Place, sql: str) -> list[tuple[Any, ...]]:
-    with contextlib.closing(sqlite3.connect(f"file:{place.folder / 'data' / 'freehold.db'}?mode=ro", uri=True)) as store:
+    with contextlib.closing(
+        sqlite3.connect(f"file:{place.folder / 'data' / 'freehold.db'}?mode=ro", uri=True, timeout=30)
+    ) as store:
         return store.execute(sql).fetchall()
 
 

@@ -59,7 +59,7 @@ async def test_a_secret_never_reaches_a_vendor_by_any_route(path: str, serve: Se
 
 async def test_a_count_of_tokens_is_labelled_and_stays_here(serve: Serve, fake: FakeRuntime):
     served = await serve(config(fake))
-    async with httpx.AsyncClient(base_url=served.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False) as client:
         body = {"model": "m", "messages": [{"role": "user", "content": SECRET}]}
         assert (await client.post("/v1/messages/count_tokens", json=body)).status_code == 200
     assert not fake.journal

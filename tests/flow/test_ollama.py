@@ -202,7 +202,7 @@ async def test_what_models_there_are(asked: tuple[Served, ollama.AsyncClient]) -
     with pytest.raises(ollama.ResponseError, match="not found") as refused:
         await client.show("no-such-model")
     assert refused.value.status_code == 404
-    async with httpx.AsyncClient(base_url=served.url) as plain:
+    async with httpx.AsyncClient(base_url=served.url, timeout=30) as plain:
         by_old_field = await plain.post("/api/show", json={"name": "fake"})
         assert by_old_field.json()["capabilities"] == shown.capabilities
         version = (await plain.get("/api/version")).json()["version"]
@@ -247,7 +247,7 @@ async def test_the_sync_client_speaks_all_of_it(serve: Serve, fake: FakeRuntime)
 
 async def test_answers_fit_the_published_schemas(serve: Serve, fake: FakeRuntime) -> None:
     served = await serve(config(fake, "openai_chat"))
-    async with httpx.AsyncClient(base_url=served.url) as plain:
+    async with httpx.AsyncClient(base_url=served.url, timeout=30) as plain:
         chat = {"model": "fake", "messages": [{"role": "user", "content": f"{TWO_CALLS} [[fake: think=hm]]"}], "tools": [TOOL]}
         fits("ChatResponse", (await plain.post("/api/chat", json={**chat, "stream": False})).json())
         lines = (await plain.post("/api/chat", json=chat)).text.splitlines()
@@ -324,7 +324,7 @@ async def test_an_overflow_there_is_an_overflow_here(serve: Serve) -> None:
 
 async def test_errors_below_api_are_in_ollamas_spelling(serve: Serve, fake: FakeRuntime) -> None:
     served = await serve(config(fake, "ollama"))
-    async with httpx.AsyncClient(base_url=served.url) as plain:
+    async with httpx.AsyncClient(base_url=served.url, timeout=30) as plain:
         for answer, status in (
             (await plain.get("/api/nothing"), 404),
             (await plain.get("/api/chat"), 405),
@@ -345,7 +345,7 @@ async def test_a_waiting_stream_commits_its_head_and_says_nothing_until_there_is
 ) -> None:
     monkeypatch.setattr("freehold.server.app.KEEP_ALIVE_S", 0.02)
     served = await serve(config(fake, "ollama"))
-    async with httpx.AsyncClient(base_url=served.url) as plain:
+    async with httpx.AsyncClient(base_url=served.url, timeout=30) as plain:
         body = {"model": "fake", "messages": [{"role": "user", "content": "[[fake: slow=100ms]] [[fake: say=a b]]"}]}
         lines = (await plain.post("/api/chat", json=body)).text.split("\n")
     assert lines.pop() == ""
@@ -384,7 +384,7 @@ async def test_the_same_body_at_two_endpoints_is_two_questions_for_the_cache(ser
         "messages": [{"role": "user", "content": "[[fake: say=b]]"}],
         "stream": False,
     }
-    async with httpx.AsyncClient(base_url=served.url) as plain:
+    async with httpx.AsyncClient(base_url=served.url, timeout=30) as plain:
         chats = [await plain.post("/api/chat", json=body) for _ in range(2)]
         texts = [await plain.post("/api/generate", json=body) for _ in range(2)]
     assert [one.json()["message"]["content"] for one in chats] == ["b", "b"]

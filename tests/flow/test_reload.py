@@ -20,9 +20,10 @@ from freehold.config import Config, read_config
 from freehold.gateways.fake import FakeRuntime
 from freehold.policy.problems import PolicyError
 from freehold.policy.snapshot import Policy
+from freehold.server import reload
 from freehold.server.demo import with_demo
 from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
-from support.place import Place, end, wait_for
+from support.place import Place, end, end_impatiently, wait_for
 from support.rawclient import ask
 
 
@@ -39,6 +40,9 @@ def toml(fake: FakeRuntime, *names: str, more: str = "", **runtime: str) -> str:
 def read(text: str, home: Path, **environ: str) -> Config:
     text = text if "[discovery]" in text else "[discovery]\nlocal = false\n" + text
     return read_config(text, {"HOME": str(home), "FREEHOLD_HOME": str(home), **environ}, None)
+
+
+BOX = runtime_toml("box", "local", "http://127.0.0.1:1/v1") + deployment_toml("box", "m", "m")
 
 
 async def say(served: Served, words: str = "hello", model: str = "auto", **options: Any) -> Any:
@@ -229,6 +233,32 @@ async def test_what_is_laid_over_the_file_stays_when_the_file_changes(
     assert list(app.config.runtimes) == ["two"]
 
 
+async def test_a_half_written_file_is_read_when_it_has_settled(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each piece of the file is valid by itself: read too early, it would lose what follows. A slow writer adds one at each look."""
+    monkeypatch.setattr(reload, "SETTLES_S", 0.01)
+    file, pieces = tmp_path / "freehold.toml", [BOX.replace("box", f"box{number}") for number in range(12)]
+    served, told = await serve(NO_ENGINE), list[Any]()
+    monkeypatch.setattr(served.app.log, "event", lambda name, **facts: told.append((name, facts)))
+    reloader = reload.Reloader(served.app, {"HOME": str(tmp_path), "FREEHOLD_CONFIG": str(file)}, served.app.log)
+    file.write_text(NO_ENGINE + "[discovery]\nlocal = false\n")
+    look = reloader._stamps
+
+    async def look_and_write_on() -> Any:
+        seen = await look()
+        if pieces:
+            with file.open("a") as half_written:
+                half_written.write(pieces.pop())
+        return seen
+
+    monkeypatch.setattr(reloader, "_stamps", look_and_write_on)
+    await reloader._look(is_asked=False)
+    [(name, facts)] = told
+    assert (name, len(facts["changes"]["added"])) == ("config.reloaded", 12)
+    assert len(served.app.config.runtimes) == 12
+
+
 # the file, by a real process
 
 
@@ -258,9 +288,6 @@ def write(place: Place, more: str) -> None:
     new = place.folder / "new.toml"
     new.write_text(f"[server]\nport = {place.port}\n[log]\nformat = 'json'\n{NO_ENGINE}[discovery]\nlocal = false\n{more}")
     new.replace(place.config)
-
-
-BOX = runtime_toml("box", "local", "http://127.0.0.1:1/v1") + deployment_toml("box", "m", "m")
 
 
 def test_a_changed_file_is_followed_and_a_wrong_one_keeps_the_old(place: Place, server: subprocess.Popen[bytes]) -> None:
@@ -301,19 +328,6 @@ def test_sighup_reads_at_once_and_a_secrets_file_is_followed(place: Place, serve
     assert events(place, "config.reloaded")[1]["changes"]["changed"] == ["box"]
     assert json.loads(place.until_serving(server, "/readyz"))["runtimes"][0]["status"] == "configured"
     assert "the-key-of-the-box" not in (place.folder / "log").read_text()
-
-
-def test_a_half_written_file_is_read_when_it_has_settled(place: Place, server: subprocess.Popen[bytes]) -> None:
-    """Each piece of the file is valid by itself: read too early, it would lose what follows."""
-    pieces = [place.config.read_text(), *(BOX.replace("box", f"box{number}") for number in range(12))]
-    with place.config.open("w") as file:
-        for piece in pieces:
-            file.write(piece)
-            file.flush()
-            time.sleep(0.03)  # a slow writer; what is tested is that it is waited for
-    wait_for(lambda: bool(events(place, "config.reloaded")))
-    assert len(events(place, "config.reloaded")[0]["changes"]["added"]) == 12
-    assert len(events(place, "config.reloaded")) == 1
 
 
 # the end
@@ -357,8 +371,8 @@ def test_told_twice_it_ends_at_once_and_says_so_in_the_stream_and_the_ledger(pla
         began_s = time.monotonic()
         server.send_signal(signal.SIGTERM)
         rest = answer.read()
-    assert end(server)[0] == 0
-    assert time.monotonic() - began_s < 10, "the drain would have taken 30 s, the answer 80 s"
+    assert end_impatiently(server) == 0
+    assert time.monotonic() - began_s < 25, "the drain would have taken 30 s, the answer 80 s"
     assert b"stopping" in first + rest
     assert not rest.rstrip().endswith(b"[DONE]")
     assert [(row["outcome"], row["fault"]) for row in place.json("log")] == [("cut", "shutting_down")]

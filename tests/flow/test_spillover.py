@@ -78,9 +78,9 @@ async def test_a_queue_that_is_too_long_is_told_at_once_with_a_wait(serve: Serve
         + deployment_toml("full", "m", "m", free="true")
     )
     asked = [asyncio.ensure_future(ask("openai_chat", port_of(served), "hi", stream=False, model="m")) for _ in range(20)]
-    told, waiting = await asyncio.wait(asked, timeout=2, return_when=asyncio.FIRST_COMPLETED)
+    told, waiting = await asyncio.wait(asked, timeout=30, return_when=asyncio.FIRST_COMPLETED)
     while len(told) < 3:
-        more, waiting = await asyncio.wait(waiting, timeout=2, return_when=asyncio.FIRST_COMPLETED)
+        more, waiting = await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
         assert more
         told |= more
     assert len(told) == 3, "one is served, sixteen wait"
@@ -98,14 +98,14 @@ async def test_steps_that_stay_silent_one_after_the_other_share_one_deadline(ser
         names = [f"silent{number}" for number in range(4)]
         served = await serve(
             NO_ENGINE
-            + "".join(runtime_toml(name, "local", silent.url, total_timeout_s="0.8") for name in names)
+            + "".join(runtime_toml(name, "local", silent.url, total_timeout_s="1.2") for name in names)
             + "".join(deployment_toml(name, "m", f"m{number}", free="true") for number, name in enumerate(names))
         )
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         answer = await ask("openai_chat", port_of(served), "hello", stream=False, model="m")
         assert answer.status == 504
-        assert loop.time() - began_s < 1.4, "four times 0.8 s would be 3.2 s"
+        assert loop.time() - began_s < 3.6, "four times 1.2 s would be 4.8 s"
         assert 2 <= len(silent.asked) <= 4
 
 

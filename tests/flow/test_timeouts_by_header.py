@@ -30,7 +30,7 @@ async def test_a_silent_runtime_is_given_up_when_the_client_said(serve: Serve, f
     with pytest.raises(openai.APIStatusError) as error:
         await served.openai().chat.completions.create(**ASK, stream=stream, extra_headers={"x-freehold-timeout-s": "0.3"})
     assert error.value.status_code == 504
-    assert 0.25 < time.monotonic() - begin < 5
+    assert 0.25 < time.monotonic() - begin < 20
     assert served.last().request.fault in {"total_timeout", "first_content_timeout"}
 
 
@@ -40,8 +40,8 @@ async def test_it_holds_over_all_steps_together(serve: Serve, fake: FakeRuntime,
     served = await serve(config(fake, other_fake))
     begin = time.monotonic()
     with pytest.raises(openai.APIStatusError):
-        await served.openai().chat.completions.create(**ASK, extra_headers={"x-freehold-timeout-s": "0.4"})
-    assert time.monotonic() - begin < 5
+        await served.openai().chat.completions.create(**ASK, extra_headers={"x-freehold-timeout-s": "1.0"})
+    assert time.monotonic() - begin < 20
     assert served.last().request.attempts == 2, "the second step is tried within the same deadline"
 
 
@@ -49,7 +49,7 @@ async def test_a_stream_that_takes_longer_is_ended_as_a_fault(serve: Serve, fake
     fake._script = lambda _received: Act(say="one two three", stall="mid")
     served = await serve(config(fake))
     with pytest.raises(openai.APIError):
-        stream = await served.openai().chat.completions.create(**ASK, stream=True, extra_headers={"x-freehold-timeout-s": "0.4"})
+        stream = await served.openai().chat.completions.create(**ASK, stream=True, extra_headers={"x-freehold-timeout-s": "1.0"})
         async for _ in stream:
             pass
     row = served.last().request
@@ -63,7 +63,7 @@ async def test_a_longer_wait_than_the_runtimes_own_lengthens_nothing(serve: Serv
     with pytest.raises(openai.APIStatusError) as error:
         await served.openai().chat.completions.create(**ASK, extra_headers={"x-freehold-timeout-s": "30"})
     assert error.value.status_code == 504
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 20
 
 
 async def test_the_official_clients_own_timeout_is_heard_for_whole_answers(serve: Serve, fake: FakeRuntime) -> None:

@@ -32,11 +32,13 @@ def config(fake: FakeRuntime, other: FakeRuntime, more: str) -> str:
 
 async def two_users(served: Served) -> tuple[httpx.AsyncClient, httpx.AsyncClient]:
     made = []
-    async with httpx.AsyncClient(base_url=served.url, trust_env=False, headers={"x-api-key": OWN}) as admin:
+    async with httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False, headers={"x-api-key": OWN}) as admin:
         for name in ("ann", "bob"):
             answer = await admin.post("/admin/keys", json={"name": name})
             assert answer.status_code == 200, answer.text
-            made.append(httpx.AsyncClient(base_url=served.url, trust_env=False, headers={"x-api-key": answer.json()["key"]}))
+            made.append(
+                httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False, headers={"x-api-key": answer.json()["key"]})
+            )
     served.clients += [_Closing(client) for client in made]
     return made[0], made[1]
 

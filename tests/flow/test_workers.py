@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from support.place import Place, end, wait_for
+from support.place import Place, end, end_impatiently, wait_for
 
 BOX = (
     '[[runtimes]]\nname = "box"\nkind = "local"\nbase_url = "http://127.0.0.1:1/v1"\n'
@@ -96,8 +96,9 @@ def outcomes(place: Place) -> list[str]:
 
 
 def test_every_row_of_both_is_kept(place: Place) -> None:
+    before = len(outcomes(place))
     assert ask_many(place, 200) == [200] * 200
-    wait_for(lambda: len(outcomes(place)) == 200)
+    wait_for(lambda: len(outcomes(place)) == min(1000, before + 200))
     assert set(outcomes(place)) == {"served"}
     assert not events(place, "ledger.doubled")
 
@@ -107,7 +108,7 @@ def test_a_rolling_restart_fails_nobody_and_cuts_nothing(place: Place, server: s
     running = [place.start("ask", "--model", "fake", f"[[fake: say={words}]][[fake: slow=40ms]]") for _ in range(2)]
     first = [asking.stdout.read(1) for asking in running if asking.stdout is not None]
     statuses: list[int] = []
-    old = pids(place)
+    old, before = pids(place), len(outcomes(place))
     server.send_signal(signal.SIGUSR2)
     while not events(place, "workers.rolled"):
         statuses += ask_many(place, 16)
@@ -117,17 +118,17 @@ def test_a_rolling_restart_fails_nobody_and_cuts_nothing(place: Place, server: s
     ] * 2
     assert len(set(pids(place)) - set(old)) == 2
     assert not [pid for pid in old if is_alive(pid)]
-    wait_for(lambda: len(outcomes(place)) == min(1000, 200 + len(statuses) + 2))
+    wait_for(lambda: len(outcomes(place)) == min(1000, before + len(statuses) + 2))
 
 
 def test_one_that_dies_comes_back_and_the_other_goes_on(place: Place) -> None:
-    killed, before = pids(place)[-1], len(pids(place))
+    killed, before, deaths = pids(place)[-1], len(pids(place)), len(events(place, "worker.died"))
     os.kill(killed, signal.SIGKILL)
-    wait_for(lambda: bool(events(place, "worker.died")))
+    wait_for(lambda: len(events(place, "worker.died")) > deaths)
     assert ask_many(place, 20) == [200] * 20
     wait_for(lambda: len(pids(place)) == before + 1)
     assert ask_many(place, 20) == [200] * 20
-    (died,) = events(place, "worker.died")
+    (died,) = events(place, "worker.died")[deaths:]
     assert (died["exit"], died["pid"]) == (-signal.SIGKILL, killed)
 
 
@@ -163,8 +164,8 @@ def test_a_second_signal_cuts_what_runs(tmp_path: Path) -> None:
     began_s = time.monotonic()
     server.send_signal(signal.SIGTERM)
     assert b"broke off" in asking.communicate(timeout=60)[1]
-    assert end(server)[0] == 0
-    assert time.monotonic() - began_s < 15, "the drain would have taken 30 s, the answer 80 s"
+    assert end_impatiently(server) == 0
+    assert time.monotonic() - began_s < 25, "the drain would have taken 30 s, the answer 80 s"
     assert outcomes(place) == ["cut"]
 
 

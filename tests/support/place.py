@@ -74,6 +74,18 @@ def end(server: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> tuple[
     return server.returncode, (out or b"").decode(), (err or b"").decode()
 
 
+def end_impatiently(server: subprocess.Popen[bytes]) -> int:
+    """Tell it to stop again and again, until it is gone; its exit code."""
+
+    def is_gone() -> bool:
+        server.send_signal(signal.SIGTERM)
+        return server.poll() is not None
+
+    wait_for(is_gone)
+    server.communicate()
+    return server.returncode
+
+
 def wait_for(holds: Callable[[], bool]) -> None:
     patience_ends_s = time.monotonic() + GIVE_UP_S
     while not holds():
