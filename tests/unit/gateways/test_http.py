@@ -217,7 +217,7 @@ async def test_a_late_close_is_not_taken_for_a_stale_connection(upstreams, serve
 async def test_connections_that_rested_too_long_are_closed(upstreams, serve, answer, monkeypatch) -> None:
     monkeypatch.setattr("freehold.gateways.connection.IDLE_S", 0.02)
     upstream = await serve(lambda peer, _data: peer.write(answer()))
-    exchange = await upstreams.open(upstream.call(head_timeout_s=0.03))
+    exchange = await upstreams.open(upstream.call(head_timeout_s=0.3))
     await exchange.read(LIMIT)
     await upstream.peers[0].gone
     assert held(upstreams) == 0

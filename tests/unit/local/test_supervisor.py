@@ -91,7 +91,7 @@ async def test_a_killed_process_comes_back_with_another_key_and_the_change_is_to
     started = time.monotonic()
     os.kill(before.pid, signal.SIGKILL)
     after = await until(engines, "text", lambda state: state.status == "ready" and state.pid != before.pid)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 25
     assert after.restarts == 1
     assert after.api_key != before.api_key
     assert told == [("text", "starting"), ("text", "ready")]
@@ -139,7 +139,7 @@ async def test_stop_ends_the_wait_for_an_engine_that_never_becomes_ready(launch)
     engines = launch(SILENT)
     waiting = asyncio.ensure_future(engines.ready())
     await asyncio.sleep(0)
-    await asyncio.wait_for(engines.stop(), 5)
+    await asyncio.wait_for(engines.stop(), 30)
     await waiting
     assert engines.state("text").status == "stopped"
 

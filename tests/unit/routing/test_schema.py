@@ -52,10 +52,10 @@ def test_a_schema_that_cannot_be_used_judges_nothing(schema: dict[str, Any]):
 
 
 def test_a_hostile_pattern_takes_no_time():
-    started = time.perf_counter()
+    started = time.thread_time()
     violation({"pattern": "^(a+)+$"}, "a" * 5000 + "b")
     violation({"pattern": "^(?=(a+)+b)(a|aa)+$"}, "a" * 5000 + "c")
-    assert time.perf_counter() - started < 2.0
+    assert time.thread_time() - started < 2.0
 
 
 SCHEMAS = st.sampled_from(

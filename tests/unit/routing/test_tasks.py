@@ -77,9 +77,9 @@ def test_any_text_has_a_task_with_a_known_reason_and_the_same_one_again(text: st
     ["a", "(", "```", "<", "<system-reminder>", "</system-reminder><system-reminder>", "a.py ", "a/", "-", "'", "x, ", "\n{"],
 )
 def test_time_is_linear_whatever_is_repeated(piece: str):
-    started = time.perf_counter()
+    started = time.thread_time()
     read([piece * (1_000_000 // len(piece))])
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 1.0
 
 
 def test_only_both_ends_of_a_long_text_are_looked_at():

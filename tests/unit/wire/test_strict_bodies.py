@@ -79,10 +79,10 @@ DEEP = 1_000_000
     "value", [b"[" * DEEP, b"[" * DEEP + b"]" * DEEP, b'{"a":' * DEEP, b'{"a":' * DEEP + b"1" + b"}" * DEEP], ids=len
 )
 def test_a_million_levels_are_refused_fast(format_: Any, value: bytes) -> None:
-    begin = time.perf_counter()
+    begin = time.thread_time()
     for body in (value, b'{"model":"m","messages":' + value, b'{"model":"m","messages":[],"x":' + value + b"}"):
         fault_of(lambda body=body: CODECS[format_].peek(body))
-    assert time.perf_counter() - begin < 1
+    assert time.thread_time() - begin < 1
 
 
 @pytest.mark.parametrize("format_", ["openai_chat", "anthropic_messages"])

