@@ -4,16 +4,18 @@ Promised: what `storage.rates` promises, exactly, for the workers of one machine
 transaction. It runs in a thread of its own, so that no loop waits for a lock or a disk. The clock is the machine's time of
 day; one that was set back makes meters stricter, for no longer than their window. The file is opened by the first `take`;
 one that is damaged is thrown away, for it holds nothing that lasts longer than a window, and no `take` waits for the disk.
-Not done: several machines.
+All count on the file that has the name now: one that was thrown away or removed is left by who still has it open. Not done:
+several machines.
 """
 
 import asyncio
 import contextlib
+import fcntl
 import math
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +30,7 @@ this long counts alone, and so do all who waited with it."""
 SWEEP_EACH = 4096
 """Takes between two looks for meters that are full again."""
 _Done = TypeVar("_Done")
+_ASKS_AGAIN_S = 0.005
 _LEASE_US = int(LEASE_S * 1_000_000)
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meters (account TEXT PRIMARY KEY, full_at_us INTEGER NOT NULL) WITHOUT ROWID;
@@ -42,6 +45,8 @@ class HostRates:
         self._path = path
         self._now_us = now_us
         self._database: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        """Which file that is of."""
         self._thread: ThreadPoolExecutor | None = None
         self._takes = 0
         self._failed_s = -math.inf
@@ -60,7 +65,7 @@ class HostRates:
         except BaseException as error:
             # Whether it took them is not known: a place that nobody knows of must not stay taken.
             self.settle((), [hold.account for hold in holds], holder)
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, sqlite3.Error | OSError):
                 raise RatesAwayError(f"{self._path}: {error}") from error
             raise
         if isinstance(said, Denied):
@@ -102,22 +107,25 @@ class HostRates:
     # In the thread.
 
     def _open(self) -> sqlite3.Connection:
-        if self._database is not None:
+        if self._database is not None and self._file == _file_at(self._path):
             return self._database
-        try:
-            self._database = self._connect()
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:
-            for tail in ("", "-wal", "-shm"):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(f"{self._path}{tail}")  # noqa: PTH108 - the names beside it are no paths of ours
-            self._database = self._connect()
+        self._close()
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _nobody_else(self._path.with_name(f"{self._path.name}.lock")):
+            try:
+                self._connect()
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                self._throw_away()
+                self._connect()
+        assert self._database is not None
         return self._database
 
-    def _connect(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    def _connect(self) -> None:
+        with contextlib.suppress(FileExistsError):  # who opens and closes a file that is there gives up SQLite's locks on it
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        self._file = _file_at(self._path)
         database = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
             enter_wal(database, BUSY_TIMEOUT_S)
@@ -126,22 +134,40 @@ class HostRates:
         except BaseException:
             database.close()
             raise
-        return database
+        self._database = database
+
+    def _throw_away(self) -> None:
+        """Remove the file that `_connect` found, with the lock in hand."""
+        for tail in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self._path}{tail}")  # noqa: PTH108 - the names beside it are no paths of ours
+
+    def _replace(self) -> None:
+        """The file turned out to be damaged: throw it away, unless somebody else has by now."""
+        damaged = self._file
+        self._close()
+        with _nobody_else(self._path.with_name(f"{self._path.name}.lock")):
+            if _file_at(self._path) == damaged:
+                self._throw_away()
 
     def _take_in_turn(self, asked_s: float, charges: Sequence[Charge], holds: Sequence[Hold], holder: str) -> Taken | Denied:
         """All share one thread: they must not wait out the same lock one after the other."""
         if asked_s < self._failed_s:
             raise sqlite3.OperationalError("could not be locked for a request before this one")
         try:
-            return self._take(charges, holds, holder)
+            try:
+                return self._take(charges, holds, holder)
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                self._replace()
+                return self._take(charges, holds, holder)
         except sqlite3.Error:
             self._failed_s = time.monotonic()
             raise
 
     def _take(self, charges: Sequence[Charge], holds: Sequence[Hold], holder: str) -> Taken | Denied:
-        database = self._open()
-        database.execute("BEGIN IMMEDIATE")
-        try:
+        with _transaction(self._open()) as database:
             now_us = self._now_us()
             full_at_us = {charge.account: _full_at(database, charge.account) for charge in charges}
             held = {hold.account: _count(database, hold.account, now_us) for hold in holds}
@@ -156,16 +182,10 @@ class HostRates:
             if self._takes % SWEEP_EACH == 0:
                 database.execute("DELETE FROM meters WHERE full_at_us <= ?", (now_us,))
                 database.execute("DELETE FROM places WHERE until_us <= ?", (now_us,))
-        except BaseException:
-            database.execute("ROLLBACK")
-            raise
-        database.execute("COMMIT")
         return said
 
     def _settle(self, corrections: Sequence[tuple[str, int]], places: Sequence[str], holder: str) -> None:
-        database = self._open()
-        database.execute("BEGIN IMMEDIATE")
-        try:
+        with _transaction(self._open()) as database:
             now_us = self._now_us()
             for account, moved_us in corrections:
                 full_at_us = max(_full_at(database, account), now_us) + moved_us
@@ -175,10 +195,6 @@ class HostRates:
                     database.execute("DELETE FROM meters WHERE account = ?", (account,))
             for account in places:
                 database.execute("DELETE FROM places WHERE account = ? AND holder = ?", (account, holder))
-        except BaseException:
-            database.execute("ROLLBACK")
-            raise
-        database.execute("COMMIT")
 
     def _renew(self, held: Sequence[tuple[str, str]]) -> None:
         until_us = self._now_us() + _LEASE_US
@@ -190,6 +206,51 @@ class HostRates:
         if self._database is not None:
             self._database.close()
             self._database = None
+
+
+@contextlib.contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All of it or nothing, and nothing left open, whatever fails: the next one could not begin."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield database
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+
+
+@contextlib.contextmanager
+def _nobody_else(path: Path) -> Iterator[None]:
+    """Only one process at a time opens the file or throws it away. Raises sqlite3.OperationalError after `BUSY_TIMEOUT_S`."""
+    until_s = time.monotonic() + BUSY_TIMEOUT_S
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until_s:
+                    raise sqlite3.OperationalError(f"{path}: another process has it") from None
+                time.sleep(_ASKS_AGAIN_S)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file has that name now."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - with every take
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def _full_at(database: sqlite3.Connection, account: str) -> int:

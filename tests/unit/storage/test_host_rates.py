@@ -151,3 +151,64 @@ async def test_a_wait_that_is_cancelled_leaves_no_place_taken(host) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert isinstance(await host.take((), [Hold("p", 1)], "h"), Taken)
+
+
+async def test_processes_that_find_the_same_damage_count_together_afterwards(tmp_path, clock) -> None:
+    path = tmp_path / "home" / "rates.db"
+    path.parent.mkdir()
+    for _ in range(20):
+        path.write_bytes(b"no database" * 1000)
+        others = [HostRates(path, lambda: clock[0]) for _ in range(3)]
+        said = await asyncio.gather(*(one.take([Charge("m", 1, 1)], (), "h") for one in others))
+        again = [await one.take([Charge("m", 1, 1)], (), "h") for one in others]
+        assert sorted(type(one).__name__ for one in said) == ["Denied", "Denied", "Taken"]
+        assert {type(one) for one in again} == {Denied}
+        for one in others:
+            await one.close()
+
+
+async def test_a_file_that_was_removed_is_no_reason_to_count_apart(host, tmp_path, clock) -> None:
+    assert await host.take([Charge("m", 1, 9)], (), "h") == Taken((1,))
+    for path in (tmp_path / "home").glob("rates.db*"):
+        path.unlink()
+    other = HostRates(tmp_path / "home" / "rates.db", lambda: clock[0])
+    assert await other.take([Charge("m", 5, 9)], (), "h") == Taken((5,))
+    assert await host.take([Charge("m", 1, 9)], (), "h") == Taken((6,))
+    assert await other.take([Charge("m", 1, 9)], (), "h") == Taken((7,))
+    await other.close()
+
+
+async def test_damage_that_shows_later_ends_with_the_file(tmp_path, clock) -> None:
+    path = tmp_path / "rates.db"
+    first = HostRates(path, lambda: clock[0])
+    await first.take([Charge(f"meter {number}", 9, 9) for number in range(500)], (), "h")
+    await first.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    again = HostRates(path, lambda: clock[0])
+    assert await again.take([Charge("m", 1, 9)], (), "h") == Taken((1,))
+    other = HostRates(path, lambda: clock[0])
+    assert await other.take([Charge("m", 1, 9)], (), "h") == Taken((2,))
+    await again.close()
+    await other.close()
+
+
+async def test_a_commit_that_fails_is_undone_and_stands_in_nobodys_way(host) -> None:
+    assert await host.take([Charge("m", 1, 9)], (), "h") == Taken((1,))
+
+    def deny(action: int, what: str | None, *_names: str | None) -> int:
+        return sqlite3.SQLITE_DENY if (action, what) == (sqlite3.SQLITE_TRANSACTION, "COMMIT") else sqlite3.SQLITE_OK
+
+    host._run(lambda: host._database.set_authorizer(deny)).result()
+    with pytest.raises(RatesAwayError):
+        await host.take([Charge("m", 1, 9)], (), "h")
+    host._run(lambda: host._database.set_authorizer(None)).result()
+    assert await host.take([Charge("m", 1, 9)], (), "h") == Taken((2,))
+
+
+async def test_a_place_that_cannot_be_written_is_away(tmp_path, clock) -> None:
+    (tmp_path / "home").write_text("no folder")
+    host = HostRates(tmp_path / "home" / "rates.db", lambda: clock[0])
+    with pytest.raises(RatesAwayError, match="rates.db"):
+        await host.take([Charge("m", 1, 9)], [Hold("p", 1)], "h")
+    await host.close()
