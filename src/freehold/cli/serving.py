@@ -1,6 +1,5 @@
 """`freehold serve`: the gateway in the foreground."""
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from freehold.server.calm import calm_collector
 from freehold.server.demo import Demo, with_demo
 from freehold.server.listener import Listener
 from freehold.server.reload import following
+from freehold.server.signals import on_signal, to_the_end
 from freehold.server.stores import journal_place, store_place
 from freehold.storage.leftovers import take_over
 from freehold.storage.store import StoreError
@@ -54,7 +54,7 @@ def serve(
         _tell_of_fence(config, log)
     run = _serve if settings.server.workers == 1 else _serve_by_workers
     try:
-        uvloop.run(run(config, log, *where, demo=demo, listening_fd=listening_fd))
+        uvloop.run(to_the_end(run(config, log, *where, demo=demo, listening_fd=listening_fd)))
     except (RuntimeError, OSError, StoreError) as error:
         show.fail(str(error))
 
@@ -76,7 +76,7 @@ def _tell_of_fence(config: Config, log: Log) -> None:
 
 
 async def _serve(config: Config, log: Log, host: str, port: int, *, demo: bool, listening_fd: int | None) -> None:
-    loop, had_terminal = asyncio.get_running_loop(), _has_terminal()
+    had_terminal = _has_terminal()
     fake = Demo() if demo else None
     app, settings = App(config, log), config.settings.server
     if fake is not None:
@@ -98,7 +98,7 @@ async def _serve(config: Config, log: Log, host: str, port: int, *, demo: bool, 
         bound = await listener.bind()
         app.open_door(host, bound)
         async with following(app, os.environ, log) as reloader:
-            loop.add_signal_handler(SIGHUP, lambda: reloader.ask() if _has_terminal() or not had_terminal else listener.end())
+            on_signal(SIGHUP, lambda: reloader.ask() if _has_terminal() or not had_terminal else listener.end())
             await listener.start()
             await app.discovering.has_looked_within(FIRST_LOOK_S)
             print_banner(app, host, bound)
@@ -128,9 +128,7 @@ async def _serve_by_workers(config: Config, log: Log, host: str, port: int, *, d
 
 def _take_over_journals(config: Config) -> None:
     """Rows that several processes left when they served here last."""
-    store = store_place(config)
-    if store.parent.is_dir():
-        take_over(store, journal_place(config))
+    take_over(store_place(config), journal_place(config))
 
 
 def _has_terminal() -> bool:

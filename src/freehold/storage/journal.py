@@ -34,6 +34,7 @@ _encode = msgspec.json.Encoder().encode_lines
 def append(path: Path, batch: Sequence[tuple[RowKind, Record]], reason: str = "") -> None:
     """Add the records to the journal and make them durable. Raises OSError."""
     data = _encode([_LineOut(kind, record, reason) for kind, record in batch])
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         view = memoryview(data)

@@ -19,7 +19,7 @@ def own_journal(store: Path, number: int) -> Path:
 
 def is_any_waiting(store: Path) -> bool:
     """Whether any journal beside the store holds rows that are not written yet, whoever's it is."""
-    return any(_is_leftover(path, store, ()) for path in store.parent.iterdir()) if store.parent.exists() else False
+    return any(_is_leftover(path, store, ()) for path in _beside(store))
 
 
 def take_over(store: Path, into: Path, alive: Container[Path] = frozenset()) -> int:
@@ -27,7 +27,7 @@ def take_over(store: Path, into: Path, alive: Container[Path] = frozenset()) -> 
 
     `into` is not to be in use yet. Raises OSError; then nothing is lost.
     """
-    found = [path for path in sorted(store.parent.iterdir()) if path != into and _is_leftover(path, store, alive)]
+    found = [path for path in sorted(_beside(store)) if path != into and _is_leftover(path, store, alive)]
     for path in found:
         claimed = path.with_name(path.name.removesuffix(_CLAIMED) + _CLAIMED)
         path.rename(claimed)
@@ -42,6 +42,11 @@ def take_over(store: Path, into: Path, alive: Container[Path] = frozenset()) -> 
             os.close(descriptor)
         claimed.unlink()
     return len(found)
+
+
+def _beside(store: Path) -> list[Path]:
+    """A ledger on a server needs no folder here: there is none until something is kept in it."""
+    return list(store.parent.iterdir()) if store.parent.exists() else []
 
 
 def _is_leftover(path: Path, store: Path, alive: Container[Path]) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from freehold.storage import journal
-from freehold.storage.leftovers import own_journal, take_over
+from freehold.storage.leftovers import is_any_waiting, own_journal, take_over
 from freehold.storage.rows import RowKind
 from support import records
 from support.ledgers import kept
@@ -57,6 +57,17 @@ def test_processes_that_write_at_once_lose_and_double_nothing(tmp_path: Path) ->
             assert store.query(f"SELECT count(*), count(DISTINCT request_id) FROM {table}") == [(3 * ROWS, 3 * ROWS)]
         assert store.query("PRAGMA integrity_check") == [("ok",)]
         assert not list(tmp_path.glob("*.journal*"))
+
+
+def test_a_ledger_on_a_server_needs_no_folder_here_until_rows_have_to_wait(tmp_path: Path) -> None:
+    path = tmp_path / "home" / "data" / "freehold.db"
+    assert take_over(path, own_journal(path, 1)) == 0
+    assert not is_any_waiting(path)
+    assert not path.parent.exists()
+    leave(own_journal(path, 1), "req_a")
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert is_any_waiting(path)
+    assert take_over(path, own_journal(path, 2)) == 1
 
 
 def leave(path: Path, *names: str, torn: bool = False) -> None:
