@@ -43,14 +43,18 @@ def launch(model, tmp_path, launch_engines):
 
 @pytest.fixture
 def until(launch_engines):
-    """Wait until an engine's state satisfies a condition; the test's own timeout is the bound."""
+    """Wait until an engine's state satisfies a condition; that state, which may be over again by then."""
 
     async def wait(engines, name, condition):
-        seen = asyncio.Event()
-        engines.on_change(lambda changed, state: seen.set() if changed == name and condition(state) else None)
-        if not condition(engines.state(name)):
-            await asyncio.wait_for(seen.wait(), 30)
-        return engines.state(name)
+        seen = asyncio.get_running_loop().create_future()
+
+        def look(changed, state):
+            if changed == name and condition(state) and not seen.done():
+                seen.set_result(state)
+
+        engines.on_change(look)
+        look(name, engines.state(name))
+        return await asyncio.wait_for(seen, 30)
 
     return wait
 
