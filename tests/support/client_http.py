@@ -184,9 +184,9 @@ def judge_memory(connection: Any, piece_bytes: int) -> None:
     for one in held:
         assert one._size <= one.limit_bytes + piece_bytes, one._size
         assert sum(len(name) + len(value) for name, value in one.headers.items()) <= HEAD_BYTES + piece_bytes
-    assert connection._deaf or connection._framing <= HEAD_BYTES
-    assert len(connection._url) <= HEAD_BYTES + piece_bytes
-    assert sum(len(name) + len(value) for name, value in connection._fields.items()) <= 2 * HEAD_BYTES + piece_bytes
+    assert connection._deaf or connection._reader._framing <= HEAD_BYTES
+    assert len(connection._reader._url) <= HEAD_BYTES + piece_bytes
+    assert sum(len(name) + len(value) for name, value in connection._reader._fields.items()) <= 2 * HEAD_BYTES + piece_bytes
 
 
 def serve(pieces: list[bytes], ways: bytes) -> list[Request]:

@@ -27,6 +27,7 @@ from freehold.runtime import Egress
 from freehold.wire.codec import Codec, Reader, Tap, Writer
 from freehold.wire.tool_names import rename
 from freehold.wire.translate import TranslatePipe
+from freehold.wire.turned_reader import TurnedReader
 
 MOST_LETTERS = 4 * 1024 * 1024
 """Of a choice's calls: those of one that sends more are passed on as they come."""
@@ -98,8 +99,8 @@ class _Choice:
         """Too much was held: what comes passes, under these numbers."""
 
 
-class CallReader:
-    """A reader around a reader. See `wire.codec.Reader`."""
+class CallReader(TurnedReader):
+    """Finds calls in what the model writes, and fits them to their tools."""
 
     def __init__(
         self,
@@ -116,12 +117,12 @@ class CallReader:
 
         `own_names`: what the client calls the tools that are offered under other names.
         """
+        super().__init__(upstream)
         self.tap = Tap()
         self.left = 0
         """Calls that went out as they were, though they are none that may be made."""
         self.made = 0
         """Calls that may be made."""
-        self._upstream = upstream
         self._offer = offer
         self._call_prefix = f"call_{request_id.rpartition('_')[2]}"
         self._reads_bare = reads_bare
@@ -130,19 +131,8 @@ class CallReader:
         self._own_names = own_names or {}
         self._choices: dict[int, _Choice] = {}
 
-    def feed(self, data: bytes) -> list[Event]:
-        """As `Reader.feed`."""
-        return self._turn(self._upstream.feed(data))
-
-    def end(self) -> list[Event]:
-        """As `Reader.end`."""
-        return self._turn(self._upstream.end())
-
-    def whole(self, body: bytes) -> list[Event]:
-        """As `Reader.whole`."""
-        return self._turn(self._upstream.whole(body))
-
-    def _turn(self, events: list[Event]) -> list[Event]:
+    def turn(self, events: list[Event]) -> list[Event]:
+        """As `TurnedReader.turn`."""
         turned: list[Event] = []
         for event in events:
             if type(event) is TextDelta:

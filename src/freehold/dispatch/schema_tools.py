@@ -33,6 +33,7 @@ from freehold.dispatch.plain_schema import make_arguments, make_plain
 from freehold.dispatch.schema_answer import REPLY_KEY, SchemaAnswer
 from freehold.fault import Kind, faulty
 from freehold.wire.codec import Reader
+from freehold.wire.turned_reader import TurnedReader
 
 MAX_PARALLEL_CALLS = 8
 _REPLY_ONLY = f'Answer with JSON only: {{"{REPLY_KEY}": "..."}}.'
@@ -182,7 +183,7 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-class SchemaToolReader:
+class SchemaToolReader(TurnedReader):
     """Reads the constrained answer back: `calls` become tool calls, `reply` becomes text.
 
     A model that was not held to the schema is passed on as it wrote: nothing it said is lost.
@@ -190,24 +191,13 @@ class SchemaToolReader:
 
     def __init__(self, upstream: Reader, request_id: str, *, reply_is_json: bool = False) -> None:
         """`reply_is_json`: the client asked for structured output, so a reply is JSON and not a string."""
-        self._upstream = upstream
+        super().__init__(upstream)
         self._call_prefix = f"call_{request_id.rpartition('_')[2]}"
         self._reply_is_json = reply_is_json
         self._choices: dict[int, SchemaAnswer] = {}
 
-    def feed(self, data: bytes) -> list[Event]:
-        """As `Reader.feed`, with the answer's JSON replaced by what it says."""
-        return self._turn(self._upstream.feed(data))
-
-    def end(self) -> list[Event]:
-        """As `Reader.end`."""
-        return self._turn(self._upstream.end())
-
-    def whole(self, body: bytes) -> list[Event]:
-        """As `Reader.whole`."""
-        return self._turn(self._upstream.whole(body))
-
-    def _turn(self, events: list[Event]) -> list[Event]:
+    def turn(self, events: list[Event]) -> list[Event]:
+        """As `TurnedReader.turn`, with the answer's JSON replaced by what it says."""
         turned: list[Event] = []
         for event in events:
             if isinstance(event, TextDelta) and not event.refusal:

@@ -162,16 +162,7 @@ class Intake:
             ceiling=snapshot.policy.server_ceiling,
             token_inputs=max(map(len, envelope.token_arrays), default=0),
         )
-        plan, _, budgets = self._decided(request_id, features, snapshot)
-        flight = Flight(
-            request_id=request_id,
-            headers=headers,
-            features=features,
-            plan=plan,
-            policy_version=snapshot.policy.version,
-            reaches=snapshot.reaches,
-        )
-        flight.deadline_s, flight.rates, flight.budgets = due_s, snapshot.rates, budgets
+        flight = self._single_flight(request_id, features, headers, snapshot, due_s)
         flight.is_bulk = envelope.inputs > 1
         return flight
 
@@ -192,6 +183,12 @@ class Intake:
             exact=tokenizer is not None,
             ceiling=snapshot.policy.server_ceiling,
         )
+        return self._single_flight(request_id, features, headers, snapshot, due_s)
+
+    def _single_flight(
+        self, request_id: str, features: Features, headers: Mapping[str, str], snapshot: Snapshot, due_s: float | None
+    ) -> Flight:
+        """Decided, and written to the ledger."""
         plan, _, budgets = self._decided(request_id, features, snapshot)
         flight = Flight(
             request_id=request_id,

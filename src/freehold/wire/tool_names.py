@@ -15,6 +15,7 @@ import msgspec
 
 from freehold.chat import ChatRequest, Event, Message, Tool, ToolCallPart, ToolCallStarted, WireFormat
 from freehold.wire.codec import Reader
+from freehold.wire.turned_reader import TurnedReader
 
 _LEGAL = {
     "openai_chat": (re.compile(r"[A-Za-z0-9_-]{1,64}"), 64),
@@ -70,28 +71,17 @@ def rename(request: ChatRequest, names: Mapping[str, str]) -> ChatRequest:
     )
 
 
-class NameReader:
-    """A reader around a reader, whose calls have the client's own names. See `wire.codec.Reader`."""
+class NameReader(TurnedReader):
+    """Gives calls the client's own names."""
 
-    __slots__ = ("_names", "_upstream")
+    __slots__ = ("_names",)
 
     def __init__(self, upstream: Reader, names: Mapping[str, str]) -> None:
-        self._upstream = upstream
+        super().__init__(upstream)
         self._names = names
 
-    def feed(self, data: bytes) -> list[Event]:
-        """As `Reader.feed`."""
-        return self._named(self._upstream.feed(data))
-
-    def end(self) -> list[Event]:
-        """As `Reader.end`."""
-        return self._named(self._upstream.end())
-
-    def whole(self, body: bytes) -> list[Event]:
-        """As `Reader.whole`."""
-        return self._named(self._upstream.whole(body))
-
-    def _named(self, events: list[Event]) -> list[Event]:
+    def turn(self, events: list[Event]) -> list[Event]:
+        """As `TurnedReader.turn`."""
         names = self._names
         for at, event in enumerate(events):
             if isinstance(event, ToolCallStarted) and event.name in names:
