@@ -77,6 +77,7 @@ def test_doctor_times_what_answers_and_names_what_does_not_count(tmp_path: Path)
         assert (seen[litellm.port]["kind"], seen[litellm.port]["name"]) == ("relay", "LiteLLM")
         words = place.run("doctor")
         assert "something serves" in words
+        assert re.search(rf"\n  failed    ollama-{ollama.port}/qwen3:4b: .*no room", words), "a reason is no cell of a table"
         assert "not used" in words
         assert "gpt-oss:120b-cloud" in words
         assert "/v1/chat/completions" not in litellm.asked

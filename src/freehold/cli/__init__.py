@@ -19,6 +19,7 @@ app = typer.Typer(
     name="freehold",
     help="A local-first hybrid AI gateway: one decision per request between this machine, the team's servers and a vendor.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_show_locals=False,
     rich_markup_mode=None,
 )
@@ -47,6 +48,20 @@ def main() -> None:
         sys.exit(1)
 
 
+def _say_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"freehold {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _freehold(
+    *,
+    _version: Annotated[bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
 @app.command()
 def version(*, as_json: JsonOption = False) -> None:
     """Print the version."""
@@ -60,7 +75,9 @@ def serve(
     *,
     config: ConfigOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: server.host, 127.0.0.1.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on. Default: server.port, 8840. 0 picks a free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on. Default: server.port, 8840. 0 picks a free one.")
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Add a scripted fake runtime, to try things out without a model.")] = False,
     fence: Annotated[
         bool, typer.Option("--fence", help="Serve where the kernel lets nothing out: only engines Freehold starts. Linux.")

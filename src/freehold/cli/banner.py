@@ -17,16 +17,17 @@ def print_banner(app: App, host: str, port: int) -> None:
     print(f"Freehold serves on {url}  (policy {policy.version})")
     print(f"  OpenAI clients:    base URL {url}/v1, {key}")
     print(f"  Anthropic clients: base URL {url}, {key}")
+    print(f"  Ollama clients:    OLLAMA_HOST={url}")
     print(f"  nothing goes further than {policy.server_ceiling}")
     for status in app.readiness().runtimes:
-        print(show.plain(f"  {status.egress:<11} {status.name}: {_state(app, status)}".rstrip()))
+        print(show.one_line(f"  {status.egress:<11} {status.name}: {_state(app, status)}".rstrip()))
         for deployment in status.deployments:
-            print(show.plain(f"              {describe(policy.placed[deployment])}"))
+            print(show.one_line(f"              {describe(policy.placed[deployment])}"))
     for sighting in app.discovering.sightings:
         for line in not_used(sighting):
-            print(show.folded("  not used    ", show.plain(line)))
+            print(show.folded("  not used    ", show.one_line(line)))
     for note in app.config.base.notes:
-        print(show.folded("  not used    ", show.plain(note)))
+        print(show.folded("  not used    ", show.one_line(note)))
     sys.stdout.flush()
 
 

@@ -127,12 +127,15 @@ def _print(report: Report) -> None:
     )
     for one in report.sightings:
         for line in not_used(one):
-            print(show.folded("  not used  ", show.plain(line)))
+            print(show.folded("  not used  ", show.one_line(line)))
     show.table(
         "a short question to each local deployment",
         ("deployment", "context", "first token", "tokens/s", "answer"),
         [_trial_row(trial) for trial in report.trials],
     )
+    for trial in report.trials:
+        if trial.fault is not None:
+            print(show.folded("  failed    ", show.one_line(f"{trial.deployment}: {trial.fault}")))
     for deployment in report.not_tried:
         print(show.folded("  not tried ", deployment))
     for said in report.advice:
@@ -166,4 +169,4 @@ def _print_machine(machine: Machine) -> None:
 def _trial_row(trial: Trial) -> tuple[str, str, str, str, str]:
     first = "-" if trial.first_token_s is None else f"{trial.first_token_s:.2f} s"
     speed = "-" if trial.tokens_per_s is None else f"{trial.tokens_per_s:.1f}"
-    return trial.deployment, str(trial.context or "unknown"), first, speed, trial.fault or "answered"
+    return trial.deployment, str(trial.context or "unknown"), first, speed, "answered" if trial.fault is None else "failed"

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from signal import SIGTERM, default_int_handler, signal
 from threading import Event
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -31,6 +32,7 @@ def log(
     wanted: dict[str, Any] = {"outcome": outcome, "deployment": deployment, "session": session, "task": task}
     with reading_ledger(config) as engine:
         if follow:
+            signal(SIGTERM, default_int_handler)  # told to stop in either way, it ends well
             with contextlib.suppress(KeyboardInterrupt):
                 _follow(engine, count, wanted, as_json=as_json)
             return
@@ -83,7 +85,7 @@ def lines_of(row: RequestRecord) -> str:
         f"{row.asked_model or '?'} -> {where}; {what}, {tokens}, {cost_of(row)}",
         row.reason,
     )
-    return "\n".join(show.folded(lead, show.plain(line)) for lead, line in zip(("", "  ", "  "), lines, strict=True))
+    return "\n".join(show.folded(lead, show.one_line(line)) for lead, line in zip(("", "  ", "  "), lines, strict=True))
 
 
 def cost_of(row: RequestRecord | AttemptRecord) -> str:

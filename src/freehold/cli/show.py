@@ -1,8 +1,10 @@
 """Prints: tables for people, JSON for programs. Text from clients and models is stripped of terminal control.
 
-Lines are folded to the width of a terminal, and left whole where a program reads them.
+Lines are folded to the width of a terminal, and left whole where a program reads them. What clients and models wrote
+never begins a line of its own in a listing, so that no name can pass for an entry.
 """
 
+import os
 import shutil
 import sys
 import textwrap
@@ -11,8 +13,12 @@ from typing import NoReturn
 
 import msgspec
 
-_CONTROL = {code: None for code in [*range(32), *range(127, 160)] if code != 10}
+_TURNING = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Unicode's embeddings, overrides and isolates, which let a text be shown in another order than it has."""
+_CONTROL = {code: None for code in (*range(32), *range(127, 160), *_TURNING) if chr(code) not in "\n\t"}
 _BROADEST = 120
+_UNFOLDED = 10_000
+"""Columns of a table that a program reads."""
 
 
 class FailedError(Exception):
@@ -56,8 +62,13 @@ def print_json_line(value: object) -> None:
 
 
 def plain(text: str) -> str:
-    """The text without terminal control characters."""
+    """The text without terminal control characters; lines and tabs stay, code would not be code without them."""
     return text.translate(_CONTROL)
+
+
+def one_line(text: str) -> str:
+    """As `plain`, on one line: an entry of a listing, or a part of one."""
+    return " ".join(plain(text).splitlines()).replace("\t", " ")
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -75,15 +86,16 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
         drawn.add_column(column, overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(plain(cell)) for cell in row))
-    Console(highlight=False).print(drawn)
+    is_read_whole = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    Console(highlight=False, width=_UNFOLDED if is_read_whole else None).print(drawn)
 
 
 def pairs(title: str, rows: Sequence[tuple[str, str]]) -> None:
     """Names and values under a title."""
-    print(folded("", plain(title)))
+    print(folded("", one_line(title)))
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
-        print(folded(f"  {name.ljust(width)}  ", plain(value)))
+        print(folded(f"  {name.ljust(width)}  ", one_line(value)))
 
 
 def folded(lead: str, text: str) -> str:

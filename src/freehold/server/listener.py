@@ -11,6 +11,7 @@ from typing import Any
 from freehold.gateways.connector import accept_waiting, adopt, bind_listening
 from freehold.server.connection import HEAD_DEADLINE_S, ClientConnection
 from freehold.server.gateway import Gateway
+from freehold.server.signals import on_signal
 
 LAST_WORDS_S = 5.0
 """For requests that were cut at the end of the drain to say so."""
@@ -79,10 +80,9 @@ class Listener:
         """Begin to serve; returns the port. Raises whatever kept the gateway from starting."""
         if self._listening is None:
             await self.bind()
-        loop = asyncio.get_running_loop()
         if self._takes_signals:
             for number in (SIGINT, SIGTERM):
-                loop.add_signal_handler(number, self.end)
+                on_signal(number, self.end)
         try:
             await self._gateway.start()
             self._listening.setblocking(False)

@@ -22,6 +22,7 @@ from freehold.runtime import Egress, Launch
 from freehold.server.app import App
 from freehold.server.listener import take_address
 from freehold.server.reload import Reloader, following
+from freehold.server.signals import on_signal
 from freehold.server.stores import store_place, store_url
 from freehold.server.workers.messages import Begin, EnginesAre, LetGo, Serving, line, read_for_parent, told
 from freehold.storage.engine import create_tables, open_engine
@@ -113,8 +114,8 @@ class Parent:
             first = [await self._fill(slot) for slot in range(len(self._slots))]
             await self._all_serve(first)
             async with following(self.app, environ, self._log) as reloader:
-                self._on(signal.SIGHUP, lambda: self._read_again(reloader))
-                self._on(signal.SIGUSR2, self._roll)
+                on_signal(signal.SIGHUP, lambda: self._read_again(reloader))
+                on_signal(signal.SIGUSR2, self._roll)
                 self._log.event("server.started", workers=len(first), policy=self.app.config.policy.version)
                 self.app.open_door(self._host, port)
                 say_ready(self.app, port)
@@ -139,13 +140,9 @@ class Parent:
 
     def _take_signals(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._on(number, self._told_to_stop)
+            on_signal(number, self._told_to_stop)
         for number in (signal.SIGHUP, signal.SIGUSR2):  # until it serves: the default would end it
-            self._on(number, lambda: None)
-
-    @staticmethod
-    def _on(number: int, act: Callable[[], object]) -> None:
-        asyncio.get_running_loop().add_signal_handler(number, act)
+            on_signal(number, lambda: None)
 
     def _told_to_stop(self) -> None:
         """Nothing new is taken from here on: the parent's hold on the socket was the last one that lasts."""

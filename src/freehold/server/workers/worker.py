@@ -21,10 +21,11 @@ from freehold.server.calm import calm_collector
 from freehold.server.demo import with_demo
 from freehold.server.listener import Listener
 from freehold.server.reload import following
+from freehold.server.signals import on_signal, to_the_end
 from freehold.server.workers.messages import LONGEST_BYTES, Begin, EnginesAre, FromWorker, LetGo, Serving, line, read_for_worker
 from freehold.server.workers.told import ToldEngines
 from freehold.storage.store import StoreError
-from freehold.telemetry.log import Log, open_log
+from freehold.telemetry.log import open_log
 from freehold.telemetry.stdlib import route_stdlib
 
 FIRST_LOOK_S = 1.0
@@ -56,7 +57,7 @@ def main() -> None:
     parent = Parent()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is understood
     try:
-        uvloop.run(_work(parent))
+        uvloop.run(to_the_end(_work(parent)))
     except (ConfigError, StoreError, RuntimeError, OSError) as error:
         sys.stderr.write(f"a worker cannot serve: {error}\n")
         sys.exit(1)
@@ -108,13 +109,12 @@ async def _serve(app: App, begin: Begin, lines: asyncio.StreamReader, engines: T
     app.gateway.start = start
     await listener.start()
     calm_collector()
-    loop = asyncio.get_running_loop()
-    hearing = loop.create_task(_hear(lines, engines, listener), name="parent")
+    hearing = asyncio.get_running_loop().create_task(_hear(lines, engines, listener), name="parent")
     # The parent says what changed; here only what went wrong is told.
-    quiet = Log(sys.stderr.write, now_ms=wall_ms, level="error")
+    quiet = open_log(now_ms=wall_ms, level="error", form="json" if app.config.settings.log.format == "json" else "human")
     try:
         async with following(app, os.environ, quiet) as reloader:
-            loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+            on_signal(signal.SIGHUP, reloader.ask)
             parent.tell(Serving())
             await listener.wait()
     finally:

@@ -1,0 +1,26 @@
+"""What signals mean to a process that serves: handlers that run in its loop, and the last moments of its life.
+
+Promised: who is told to stop, and told so again while it ends, ends as it would have. A loop's own signal handlers do not
+give that: the loop gives signals their default meaning back when it closes, which is to die of them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, SIGUSR2, signal
+
+HEEDED = (SIGHUP, SIGINT, SIGTERM, SIGUSR2)
+
+
+def on_signal(number: int, act: Callable[[], object]) -> None:
+    """From now on do this in the running loop when the signal comes. In the main thread only, below `to_the_end`."""
+    loop = asyncio.get_running_loop()
+    signal(number, lambda _number, _frame: loop.call_soon_threadsafe(act))
+
+
+async def to_the_end(work: Awaitable[None]) -> None:
+    """Do all that a process is for; behind it signals mean nothing any more."""
+    try:
+        await work
+    finally:
+        for number in HEEDED:
+            signal(number, SIG_IGN)
