@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from freehold.chat import UsageReported
@@ -44,7 +45,7 @@ class Asked:
         return self.headers.get("x-freehold-request-id", "")
 
 
-async def ask(port: int, body: dict[str, Any]) -> Asked:
+async def ask(port: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Asked:
     """One request on a connection of its own; status 0 where there was no answer."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -53,6 +54,7 @@ async def ask(port: int, body: dict[str, Any]) -> Asked:
     try:
         data = json.dumps(body).encode()
         head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
         head += f"content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
         writer.write(head.encode() + data)
         answered = await reader.read(-1)

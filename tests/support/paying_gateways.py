@@ -72,7 +72,7 @@ def told(one: Asked) -> dict[str, Any] | None:
     return json.loads(found[1])["error"]  # type: ignore[no-any-return] - JSON of ours
 
 
-def _was_cut(one: Asked) -> bool:
+def was_cut(one: Asked) -> bool:
     """Whether it has no end of its own."""
     return one.status == 200 and not one.is_whole and b"data: [DONE]" not in one.body and b'data: {"error"' not in one.body
 
@@ -166,7 +166,7 @@ class PayingGateways:
         port = self.places[number % len(self.places)].port
         while True:
             answer = await ask(port, asked)
-            if answer.status == 0 or _was_cut(answer):
+            if answer.status == 0 or was_cut(answer):
                 found.cut += 1
                 await asyncio.sleep(LOOKS_EACH_S * 10)
                 continue
