@@ -17,6 +17,8 @@ _S = TypeVar("_S", bound=msgspec.Struct)
 _SHOWN_CHARS = 32
 _PLAIN = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
+_SEVERAL = {str: "texts", int: "whole numbers", float: "numbers", bool: "true or false"}
+
 
 class _Bad:
     """What a value that cannot be used decodes to."""
@@ -70,8 +72,9 @@ class _Walk:
             choices = [choice for choice in arguments if choice is not types.NoneType]
             if all(_is_struct(choice) for choice in choices):
                 return self._struct(value, choices, path)
-            if len(choices) == 1:
-                return self.take(value, choices[0], path)
+            fitting = [choice for choice in choices if _is_alike(value, choice)] or choices
+            if len(fitting) == 1:
+                return self.take(value, fitting[0], path)
         elif _is_struct(wanted):
             return self._struct(value, [wanted], path)
         elif origin is tuple and isinstance(value, list):
@@ -83,6 +86,9 @@ class _Walk:
         return self._leaf(value, wanted, path)
 
     def _leaf(self, value: object, wanted: object, path: str) -> object:
+        if isinstance(value, dict) and get_origin(wanted) is tuple and all(map(_is_struct, get_args(wanted)[:1])):
+            self.problems.append(Problem(path, "is one table where there is a list of them", f"write [[{path}]]"))
+            return _BAD
         try:
             return msgspec.convert(value, wanted)
         except msgspec.ValidationError:
@@ -151,12 +157,21 @@ def describe_type(wanted: object) -> str:
     if origin in {Union, types.UnionType}:
         return " or ".join(describe_type(choice) for choice in arguments if choice is not types.NoneType)
     if origin is tuple:
-        return f"a list of {describe_type(arguments[0])}"
+        return f"a list of {_describe_several(arguments[0])}"
     if origin is dict:
         return f"a table of {describe_type(arguments[1])}"
     if isinstance(wanted, type):
         return _PLAIN.get(wanted, "a table")
     return str(wanted)
+
+
+def _describe_several(wanted: object) -> str:
+    if choices := _choices(wanted):
+        return f"any of {', '.join(choices)}"
+    if get_origin(wanted) is Annotated:
+        bare, *more = get_args(wanted)
+        return _describe_several(bare) + "".join(_describe_bounds(one) for one in more if isinstance(one, msgspec.Meta))
+    return _SEVERAL.get(wanted, "tables") if isinstance(wanted, type) else "tables"
 
 
 def _describe_bounds(meta: msgspec.Meta) -> str:
@@ -175,6 +190,13 @@ def _choices(wanted: object) -> list[str]:
 
 def _is_struct(wanted: object) -> bool:
     return isinstance(wanted, type) and issubclass(wanted, msgspec.Struct)
+
+
+def _is_alike(value: object, wanted: object) -> bool:
+    """Whether a misfit of this value is told best as one of this type."""
+    if isinstance(value, dict):
+        return _is_struct(wanted) or get_origin(wanted) is dict
+    return isinstance(value, list) and get_origin(wanted) is tuple
 
 
 def _elsewhere(key: str, choices: list[object]) -> str:

@@ -1,7 +1,7 @@
 """What names mean: an asked model, an alias, an entry of `try`.
 
 An asked name is tried exactly (alias, deployment id, model id), then without what clients append to ids (`[1m]`,
-dates, `-latest`), then against the alias globs, longest first. Asking for a deployment or a model by its own name pins
+dates, `-latest`), then as Ollama reads it (`small` and `small:latest` are one), then against the alias globs, longest first. Asking for a deployment or a model by its own name pins
 it. Not done here: judging whether a name is well chosen (`policy.references`).
 """
 
@@ -18,6 +18,9 @@ _VARIANT = re.compile(r"\[[0-9a-z]{1,8}\]$", re.IGNORECASE)
 """Claude Code's `claude-sonnet-4-5[1m]`."""
 _DATED = re.compile(r"(?:[-@]20\d{2}-?[01]\d-?[0-3]\d|-latest)$")
 """`gpt-4o-2024-08-06`, `claude-sonnet-4-5-20250929`, `...@20250929`, `...-latest`."""
+
+_UNTAGGED = ":latest"
+"""What Ollama takes a name without a tag for."""
 
 
 class Names:
@@ -115,4 +118,5 @@ def _specificity(glob: str) -> tuple[int, str]:
 def _spellings(asked: str) -> list[str]:
     plain = asked.strip()
     bare = _VARIANT.sub("", plain)
-    return list(dict.fromkeys([plain, bare, _DATED.sub("", bare)]))
+    tagged = bare if ":" in bare.rpartition("/")[2] else f"{bare}{_UNTAGGED}"
+    return list(dict.fromkeys([plain, bare, _DATED.sub("", bare), bare.removesuffix(_UNTAGGED), tagged]))

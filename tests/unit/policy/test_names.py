@@ -11,7 +11,14 @@ PLACED = {
         model=Model(id=name.split("/")[1]),
         egress=Egress.LOCAL,
     )
-    for name in ("box/small", "box/gpt-oss-20b", "box/claude-sonnet-4-5", "other/small")
+    for name in (
+        "box/small",
+        "box/gpt-oss-20b",
+        "box/claude-sonnet-4-5",
+        "other/small",
+        "ollama/gpt-oss:latest",
+        "ollama/qwen3:4b",
+    )
 }
 ALIASES = {
     "auto": ("box/small",),
@@ -38,6 +45,11 @@ NAMES = Names(PLACED, ALIASES)
         ("small", ["box/small", "other/small"], []),
         ("other/small", ["other/small"], []),
         ("team", ["box/small", "other/small"], ["team", "auto"]),
+        ("gpt-oss", ["ollama/gpt-oss:latest"], []),
+        ("ollama/gpt-oss", ["ollama/gpt-oss:latest"], []),
+        ("small:latest", ["box/small", "other/small"], []),
+        ("auto:latest", ["box/small"], ["auto"]),
+        ("gpt-oss:20b", ["box/small"], ["gpt-*", "auto"]),
     ],
 )
 def test_an_asked_name_means(asked: str, expected: list[str], through: list[str]) -> None:
@@ -46,7 +58,20 @@ def test_an_asked_name_means(asked: str, expected: list[str], through: list[str]
 
 
 @pytest.mark.parametrize(
-    "asked", ["", "nobody", "smal", "claude", "x" * (MAX_NAME_CHARS + 1), "gpt-" + "x" * MAX_NAME_CHARS, "\ud800"]
+    "asked",
+    [
+        "",
+        "nobody",
+        "smal",
+        "claude",
+        ":latest",
+        "qwen3",
+        "qwen3:latest",
+        "small:8b",
+        "x" * (MAX_NAME_CHARS + 1),
+        "gpt-" + "x" * MAX_NAME_CHARS,
+        "\ud800",
+    ],
 )
 def test_other_names_are_unknown(asked: str) -> None:
     assert NAMES.resolve(asked) is None
