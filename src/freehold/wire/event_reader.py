@@ -1,9 +1,10 @@
-"""What the readers of all event streams share: faults come after the events before them, and a cut is told from an end."""
+"""What the readers of all streams share: faults come after the events before them, and a cut is told from an end."""
 
 from abc import ABC, abstractmethod
 
 from freehold.chat import Event
 from freehold.fault import FaultError, Kind
+from freehold.wire.relay import Splitter
 from freehold.wire.sse import SseEvent, SseSplitter
 
 
@@ -12,8 +13,8 @@ class EventReader(ABC):
 
     __slots__ = ("_fault", "_splitter")
 
-    def __init__(self) -> None:
-        self._splitter = SseSplitter()
+    def __init__(self, splitter: Splitter | None = None) -> None:
+        self._splitter: Splitter = splitter or SseSplitter()
         self._fault: FaultError | None = None
 
     @abstractmethod
@@ -39,7 +40,7 @@ class EventReader(ABC):
         return events
 
     def end(self) -> list[Event]:
-        """See `wire.codec.Reader.end`. A last event without its blank line counts where it is whole; half of one is a cut's."""
+        """See `wire.codec.Reader.end`. A last event without its end counts where it is whole; half of one is a cut's."""
         if self._fault is not None:
             raise self._fault
         events: list[Event] = []

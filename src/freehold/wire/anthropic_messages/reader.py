@@ -21,7 +21,8 @@ from freehold.chat import (
 from freehold.fault import FaultError, Kind, faulty
 from freehold.wire.anthropic_messages.shapes import WireBlock, WireDelta, WireEvent, WireMessage, read_event, read_message
 from freehold.wire.anthropic_messages.spelling import FINISH_OF, UsageCount, WireUsage
-from freehold.wire.sse import SseEvent, SseSplitter
+from freehold.wire.event_reader import EventReader
+from freehold.wire.sse import SseEvent
 
 MOST_BLOCKS = 1024
 _EMPTY = (msgspec.Raw(), msgspec.Raw(b"{}"), msgspec.Raw(b"null"))
@@ -39,41 +40,26 @@ class _OpenBlock:
         """Said at the block's end unless a delta said it before: a whole input, a signature."""
 
 
-class MessagesReader:
+class MessagesReader(EventReader):
     """One reply being read. See `wire.codec.Reader`."""
 
-    __slots__ = ("_blocks", "_calls", "_done", "_fault", "_finished", "_last", "_splitter", "_usage")
+    __slots__ = ("_blocks", "_calls", "_done", "_finished", "_last", "_usage")
 
     def __init__(self) -> None:
-        self._splitter = SseSplitter()
+        super().__init__()
         self._usage = UsageCount()
         self._blocks: dict[int, _OpenBlock] = {}
         self._last = -1
         self._calls = 0
         self._finished = False
         self._done = False
-        self._fault: FaultError | None = None
 
-    def feed(self, data: bytes) -> list[Event]:
-        """See `wire.codec.Reader.feed`. Events before a fault are returned first; the next call raises it."""
-        if self._fault is not None:
-            raise self._fault
-        return self._read_all(self._splitter.feed(data))
+    def _take(self, block: SseEvent, events: list[Event]) -> None:
+        events += self._read(block)
 
-    def end(self) -> list[Event]:
-        """See `wire.codec.Reader.end`. A half event at the end is what a cut leaves, not a bad reply."""
-        if self._fault is not None:
-            raise self._fault
-        events: list[Event] = []
-        for block in self._splitter.end():
-            try:
-                events += self._read(block)
-            except FaultError as error:
-                if error.fault.kind is not Kind.INVALID_REPLY:
-                    raise
+    def _require_whole(self) -> None:
         if not self._finished:
             raise faulty(Kind.BROKEN_STREAM, "the runtime's stream ended without a stop reason")
-        return events
 
     def whole(self, body: bytes) -> list[Event]:
         """See `wire.codec.Reader.whole`."""
@@ -85,18 +71,6 @@ class MessagesReader:
         if message.usage is not None:
             events.append(UsageReported(self._usage.take(message.usage)))
         return events + self._finish(message.stop_reason, message.stop_sequence)
-
-    def _read_all(self, blocks: list[SseEvent]) -> list[Event]:
-        events: list[Event] = []
-        for block in blocks:
-            try:
-                events += self._read(block)
-            except FaultError as error:
-                self._fault = error
-                if not events:
-                    raise
-                break
-        return events
 
     def _read(self, block: SseEvent) -> list[Event]:
         if self._done or not block.data:

@@ -8,8 +8,9 @@ arguments given as a string. Not carried: durations, `context`, images in a repl
 from hashlib import blake2b
 
 from freehold.chat import Event, Finished, ReasoningDelta, Started, TextDelta, ToolCallDelta, ToolCallStarted, UsageReported
-from freehold.fault import FaultError, Kind, faulty
+from freehold.fault import Kind, faulty
 from freehold.wire.body import UNREADABLE
+from freehold.wire.event_reader import EventReader
 from freehold.wire.ndjson import LineSplitter
 from freehold.wire.ollama.shapes import (
     Call,
@@ -21,48 +22,23 @@ from freehold.wire.ollama.shapes import (
     read_tokens,
     read_usage,
 )
+from freehold.wire.sse import SseEvent
 
 
-class ReplyReader:
+class ReplyReader(EventReader):
     """One reply being read."""
 
-    __slots__ = ("_done", "_fault", "_ids", "_splitter", "_started")
+    __slots__ = ("_done", "_ids", "_started")
 
     def __init__(self) -> None:
-        self._splitter = LineSplitter()
+        super().__init__(LineSplitter())
         self._started = False
         self._done = False
         self._ids: set[str] = set()
-        self._fault: FaultError | None = None
 
-    def feed(self, data: bytes) -> list[Event]:
-        """See `wire.codec.Reader.feed`. Events before a fault are returned first; the next call raises it."""
-        if self._fault is not None:
-            raise self._fault
-        events: list[Event] = []
-        try:
-            for line in self._splitter.feed(data):
-                self._take(line.data, events)
-        except FaultError as error:
-            self._fault = error
-            if not events:
-                raise
-        return events
-
-    def end(self) -> list[Event]:
-        """See `wire.codec.Reader.end`. A last line without its end counts where it is whole."""
-        if self._fault is not None:
-            raise self._fault
-        events: list[Event] = []
-        for line in self._splitter.end():
-            try:
-                self._take(line.data, events)
-            except FaultError as error:
-                if error.fault.kind is not Kind.INVALID_REPLY:
-                    raise
+    def _require_whole(self) -> None:
         if not self._done:
             raise faulty(Kind.BROKEN_STREAM, "the runtime closed its stream before the answer was done")
-        return events
 
     def whole(self, body: bytes) -> list[Event]:
         """See `wire.codec.Reader.whole`."""
@@ -77,9 +53,9 @@ class ReplyReader:
             self._finish(chunk, events)
         return events
 
-    def _take(self, data: bytes, events: list[Event]) -> None:
-        if data and not self._done:
-            self._take_chunk(read_chunk(data), data, events)
+    def _take(self, block: SseEvent, events: list[Event]) -> None:
+        if block.data and not self._done:
+            self._take_chunk(read_chunk(block.data), block.data, events)
 
     def _take_chunk(self, chunk: Chunk, data: bytes, events: list[Event]) -> None:
         said = chunk.said

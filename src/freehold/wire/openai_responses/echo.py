@@ -15,6 +15,7 @@ from freehold.wire.body import UNREADABLE
 from freehold.wire.codec import Asked
 from freehold.wire.openai_faults import spell
 from freehold.wire.openai_responses.shapes import write_usage
+from freehold.wire.statuses import is_final
 
 _NULL, _EMPTY_LIST, _EMPTY = msgspec.Raw(b"null"), msgspec.Raw(b"[]"), msgspec.Raw(b"{}")
 _DEFAULTS: dict[str, msgspec.Raw] = {
@@ -43,11 +44,10 @@ _CODES: dict[Kind, str] = {
     Kind.CONTEXT_OVERFLOW: "context_length_exceeded",
     Kind.RATE_LIMITED: "rate_limit_exceeded",
     Kind.RATE_EXCEEDED: "rate_limit_exceeded",
-    Kind.INVALID_REQUEST: "invalid_prompt",
-    Kind.UNSUPPORTED: "invalid_prompt",
-    Kind.UPSTREAM_REJECTED: "invalid_prompt",
 }
-"""Codes of a failed response; all other faults are `server_error`. Clients compact, or wait, by the first two."""
+"""Codes of a failed response. Clients compact, or wait, by these."""
+_FINAL, _REPEATED = "invalid_prompt", "server_error"
+"""Of all others: what clients report, and what they ask again. The format's other codes are about images and files."""
 
 _WAITS = frozenset({Kind.RATE_LIMITED, Kind.RATE_EXCEEDED})
 
@@ -131,7 +131,7 @@ def failed(frame: Mapping[str, Any], output: list[Any], fault: Fault) -> tuple[d
     message = said["message"] or "the runtime failed"
     if fault.kind in _WAITS and fault.retry_after_s is not None:
         message = f"{message} (try again in {fault.retry_after_s:.3f}s)"
-    code = _CODES.get(fault.kind, "server_error")
+    code = _CODES.get(fault.kind) or (_FINAL if is_final(fault) else _REPEATED)
     response = {
         **frame,
         "status": "failed",
