@@ -395,5 +395,5 @@ async def test_the_engine_is_free_again_when_the_client_leaves(embedded: Served)
         await embedded.openai(timeout=0.5).completions.create(model="auto", **endless)
     began = asyncio.get_running_loop().time()
     await create(model="auto", prompt="Hello", max_tokens=2)
-    assert asyncio.get_running_loop().time() - began < 10
+    assert asyncio.get_running_loop().time() - began < 20, "the endless answer would have taken a minute"
     assert embedded.last(2).request.outcome == "cancelled"

@@ -63,19 +63,29 @@ async def cuts() -> AsyncIterator[list[Cut]]:
         await cut.stop()
 
 
-async def ask(sdk: str, url: str, headers: dict[str, str], retries: int = 2) -> tuple[str, Any]:
+def client_of(sdk: str, url: str, retries: int = 2) -> Any:
+    """To be closed by its block."""
+    if sdk == "openai":
+        return openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=retries, timeout=30)
+    return anthropic.AsyncAnthropic(base_url=url, api_key="any", max_retries=retries, timeout=30)
+
+
+async def ask_by(client: Any, headers: dict[str, str]) -> tuple[str, Any]:
     """The text of a real SDK's answer, and the headers it came with."""
     messages: Any = [{"role": "user", "content": "hi"}]
-    # The gateway's front door wants its own name.
-    if sdk == "openai":
-        async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=retries, timeout=30) as client:
-            raw = await client.chat.completions.with_raw_response.create(model="m", messages=messages, extra_headers=headers)
-            return raw.parse().choices[0].message.content or "", raw.headers
-    async with anthropic.AsyncAnthropic(base_url=url, api_key="any", max_retries=retries, timeout=30) as client:
-        told = await client.messages.with_raw_response.create(model="m", max_tokens=99, messages=messages, extra_headers=headers)
-        [block] = (await told.parse()).content
-        assert block.type == "text"
-        return block.text, told.headers
+    if isinstance(client, openai.AsyncOpenAI):
+        raw = await client.chat.completions.with_raw_response.create(model="m", messages=messages, extra_headers=headers)
+        return raw.parse().choices[0].message.content or "", raw.headers
+    told = await client.messages.with_raw_response.create(model="m", max_tokens=99, messages=messages, extra_headers=headers)
+    [block] = (await told.parse()).content
+    assert block.type == "text"
+    return block.text, told.headers
+
+
+async def ask(sdk: str, url: str, headers: dict[str, str]) -> tuple[str, Any]:
+    """The same by a client of its own."""
+    async with client_of(sdk, url) as client:
+        return await ask_by(client, headers)
 
 
 async def lossy(served: Served, cuts: list[Cut]) -> tuple[str, Cut]:
@@ -157,13 +167,14 @@ async def test_a_client_that_gave_up_waiting_gets_an_answer_by_its_own_retry_and
 
 @pytest.mark.parametrize("sdk", ["openai", "anthropic"])
 async def test_the_sdks_ask_again_on_a_409_until_the_first_one_is_answered(sdk: str, serve: Serve, fake: FakeRuntime) -> None:
-    words = " ".join(["word"] * 25)  # longer than it takes to make a client on a busy machine
-    fake._script = lambda _received: Act(say=words, slow_s=0.4)
+    fake._script = lambda _received: Act(say="there", slow_s=0.9)  # shorter than the wait that a 409 asks for
     served = await serve(config(fake, more="[idempotency]\nwait_s = 0\n"))
-    first = asyncio.ensure_future(ask(sdk, served.url, KEY))
-    await fake.received(1)
-    second = await ask(sdk, served.url, KEY, retries=8)
-    assert second[0] == (await first)[0] == words
+    # Both are made before either asks: that takes longer than the answer on a busy machine.
+    async with client_of(sdk, served.url) as one, client_of(sdk, served.url, retries=8) as other:
+        first = asyncio.ensure_future(ask_by(one, KEY))
+        await fake.received(1)
+        second = await ask_by(other, KEY)
+        assert second[0] == (await first)[0] == "there"
     assert second[1]["idempotent-replayed"] == "true"
     assert any(row.status == 409 for row in served.rows())
     assert len(fake.journal) == 1
