@@ -119,7 +119,7 @@ async def test_a_request_that_falls_back_after_a_swap_does_so_by_its_own_plan(
     serve: Serve, fake: FakeRuntime, other_fake: FakeRuntime, tmp_path: Path
 ) -> None:
     """The runtime `two` means another address by then, and the fallback must still reach the old one."""
-    served = await serve(toml(fake, "one:fake-stall", "two", total_timeout_s="0.3"))
+    served = await serve(toml(fake, "one:fake-stall", "two", total_timeout_s="1.0"))
     asking = asyncio.ensure_future(say(served))
     await fake.received()
     moved = toml(other_fake, "two")

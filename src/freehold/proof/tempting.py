@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from pathlib import Path
 
 from freehold.gateways.fake import FakeRuntime
@@ -31,6 +31,8 @@ BETWEEN = 25
 BATCH_WITHIN_S = 3.0
 """Lines that fail are asked again later, so such a batch is not waited for but cancelled."""
 SETTLES_S, POLL_S = 0.3, 0.02
+LEAVES_WITHIN_S = 10.0
+"""For so long something that has to be seen leaving is waited for, after it was asked and after all was asked."""
 COMMANDS = (
     "version",
     "check",
@@ -106,7 +108,8 @@ class Tempting:
         before, frames = self._world.left(), len(self._world.seen())
         try:
             await gateway.start(self._asker, engine=False)
-            await self._asker.ask(post("/v1/chat/completions", chat("/v1/chat/completions", "named-model")), timeout_s=3.0)
+            asked = post("/v1/chat/completions", chat("/v1/chat/completions", "named-model"))
+            await self._has_left(before, self._asker.ask(asked, timeout_s=LEAVES_WITHIN_S))
         finally:
             await gateway.stop()
         return Planted("the gateway itself, unlocked", self._world.left() - before, len(self._world.seen()) - frames)
@@ -228,17 +231,21 @@ class Tempting:
         try:
             await gateway.start(self._asker, engine=False)
             for shape in shapes:
-                asking = asyncio.ensure_future(self._asker.ask(shape.request, timeout_s=2.0))
-                while not asking.done() and self._world.left() == before:
-                    await asyncio.wait({asking}, timeout=POLL_S)
-                asking.cancel()
-                if self._world.left() > before:
+                if await self._has_left(before, self._asker.ask(shape.request, timeout_s=LEAVES_WITHIN_S)):
                     break
             else:
-                await asyncio.sleep(SETTLES_S)
+                await self._has_left(before, asyncio.sleep(LEAVES_WITHIN_S))
         finally:
             await gateway.stop(at_once=True)
         return self._world.left() - before
+
+    async def _has_left(self, before: int, done: Awaitable[object]) -> bool:
+        """Wait until a packet left or this is done; whether one left."""
+        asking = asyncio.ensure_future(done)
+        while not asking.done() and self._world.left() == before:
+            await asyncio.wait({asking}, timeout=POLL_S)
+        asking.cancel()
+        return self._world.left() > before
 
 
 def _id_in(answer: bytes) -> str:
