@@ -33,12 +33,12 @@ from freehold.chat import (
     ToolResultPart,
     Usage,
     fold,
-    unfold,
 )
 from freehold.fault import FaultError, Kind
 from freehold.wire.codec import Asked, Codec, Sent
 from freehold.wire.formats import CODECS
 from freehold.wire.translate import TranslatePipe
+from support.drawn import cut, streamed, words
 from support.translated import translate_whole
 
 Facts = dict[str, Any]
@@ -57,8 +57,6 @@ CAPTION = re.compile(r"Image returned by the tool call [^:]*:\s*")
 MARK = re.compile(r"\AError:\s*", re.IGNORECASE)
 """Put before a failed result where the format cannot say that it failed."""
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
-
-words = st.text(min_size=1, max_size=12).map(str.strip).filter(bool)
 
 
 # ---- what a request and a reply say ---------------------------------------------------------------------------------
@@ -264,16 +262,6 @@ def without_refused(request: ChatRequest, wire: Any) -> ChatRequest:
     return request
 
 
-def cut(data: bytes, marks: list[int]) -> list[bytes]:
-    bounds = [0, *sorted(mark % (len(data) + 1) for mark in marks), len(data)]
-    return [data[start:stop] for start, stop in itertools.pairwise(bounds)]
-
-
-def streamed(reply: Reply, codec: Codec) -> bytes:
-    writer = codec.writer(ASKED)
-    return b"".join([writer.write(event) for event in unfold(reply)]) + writer.close()
-
-
 def read_back(stream: bytes, codec: Codec) -> Reply:
     reader = codec.reader()
     return fold([*reader.feed(stream), *reader.end()])
@@ -306,12 +294,12 @@ def test_a_reply_comes_back_whole_and_streamed_but_for_the_documented_losses(
     upstream, client = CODECS[pair[0]], CODECS[pair[1]]
     expected = after(said_by(reply), REPLY_LOSSES, *pair)
     pipe = TranslatePipe(upstream.reader(), client.writer(ASKED))
-    got = b"".join([pipe.feed(part) for part in cut(streamed(reply, upstream), cuts)]) + pipe.end()
+    got = b"".join([pipe.feed(part) for part in cut(streamed(reply, upstream, ASKED), cuts)]) + pipe.end()
     assert said_by(read_back(got, client)) == expected
     body, _ = translate_whole(upstream, client, upstream.write_whole(reply, ASKED), ASKED)
     assert said_by(fold(client.reader().whole(body))) == expected
     relay = upstream.relay_pipe(ASKED)
-    stream = streamed(reply, upstream)
+    stream = streamed(reply, upstream, ASKED)
     assert b"".join([relay.feed(part) for part in cut(stream, cuts)]) + relay.end() == stream
 
 

@@ -1,6 +1,5 @@
 """Ollama's format: bytes cut anywhere say the same, relays keep what they may not touch, requests survive other formats."""
 
-import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -21,24 +20,19 @@ from freehold.chat import (
     ToolResultPart,
     Usage,
     fold,
-    unfold,
 )
 from freehold.fault import FaultError, Kind
 from freehold.wire import anthropic_messages, ollama, openai_chat
 from freehold.wire.codec import Asked, Codec, Sent
 from freehold.wire.ndjson import LineSplitter
 from freehold.wire.ollama import generate
+from support.drawn import arguments, cut, names, schemas, streamed, words
 
 QUICK = settings(max_examples=60, deadline=None)
 ASKED = Asked(model="asked", stream_usage=True, reply_id="r", now_s=1)
 QUIRKS = frozenset({"structured_output", "effort", "think"})
 
-words = st.text(min_size=1, max_size=12).map(str.strip).filter(bool)
-names = st.from_regex(r"[a-zA-Z0-9_-]{1,12}", fullmatch=True)
-scalars = st.none() | st.booleans() | st.integers(min_value=-(2**53), max_value=2**53) | st.text(max_size=8)
-arguments = st.dictionaries(st.text(max_size=6), scalars | st.lists(scalars, max_size=2), max_size=3)
 images = st.sampled_from(["iVBORw0KGgoAAAA=", "/9j/4AAQ", "R0lGODlh", "UklGRgAA"])
-schemas = st.sampled_from([{"type": "object", "properties": {"a": {"type": "string"}}}, {"type": "object", "properties": {}}])
 
 
 @st.composite
@@ -50,16 +44,6 @@ def replies(draw: st.DrawFn) -> Reply:
     usage = Usage(input_tokens=draw(st.integers(0, 900)), output_tokens=draw(st.integers(0, 900)))
     finish = "tool_calls" if calls else draw(st.sampled_from(["stop", "length"]))
     return Reply(id="reply_1", model="up", choices=(Choice(tuple(parts), finish),), usage=usage)  # type: ignore[arg-type]  # one of three words
-
-
-def cut(data: bytes, marks: list[int]) -> list[bytes]:
-    bounds = [0, *sorted(mark % (len(data) + 1) for mark in marks), len(data)]
-    return [data[start:stop] for start, stop in itertools.pairwise(bounds)]
-
-
-def streamed(reply: Reply, codec: Codec, asked: Asked = ASKED) -> bytes:
-    writer = codec.writer(asked)
-    return b"".join([writer.write(event) for event in unfold(reply)]) + writer.close()
 
 
 @QUICK
@@ -96,7 +80,7 @@ def test_a_stream_cut_at_every_byte_reads_and_relays_the_same(reply: Reply, code
 @QUICK
 @given(replies(), st.sampled_from([ollama, generate]), st.data())
 def test_a_stream_cut_short_is_broken(reply: Reply, codec: Codec, data: st.DataObject) -> None:
-    stream = streamed(reply, codec)
+    stream = streamed(reply, codec, ASKED)
     last = stream.rstrip(b"\n").rfind(b"\n") + 1
     short = stream[: data.draw(st.integers(0, max(len(stream) - 3, last)))]
     for feed, end in (endings(codec.reader()), endings(codec.relay_pipe(ASKED))):
@@ -198,6 +182,6 @@ def test_a_relayed_request_differs_by_its_named_edits_only(
 def test_a_whole_reply_says_what_its_stream_says(reply: Reply) -> None:
     for codec in (ollama, generate):
         reader = codec.reader()
-        stream = fold(reader.feed(streamed(reply, codec)) + reader.end())
+        stream = fold(reader.feed(streamed(reply, codec, ASKED)) + reader.end())
         whole = fold(codec.reader().whole(codec.write_whole(reply, ASKED)))
         assert (whole.choices, whole.usage, whole.model) == (stream.choices, stream.usage, "asked")

@@ -20,13 +20,13 @@ from freehold.chat import (
     ToolResultPart,
     Usage,
     fold,
-    unfold,
 )
 from freehold.fault import FaultError, Kind
 from freehold.wire import anthropic_messages, openai_chat, openai_responses
 from freehold.wire.carry import carry_request
 from freehold.wire.codec import Asked, Codec, Sent
 from freehold.wire.translate import TranslatePipe
+from support.drawn import arguments, cut, names, schemas, streamed, words
 from support.translated import translate_whole
 
 QUICK = settings(max_examples=80, deadline=None)
@@ -35,12 +35,7 @@ QUIRKS = frozenset({"structured_output", "effort"})
 OTHERS: list[Codec] = [openai_chat, anthropic_messages]
 CAPTION = "Image returned by the tool call"
 
-words = st.text(min_size=1, max_size=12).map(str.strip).filter(bool)
-names = st.from_regex(r"[a-zA-Z0-9_-]{1,12}", fullmatch=True)
-scalars = st.none() | st.booleans() | st.integers(min_value=-(2**53), max_value=2**53) | st.text(max_size=8)
-arguments = st.dictionaries(st.text(max_size=6), scalars | st.lists(scalars, max_size=2), max_size=3)
 images = st.sampled_from(["iVBORw==", "AAAA"])
-schemas = st.sampled_from([{"type": "object", "properties": {"a": {"type": "string"}}}, {"type": "object", "properties": {}}])
 
 
 def image(data: str) -> dict[str, Any]:
@@ -268,16 +263,6 @@ def gist(reply: Reply, *spoken_as: Codec) -> tuple[Any, ...]:
     return thoughts, text, calls, finish, reply.usage
 
 
-def streamed(reply: Reply, codec: Codec, asked: Asked = ASKED) -> bytes:
-    writer = codec.writer(asked)
-    return b"".join([writer.write(event) for event in unfold(reply)]) + writer.close()
-
-
-def cut(data: bytes, marks: list[int]) -> list[bytes]:
-    bounds = [0, *sorted(mark % (len(data) + 1) for mark in marks), len(data)]
-    return [data[start:stop] for start, stop in itertools.pairwise(bounds)]
-
-
 ALL: list[Codec] = [openai_responses, *OTHERS]
 pairs = st.sampled_from([pair for pair in itertools.product(ALL, ALL) if openai_responses in pair])
 marks = st.lists(st.integers(0, 9000), max_size=12)
@@ -288,7 +273,7 @@ marks = st.lists(st.integers(0, 9000), max_size=12)
 def test_a_streamed_reply_survives_translation(reply: Reply, pair: tuple[Codec, Codec], cuts: list[int]) -> None:
     upstream, client = pair
     pipe = TranslatePipe(upstream.reader(), client.writer(ASKED))
-    got = b"".join([pipe.feed(part) for part in cut(streamed(reply, upstream), cuts)]) + pipe.end()
+    got = b"".join([pipe.feed(part) for part in cut(streamed(reply, upstream, ASKED), cuts)]) + pipe.end()
     reader = client.reader()
     assert gist(fold(reader.feed(got) + reader.end())) == gist(reply, *pair)
     assert pipe.tap.usage == reply.usage
@@ -327,7 +312,7 @@ def test_a_relay_changes_the_model_and_nothing_else(reply: Reply, renames: bool,
 @QUICK
 @given(replies(), st.integers(1, 100_000))
 def test_a_stream_cut_anywhere_before_its_last_event_is_broken(reply: Reply, mark: int) -> None:
-    stream = streamed(reply, openai_responses)
+    stream = streamed(reply, openai_responses, ASKED)
     last = stream.rindex(b"event: response.")
     part = stream[: mark % (last + 1)]
     for ends in (openai_responses.reader(), openai_responses.relay_pipe(ASKED)):

@@ -1,6 +1,5 @@
 """What survives when two wire formats meet: all but the losses that docs/wire.md names."""
 
-import itertools
 import json
 from typing import Any
 
@@ -27,6 +26,7 @@ from freehold.wire import anthropic_messages, openai_chat
 from freehold.wire.codec import Asked, Codec, Sent
 from freehold.wire.formats import CODECS
 from freehold.wire.translate import TranslatePipe
+from support.drawn import arguments, cut, names, schemas, streamed, words
 from support.translated import translate_whole
 
 QUICK = settings(max_examples=80, deadline=None)
@@ -34,12 +34,7 @@ ASKED = Asked(model="asked", stream_usage=True, reply_id="reply_ours", now_s=1, 
 QUIRKS = frozenset({"structured_output", "effort"})
 CAPTION = "Image returned by the tool call"
 
-words = st.text(min_size=1, max_size=12).map(str.strip).filter(bool)
-names = st.from_regex(r"[a-zA-Z0-9_-]{1,12}", fullmatch=True)
-scalars = st.none() | st.booleans() | st.integers(min_value=-(2**53), max_value=2**53) | st.text(max_size=8)
-arguments = st.dictionaries(st.text(max_size=6), scalars | st.lists(scalars, max_size=2), max_size=3)
 images = st.sampled_from(["iVBORw==", "AAAA"])
-schemas = st.sampled_from([{"type": "object", "properties": {"a": {"type": "string"}}}, {"type": "object", "properties": {}}])
 
 
 # ---- requests -------------------------------------------------------------------------------------------------------
@@ -274,16 +269,6 @@ def usage_of(reply: Reply, *spoken_as: str) -> Usage | None:
     return Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
 
 
-def streamed(reply: Reply, codec: Codec) -> bytes:
-    writer = codec.writer(ASKED)
-    return b"".join([writer.write(event) for event in unfold(reply)]) + writer.close()
-
-
-def cut(data: bytes, marks: list[int]) -> list[bytes]:
-    bounds = [0, *sorted(mark % (len(data) + 1) for mark in marks), len(data)]
-    return [data[start:stop] for start, stop in itertools.pairwise(bounds)]
-
-
 def read_back(stream: bytes, codec: Codec) -> Reply:
     reader = codec.reader()
     return fold(reader.feed(stream) + reader.end())
@@ -302,7 +287,7 @@ pairs = st.sampled_from([(one, other) for one in CHATS for other in CHATS])
 def test_a_streamed_reply_survives_translation(reply: Reply, pair: tuple[Any, Any], cuts: list[int]) -> None:
     upstream, client = CODECS[pair[0]], CODECS[pair[1]]
     pipe = TranslatePipe(upstream.reader(), client.writer(ASKED))
-    got = b"".join([pipe.feed(part) for part in cut(streamed(reply, upstream), cuts)]) + pipe.end()
+    got = b"".join([pipe.feed(part) for part in cut(streamed(reply, upstream, ASKED), cuts)]) + pipe.end()
     assert gist(read_back(got, client)) == gist(reply, *pair)
     assert pipe.tap.usage == usage_of(reply, pair[0])
     assert pipe.tap.tool_calls == len(gist(reply)[2])
