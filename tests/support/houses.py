@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from freehold.server.gateway import Door, Gateway
+from freehold.server.door import Door
+from freehold.server.gateway import Gateway
 from freehold.server.routes import speller_of
 from freehold.telemetry.log import Log
 

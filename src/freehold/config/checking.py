@@ -5,6 +5,7 @@ URL or key: either may hold a secret. Not done here: rules and aliases (`policy.
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -21,6 +22,8 @@ SPOKEN_FORMATS = ("openai_chat", "openai_responses", "openai_completions", "anth
 NO_FAMILY = "none"
 """Of a model that does not fill in the middle, whatever its name says."""
 _RESERVED = frozenset(Egress)
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+_ORIGIN = re.compile(r"null|[A-Za-z][A-Za-z0-9+.-]{0,40}://[^/\\\s*?#@]{1,253}")
 _POSITIVE = ("connect_timeout_s", "first_content_timeout_s", "chunk_timeout_s", "total_timeout_s", "max_connections")
 
 
@@ -86,6 +89,16 @@ def check_deployment(
 def check_server(server: ServerSettings) -> Iterator[Problem]:
     """Who may reach this server: anything but loopback needs a key."""
     yield from check_reference(server.api_key, "server.api_key")
+    for index, name in enumerate(server.allowed_hosts):
+        if _HOST.fullmatch(name) is None:
+            message = f"'{name[:80]}' is no name of a host: each is written out, without a scheme or a path"
+            yield Problem(f"server.allowed_hosts[{index}]", message, "such as gateway.example.com or gateway.example.com:8840")
+    for index, origin in enumerate(server.allowed_origins):
+        if _ORIGIN.fullmatch(origin) is None:
+            message = (
+                f"'{origin[:80]}' is no Origin: a browser sends scheme, host and port, without a path or a slash behind them"
+            )
+            yield Problem(f"server.allowed_origins[{index}]", message, "such as http://localhost:3000; each is written out")
     if server.host != "localhost" and read_literal(server.host) is None:
         yield Problem("server.host", f"'{server.host}' is no IP address", "an address of this machine, or localhost")
     elif server.api_key is None and not server.require_keys and not is_loopback(server.host):

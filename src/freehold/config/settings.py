@@ -29,7 +29,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """True: a virtual key is asked for (`freehold key`), also on loopback and without `api_key`."""
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
     allowed_hosts: tuple[str, ...] = ()
-    """Host headers accepted beside those of the address it listens on (`localhost`, `127.0.0.1`, `::1`)."""
+    """Host headers accepted beside `localhost`, `127.0.0.1`, `::1` and, off loopback, any address: `name`, or `name:port` for one port."""
     allowed_origins: tuple[str, ...] = ()
     """Origins of web pages that may call, such as `http://localhost:3000`. None by default."""
     keepalive_s: Annotated[float, Meta(gt=0, le=3600)] = 75.0
@@ -84,6 +84,8 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """How often the same request of a session may come, each within a minute of the one before. 0: as often as it likes."""
     requests_per_minute: Annotated[int, Meta(ge=0, le=1_000_000)] = 600
     """Requests of one session within a minute, whatever they ask. 0: any number."""
+    overflows_most: Annotated[int, Meta(ge=0, le=1_000_000)] = 3
+    """How often in a row a session is told that its prompt is too long, where it gets no shorter; then it is told to stop. 0: always."""
 
 
 class IdempotencySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

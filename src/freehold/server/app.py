@@ -40,9 +40,10 @@ from freehold.server.clock import Hours
 from freehold.server.context import Context
 from freehold.server.counting import Counting
 from freehold.server.discovering import Discovering
+from freehold.server.door import Door, make_door
 from freehold.server.endpoints.health import Readiness, RuntimeStatus
 from freehold.server.finishing import Finishing, Marked
-from freehold.server.gateway import Door, Gateway
+from freehold.server.gateway import Gateway
 from freehold.server.idempotency.desk import IdempotencyDesk
 from freehold.server.intake import Intake
 from freehold.server.key_desk import KeyDesk
@@ -305,12 +306,8 @@ class App:
     def open_door(self, host: str, port: int) -> None:
         """Accept the names of the address that is listened on, and those the configuration adds."""
         self._address = (host, port)
-        names = {"localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host}
-        hosts = {f"{name}:{port}" for name in names} | {*self.config.settings.server.allowed_hosts}
-        self.gateway.door = Door(
-            frozenset(name.lower() for name in (hosts | names if port in {80, 443} else hosts)),
-            frozenset(origin.lower() for origin in self.config.settings.server.allowed_origins),
-        )
+        server = self.config.settings.server
+        self.gateway.door = make_door(host, port, server.allowed_hosts, server.allowed_origins)
 
     def _engine_changed(self, name: str, state: EngineState) -> None:
         if state.status == "ready" and state.base_url is not None:

@@ -1,19 +1,17 @@
 """The gateway as its listener sees it: the door, the routes, and nothing in between.
 
-The door comes first, on every path: a Host that is not on the allow-list (DNS rebinding) and an Origin that is not
-(a web page in the user's browser) are refused before anything is read. Pages of an allowed Origin get the CORS headers
-their browser asks for.
+The door comes first, on every path (`server.door`). Pages of an allowed Origin get the CORS headers their browser asks for.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import takewhile
 from typing import Protocol
-
-import msgspec
 
 from freehold.fault import Fault, Kind
 from freehold.ledger.ids import RANDOM_BYTES, new_id
 from freehold.server.connection import ClientConnection
 from freehold.server.delivery import Conversation
+from freehold.server.door import Door
 from freehold.server.faults import FaultWriter, send_fault
 from freehold.telemetry.log import Log
 
@@ -39,30 +37,6 @@ class TailEndpoint(Protocol):
 
     async def __call__(self, conversation: Conversation, headers: Mapping[str, str], tail: str, /) -> None:
         """Send exactly one response; `tail` is the path behind the prefix."""
-
-
-class Door(msgspec.Struct, frozen=True):
-    """Who may knock: values of Host and Origin, lower case."""
-
-    hosts: frozenset[str]
-    """`name:port` and, for default ports, `name`."""
-    origins: frozenset[str] = frozenset()
-
-    def refusal(self, headers: Mapping[str, str]) -> Fault | None:
-        """Why this request may not come in; None: it may."""
-        host = headers.get("host", "").lower()
-        if host not in self.hosts:
-            return Fault(
-                kind=Kind.FORBIDDEN, message="this Host is not on the allow-list; add it to server.allowed_hosts", param="host"
-            )
-        origin = headers.get("origin")
-        if origin is not None and origin.lower() not in self.origins:
-            return Fault(
-                kind=Kind.FORBIDDEN,
-                message="this Origin is not on the allow-list; add it to server.allowed_origins",
-                param="origin",
-            )
-        return None
 
 
 class Gateway:
@@ -155,8 +129,20 @@ class Gateway:
         if allowed:
             await self._refuse_method(conversation, allowed)
         else:
-            fault = Fault(kind=Kind.NOT_FOUND, message="there is nothing at this path; see docs/clients.md for what is served")
-            await self._refuse(conversation, fault)
+            await self._refuse(conversation, Fault(kind=Kind.NOT_FOUND, message=self._nothing_at(path)))
+
+    def _nothing_at(self, path: str) -> str:
+        """A path that only a wrong base URL leads to is told with the right one."""
+        parts = [part for part in path.split("/") if part]
+        inner = parts[len(parts) - len(list(takewhile(lambda part: part != "v1", reversed(parts)))) :]
+        known = {at for _, at in self._routes}
+        for near in ("/".join(["", *inner]), "/".join(["", "v1", *inner])):
+            if inner and near != path and (near in known or near.startswith(tuple(self._tails))):
+                return (
+                    f"there is nothing at this path; did you mean {near[:100]}? A base URL ends in /v1 for OpenAI's clients, and at the port "
+                    "for Anthropic's and Ollama's"
+                )
+        return "there is nothing at this path; see docs/clients.md for what is served"
 
     async def _refuse_method(self, conversation: Conversation, allowed: list[str]) -> None:
         names = ", ".join([*allowed, "HEAD"] if "GET" in allowed else allowed)

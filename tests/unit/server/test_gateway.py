@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from freehold.server.delivery import Conversation
-from freehold.server.gateway import Door, Gateway
+from freehold.server.door import Door, make_door
+from freehold.server.gateway import Gateway
 from freehold.server.listener import Listener
 from support.houses import bare_house
 from support.rawclient import Answer
@@ -118,6 +119,46 @@ async def test_methods_and_paths(gateway: Gateway, method: str, path: str, statu
         told = json.loads(body)
         assert ("type" in told) == path.startswith("/v1/messages"), "each path spells faults in its own format"
         assert headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [("/chat/completions", "/v1/chat/completions"), ("/v1/v1/messages", "/v1/messages"), ("/v1/messages/", "/v1/messages"),
+     ("//v1//chat/completions", "/v1/chat/completions"), ("/v1/v1/models/a/b", "/v1/models/a/b"), ("/v1/nothing", None), ("/v1", None),
+     ("/messages/batches", None)],
+)  # fmt: skip
+async def test_a_path_that_a_wrong_base_url_leads_to_is_told_with_the_right_one(
+    gateway: Gateway, path: str, meant: str | None
+) -> None:
+    status, _, body = await knock(gateway, "POST", path, [("host", "localhost:8840")])
+    message = json.loads(body)["error"]["message"]
+    assert status == 404
+    assert f"did you mean {meant}?" in message if meant else "did you mean" not in message
+
+
+def names_let_in(door: Door, *hosts: str) -> list[str]:
+    return [host for host in hosts if door.refusal({"host": host}) is None]
+
+
+def test_what_is_reached_by_address_may_come_in_where_other_machines_may() -> None:
+    asked = (
+        "10.0.0.5:8840",
+        "[fe80::1]:8840",
+        "gw.lan:8840",
+        "GW.lan",
+        "box.lan:9000",
+        "box.lan:8840",
+        "evil.example:8840",
+        "10.0.0.5",
+        "",
+    )
+    here = make_door("127.0.0.1", 8840, ["gw.lan", "box.lan:9000"], [])
+    assert names_let_in(here, *asked) == ["gw.lan:8840", "GW.lan", "box.lan:9000"]
+    everywhere = make_door("0.0.0.0", 8840, ["gw.lan", "box.lan:9000"], [])
+    assert names_let_in(everywhere, *asked) == ["10.0.0.5:8840", "[fe80::1]:8840", "gw.lan:8840", "GW.lan", "box.lan:9000"]
+    assert names_let_in(make_door("::", 80, [], []), "10.0.0.5", "[fe80::1]", "localhost", "evil.example") == [
+        "10.0.0.5", "[fe80::1]", "localhost",
+    ]  # fmt: skip
 
 
 async def test_a_defect_is_told_without_its_insides(gateway: Gateway) -> None:
