@@ -33,7 +33,7 @@ def routes(pid: int) -> list[str]:
 
 
 def ask(place: Place, model: str) -> tuple[int, Any]:
-    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 16})
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 16, "temperature": 0})
     with closing(http.client.HTTPConnection("127.0.0.1", place.port, timeout=30)) as asking:
         asking.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
         answer = asking.getresponse()
