@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import anthropic
+import httpx
 import openai
 import pytest
 
@@ -39,6 +40,34 @@ async def test_a_fault_carries_the_id_too(serve: Serve, fake: FakeRuntime) -> No
     with pytest.raises(openai.BadRequestError) as error:
         await served.openai().chat.completions.create(**ASK)
     assert error.value.request_id == served.last().request.request_id
+
+
+async def test_every_other_answer_carries_an_id_under_the_names_clients_know(serve: Serve, fake: FakeRuntime) -> None:
+    served = await serve(config(fake))
+    assert (await served.openai().models.list())._request_id
+    upload = {"files": {"file": ("a.jsonl", b"{}")}, "data": {"purpose": "batch"}}
+    body: dict[str, Any] = {"json": {"model": "gpt-4o", "messages": []}}
+    async with httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False) as client:
+        kept = await client.post("/v1/files", **upload)
+        content = f"/v1/files/{kept.json()['id']}/content"
+        answers = [kept, *[await client.get(path) for path in (content, "/v1/files", "/v1/batches", "/v1/models/gpt-4o")]]
+        answers += [await client.get(path) for path in ("/api/tags", "/api/ps", "/api/version", "/v1/responses")]
+        answers += [await client.post("/api/show", **body), await client.post("/api/chat", **body)]
+        counted = {"json": ASK}
+        answers += [
+            await client.post("/v1/messages/count_tokens", **counted),
+            await client.delete(content.removesuffix("/content")),
+        ]
+        assert [answer.status_code for answer in answers] == [200] * 8 + [405] + [200] * 4
+        answers += [
+            await client.get(path)
+            for path in ("/nothing", "/v1/messages", "/admin/budgets", "/admin/keys", "/api/nothing", "/v1/files/nothing")
+        ]
+        answers += [await client.post(path, **body) for path in ("/v1/chat/completions", "/v1/messages", "/v1/embeddings")]
+    for answer in answers:
+        ids = {answer.headers.get(name) for name in ("x-freehold-request-id", "x-request-id", "request-id")}
+        assert len(ids) == 1, (answer.url, answer.headers)
+        assert str(ids.pop()).startswith("req_"), answer.url
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -21,7 +21,7 @@ PREFLIGHT_S = 600
 """How long a browser may remember what a preflight allowed."""
 EXPOSED = (
     b"x-freehold-request-id, x-freehold-runtime, x-freehold-deployment, x-freehold-egress, x-freehold-reason, retry-after, "
-    b"x-freehold-warning, idempotent-replayed, x-freehold-first-request-id"
+    b"x-freehold-warning, idempotent-replayed, x-freehold-first-request-id, x-request-id, request-id"
 )
 
 

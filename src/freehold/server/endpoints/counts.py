@@ -6,7 +6,7 @@ from freehold.fault import Kind, faulty
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation
 from freehold.server.endpoints.recorded import RecordedEndpoint
-from freehold.server.faults import JSON_HEADER
+from freehold.server.faults import JSON_HEADER, id_headers
 from freehold.server.rating import count_request
 from freehold.server.rows import RequestRow
 from freehold.wire import token_counts
@@ -35,7 +35,6 @@ class CountTokensEndpoint(RecordedEndpoint):
         self._codec.read_request(envelope)  # what could not be sent is not counted either
         row.features = features = await intake.features(self._codec, envelope, headers, caller, "count_tokens")
         await count_request(self._context, conversation, features, is_anthropic=True)
-        request_id = row.request_id.encode()
-        told = [JSON_HEADER, (b"request-id", request_id), (b"x-freehold-request-id", request_id)]
+        told = [JSON_HEADER, *id_headers(row.request_id)]
         await conversation.send_whole(200, told, token_counts.write_count(features.prompt_tokens))
         row.served()

@@ -12,7 +12,7 @@ from freehold.features import Caller, Right
 from freehold.server.batches.desk import MOST_LISTED, Desk, told_file
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation
-from freehold.server.faults import JSON_HEADER, send_fault
+from freehold.server.faults import JSON_HEADER, id_headers, send_fault
 from freehold.server.rating import hold_to_requests
 from freehold.wire.formats import CODECS
 from freehold.wire.multipart import is_multipart, read_form
@@ -41,8 +41,8 @@ class Kept:
         return caller
 
     async def _send(self, conversation: Conversation, value: object, request_id: str | None = None) -> None:
-        own_id = (request_id or self._context.intake.new_request_id()).encode()
-        await conversation.send_whole(200, [JSON_HEADER, (b"x-freehold-request-id", own_id)], _encode(value))
+        own_id = request_id or self._context.intake.new_request_id()
+        await conversation.send_whole(200, [JSON_HEADER, *id_headers(own_id)], _encode(value))
 
     async def _refuse(self, conversation: Conversation, fault: Fault) -> None:
         if fault.kind is not Kind.CLIENT_GONE:
@@ -114,7 +114,11 @@ class FilesEndpoint(Kept):
             piece = await asyncio.to_thread(shelf.read, file_id, 0)
         except OSError:
             raise faulty(Kind.NOT_FOUND, "the bytes of this file are gone from this server's disk") from None
-        said = [(b"content-type", b"application/octet-stream"), (b"x-content-type-options", b"nosniff")]
+        said = [
+            (b"content-type", b"application/octet-stream"),
+            (b"x-content-type-options", b"nosniff"),
+            *id_headers(self._context.intake.new_request_id()),
+        ]
         await conversation.send_head(200, [*said, (b"content-length", b"%d" % size_bytes)])
         while piece and at + len(piece) < size_bytes:
             await conversation.send_body(piece, more=True)

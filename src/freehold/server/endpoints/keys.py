@@ -14,7 +14,7 @@ from freehold.features import Caller
 from freehold.identity.issuing import KeyWanted
 from freehold.server.delivery import Conversation
 from freehold.server.endpoints.files import Kept
-from freehold.server.faults import JSON_HEADER
+from freehold.server.faults import JSON_HEADER, id_headers
 from freehold.server.key_desk import KeyDesk
 
 MOST_BODY_BYTES = 64 * 1024
@@ -85,8 +85,7 @@ class KeysEndpoint(Kept):
         except FaultError as error:
             await self._refuse(conversation, error.fault)
             return
-        request_id = self._context.intake.new_request_id().encode()
-        said = [JSON_HEADER, _NOT_KEPT, (b"x-freehold-request-id", request_id)]
+        said = [JSON_HEADER, _NOT_KEPT, *id_headers(self._context.intake.new_request_id())]
         await conversation.send_whole(200, said, _encode(answer))
 
     async def _body(self, conversation: Conversation, headers: Mapping[str, str], decoder: msgspec.json.Decoder[_T]) -> _T:

@@ -8,7 +8,7 @@ from freehold.fault import FaultError, Kind, faulty
 from freehold.routing.permitted import is_limited, usable
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation
-from freehold.server.faults import JSON_HEADER, send_fault
+from freehold.server.faults import JSON_HEADER, id_headers, send_fault
 from freehold.wire.formats import CODECS
 from freehold.wire.models_list import list_models, one_model
 
@@ -39,7 +39,7 @@ class ModelsEndpoint:
         except FaultError as error:
             await send_fault(conversation, codec, error.fault, request_id)
             return
-        await conversation.send_whole(200, [JSON_HEADER, (b"x-freehold-request-id", request_id.encode())], body)
+        await conversation.send_whole(200, [JSON_HEADER, *id_headers(request_id)], body)
 
     def _told(self, conversation: Conversation, headers: Mapping[str, str], wanted: str | None, *, anthropic: bool) -> bytes:
         policy, caller = self._context.intake.policy, self._context.intake.identify(headers, None)

@@ -19,7 +19,7 @@ from freehold.server.delivery import Conversation, stream_headers
 from freehold.server.endpoints.chat import ChatEndpoint
 from freehold.server.endpoints.health import Readiness
 from freehold.server.endpoints.recorded import RecordedEndpoint, decision_headers
-from freehold.server.faults import JSON_HEADER, send_fault
+from freehold.server.faults import JSON_HEADER, id_headers, send_fault
 from freehold.server.rows import RequestRow
 from freehold.wire.codec import Asked, Codec, Envelope
 from freehold.wire.embeddings import EmbeddingsEnvelope
@@ -62,7 +62,7 @@ class OllamaChatEndpoint(ChatEndpoint):
         asked = Asked(model=envelope.model, stream_usage=True, reply_id=row.request_id, now_s=row.at_ms // 1000)
         unloads = bytes(envelope.top.get("keep_alive", b"")) in UNLOADING
         said = stream_headers(self._codec.STREAM_TYPE) if envelope.stream else [JSON_HEADER]
-        headers = [*said, (b"x-freehold-request-id", row.request_id.encode())]
+        headers = [*said, *id_headers(row.request_id)]
         await conversation.send_whole(200, headers, self._load_codec.write_load(asked, unloads=unloads))
         row.served()
         return True
@@ -121,7 +121,7 @@ class _Looking(ABC):
             if error.fault.kind is not Kind.CLIENT_GONE:
                 await send_fault(conversation, CODECS["ollama"], error.fault, request_id)
             return
-        await conversation.send_whole(200, [JSON_HEADER, (b"x-freehold-request-id", request_id.encode())], answer)
+        await conversation.send_whole(200, [JSON_HEADER, *id_headers(request_id)], answer)
 
     @abstractmethod
     def _answer(self, body: bytes, caller: Caller) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from freehold.fault import Fault, FaultError, Kind
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation
-from freehold.server.faults import JSON_HEADER, send_fault
+from freehold.server.faults import JSON_HEADER, id_headers, send_fault
 from freehold.wire.formats import CODECS
 
 UPGRADE_REQUIRED = 426
@@ -62,5 +62,5 @@ class NoWebSocketEndpoint:
             await send_fault(conversation, self._codec, fault, request_id, (b"allow", b"POST"))
             return
         _, _, body = self._codec.write_fault(fault, request_id)
-        told = [JSON_HEADER, (b"upgrade", b"HTTP/1.1"), (b"x-freehold-request-id", request_id.encode())]
+        told = [JSON_HEADER, (b"upgrade", b"HTTP/1.1"), *id_headers(request_id)]
         await conversation.send_whole(UPGRADE_REQUIRED, told, body)

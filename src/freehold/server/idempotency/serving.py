@@ -12,11 +12,12 @@ from freehold.server.access import ACCESS, PAID
 from freehold.server.context import Context
 from freehold.server.deadline import timeout_of
 from freehold.server.delivery import Conversation, RawHeaders
+from freehold.server.faults import ID_NAMES
 from freehold.server.idempotency.asked import read_asked
 from freehold.server.idempotency.copying import CopyingLine
 from freehold.server.idempotency.desk import MIB, GivenAgain, Held
 
-REQUEST_IDS = frozenset({b"x-freehold-request-id", b"x-request-id", b"request-id"})
+REQUEST_IDS = frozenset(ID_NAMES)
 FIRST_ERROR = 400
 
 
