@@ -141,7 +141,11 @@ class Asked:
         self.statuses: list[int] = []
 
     async def post(self, path: str, body: bytes, **headers: str) -> httpx.Response:
-        answer = await self.client.post(path, content=body, headers={"content-type": "application/json", **headers})
+        async with self.client.stream(
+            "POST", path, content=body, headers={"content-type": "application/json", **headers}
+        ) as answer:
+            with contextlib.suppress(httpx.RemoteProtocolError):  # audio that broke off breaks off
+                await answer.aread()
         self.statuses.append(answer.status_code)
         self.headers.append(repr(answer.headers.raw).encode())
         return answer
@@ -341,13 +345,12 @@ def left_for_batches(folder: Path) -> list[Path]:
 def in_files(folder: Path) -> list[str]:
     """Marks in the files of the data directory: the ledger and what SQLite keeps beside it, journals, locks."""
     own = set(left_for_batches(folder))
-    files = [path for path in (folder / "data").rglob("*") if path.is_file()]
-    return [
-        hit
-        for path in files
-        for hit in hits(str(path.relative_to(folder)), path.read_bytes())
-        if not (path in own and hit.startswith((LEFT, ANSWER)))
-    ]
+    found = []
+    for path in (folder / "data").rglob("*"):
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):  # the server that runs has removed it meanwhile
+            told = hits(str(path.relative_to(folder)), path.read_bytes())
+            found += [hit for hit in told if not (path in own and hit.startswith((LEFT, ANSWER)))]
+    return found
 
 
 async def find_marks(folder: Path, log_format: str, *, is_whole: bool) -> tuple[list[str], Asked, MarkedRuntime]:
