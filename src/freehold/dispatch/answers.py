@@ -82,7 +82,6 @@ class StreamAnswer(Answer):
             self._is_waiting = False
             if not data:
                 return self._end(pipe, None)
-            attempt.pieces += data.count(attempt.event_mark)
             try:
                 out = pipe.feed(data)
             except FaultError as error:

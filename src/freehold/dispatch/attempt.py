@@ -13,6 +13,7 @@ import msgspec
 from freehold.chat import Usage, WireFormat
 from freehold.costs.price import price
 from freehold.dispatch.flight import Flight
+from freehold.dispatch.heard import Heard
 from freehold.dispatch.in_flight import InFlight
 from freehold.dispatch.reach import Headers
 from freehold.dispatch.reported import believed, shown
@@ -39,7 +40,6 @@ SLOWEST_TOKEN_S = 0.25
 """An answer that comes slower is not waited for where it can only be had whole: people read faster."""
 AFTER_FINISH_S = 5.0
 """For what follows the finish: usage, the end of the stream. A runtime that keeps the connection open is not waited for."""
-BYTES_PER_TOKEN = 4
 ANSWER_WORK = 200.0
 """What an answer counts for when callers wait in turn, in tokens written: how long it becomes nobody knows."""
 PROMPT_TOKEN_WORK = 0.1
@@ -66,6 +66,7 @@ class Means(msgspec.Struct, frozen=True):
     """Tokens really served, by deployment id, where an engine told."""
     in_flight: InFlight = msgspec.field(default_factory=InFlight)
     shares: MachineShares = msgspec.field(default_factory=MachineShares)
+    cache_secret: Callable[[], bytes] = bytes  # what `cache_salt` makes callers' salts of
 
 
 class FaultReader(Protocol):
@@ -91,8 +92,8 @@ class Attempt:
         self.started_ms = means.wall_ms()
         self.tap = Tap()
         self.first_content_s: float | None = None
-        self.pieces = 0
-        """Stream events behind the first content, about one token each: what a stream that was cut is charged by."""
+        self.heard = Heard(b"data: ")
+        """What an answer is charged by whose tokens nobody reports."""
         self.usage: Usage | None = None
         """Set when the attempt ends: as reported, or estimated."""
         self.verdicts: tuple[Verdict, ...] = ()
@@ -101,8 +102,6 @@ class Attempt:
         self.audio_s: float | None = None
         """Seconds of audio, where the runtime reported them."""
         self.status: int | None = None
-        self.event_mark = b"data: "
-        """Stands in the upstream's stream once for each event."""
         self.is_judged = False
         """Whether it is known if its budgets have to pay for it."""
         self.held: Held | None = None
@@ -223,8 +222,11 @@ class Attempt:
             return b""
         finally:
             self.flight.waited_s += self.means.now() - before_s
-        if not self.tap.content:
+        if self.tap.content:
+            self.heard.more(data)
+        else:
             self._count_silence(len(data))
+            self.heard.first(data)
         return data
 
     async def whole(self, limit_bytes: int = MAX_REPLY_BYTES) -> bytes:
@@ -384,9 +386,9 @@ class Attempt:
         if self.first_content_s is None and not self.tap.content:
             return reported
         if reported is None:
-            return Usage(input_tokens=self.flight.features.prompt_tokens, output_tokens=self.pieces, basis="estimated")
-        if self.tap.finish is None and reported.output_tokens < self.pieces:
-            return msgspec.structs.replace(reported, output_tokens=self.pieces, basis="estimated")
+            return Usage(input_tokens=self.flight.features.prompt_tokens, output_tokens=self.heard.tokens(), basis="estimated")
+        if self.tap.finish is None and self.heard.is_more_than(reported.output_tokens):
+            return msgspec.structs.replace(reported, output_tokens=self.heard.tokens(), basis="estimated")
         return reported
 
 

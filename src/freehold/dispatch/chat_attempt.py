@@ -8,6 +8,7 @@ from freehold.chat import Reply, Usage
 from freehold.dispatch.attempt import Attempt, Means
 from freehold.dispatch.call_reader import CallReader, reads_calls
 from freehold.dispatch.flight import ChatFlight
+from freehold.dispatch.heard import Heard
 from freehold.dispatch.mend import end_with_a_question, mend, must_be_read, needs_mending
 from freehold.dispatch.paying import must_reserve, reserve_for_chat
 from freehold.dispatch.reach import Headers
@@ -56,7 +57,7 @@ class ChatAttempt(Attempt):
         self.chat = flight
         self.upstream_codec = upstream_codec
         if self.upstream_codec.STREAM_TYPE == ndjson.STREAM_TYPE:
-            self.event_mark = ndjson.LINE_END
+            self.heard = Heard(ndjson.LINE_END)
         self.keeps_body = sends_as_is or (speaks_it and flight.envelope.operation == "completion")
         """The client's own body goes out, also where the reply is read: for its calls, or since a prompt has no other spelling."""
         if flight.placeholders is not None:

@@ -10,7 +10,7 @@ from freehold.chat import Choice, Reply, fold
 from freehold.dispatch.admission import admit, exhausted
 from freehold.dispatch.answers import Answer, StreamAnswer
 from freehold.dispatch.asked_again import may_ask_by_schema
-from freehold.dispatch.attempt import BYTES_PER_TOKEN, MAX_REPLY_BYTES, Attempt, Means
+from freehold.dispatch.attempt import MAX_REPLY_BYTES, Attempt, Means
 from freehold.dispatch.call_reader import CallPipe, CallReader, read_calls
 from freehold.dispatch.chat_attempt import ChatAttempt, note_reply
 from freehold.dispatch.flight import ChatFlight
@@ -143,7 +143,7 @@ class Dispatch:
         if attempt.streams and not _is_json(attempt):
             return await self._folded(attempt, escalate)
         body = await _whole_body(attempt)
-        attempt.pieces = len(body) // BYTES_PER_TOKEN
+        attempt.heard.first(body)
         if attempt.is_relay:
             out, tap = codec.relay_whole(body, flight.asked)
             tap.edits |= attempt.tap.edits
@@ -166,7 +166,6 @@ class Dispatch:
             new = reader.feed(data)
             note_events(attempt.tap, new)
             gathered.add(new)
-            attempt.pieces += len(new)
         last = reader.end()
         note_events(attempt.tap, last)
         gathered.add(last)
@@ -187,7 +186,6 @@ class Dispatch:
                 ready.append(out)
             if pipe.has_let_out if isinstance(pipe, HeldPipe | CallPipe) else pipe.tap.content:
                 attempt.content_began()
-                attempt.pieces += 1
                 live = JudgedPipe(attempt, pipe, escalate) if isinstance(pipe, HeldPipe) else pipe
                 return StreamAnswer(attempt, b"".join(ready), live)
         # The upstream ended before any content was let out: all of it can still be judged.

@@ -15,7 +15,7 @@ _HEAD = (
     f"""
 local FLAGS = '{_FLAGS}'
 """
-    + """
+    """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('LOST the budgets of this ledger are gone') end
 local function whole(number) return string.format('%.0f', number) end
 local function now_ms() local t = redis.call('TIME'); return t[1] * 1000 + math.floor(t[2] / 1000) end

@@ -1,0 +1,53 @@
+"""What a stream said before it was cut is on the bill, however many tokens its vendor packs into an event."""
+
+import httpx
+import pytest
+
+from freehold.fit.tokens import load_counter
+from freehold.gateways.fake import Act, FakeRuntime
+from support.gateway import NO_ENGINE, Serve, base_url, deployment_toml, runtime_toml
+from support.packed_streams import SAID, one_by_one, spelled
+
+
+def cut(name: str, said: list[str]) -> Act:
+    """A stream that ends there, without a word of usage."""
+    kind = "application/x-ndjson" if name == "ollama" else "text/event-stream"
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+    body = b"".join(spelled(name, said))
+    pieces = [body[at : at + 700] for at in range(0, len(body), 700)]
+    return Act(raw=head + b"".join(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in pieces))
+
+
+PATHS = {
+    "openai_chat": ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
+    "anthropic_messages": ("/v1/messages", {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 4000}),
+    "openai_responses": ("/v1/responses", {"input": "hi"}),
+    "ollama": ("/api/chat", {"messages": [{"role": "user", "content": "hi"}]}),
+}
+ONE_BY_ONE = one_by_one(10)
+
+
+@pytest.mark.parametrize("upstream", PATHS)
+@pytest.mark.parametrize("client", ["openai_chat", "anthropic_messages"])
+@pytest.mark.parametrize("said", [SAID, ONE_BY_ONE], ids=["many tokens an event", "one token an event"])
+async def test_a_cut_stream_is_charged_by_what_it_said(serve: Serve, upstream: str, client: str, said: list[str]) -> None:
+    runtime = FakeRuntime(lambda _received: cut(upstream, said))
+    await runtime.start()
+    try:
+        config = runtime_toml("cloud", "vendor", base_url(runtime), formats=f'["{upstream}"]')
+        price = "{ input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }"
+        served = await serve(NO_ENGINE + config + deployment_toml("cloud", "m", "m", price=price))
+        path, body = PATHS[client]
+        async with httpx.AsyncClient(base_url=served.url, timeout=60, trust_env=False) as http:
+            answer = await http.post(path, json=body | {"model": "m", "stream": True})
+        assert said[-2].strip() in answer.text, "all of it came through"
+    finally:
+        await runtime.stop()
+    attempt = served.last().attempts[0]
+    assert (attempt.end, attempt.usage.basis, attempt.cost_basis) == ("cut", "estimated", "estimated")
+    true = load_counter("o200k_base").count("".join(said))
+    counted = attempt.usage.output_tokens
+    if said is ONE_BY_ONE:
+        assert abs(counted - len(said)) <= 3
+    else:
+        assert 0.9 * true <= counted <= 1.6 * true, (counted, true)
