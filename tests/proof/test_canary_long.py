@@ -11,7 +11,7 @@ from support.marked_server import COMMANDS, TROUBLES, find_marks
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(170)]
 
 
-@pytest.mark.parametrize("log_format", ["json", "human"])
+@pytest.mark.parametrize("log_format", ["json", "text"])
 async def test_nothing_marked_is_found_whatever_fails(tmp_path: Path, found: Callable[..., None], log_format: str) -> None:
     marked, asked, runtime = await find_marks(tmp_path, log_format, is_whole=True)
     assert marked == [], "\n".join(marked)

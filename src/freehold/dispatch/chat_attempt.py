@@ -6,6 +6,7 @@ import msgspec
 
 from freehold.chat import Reply, Usage
 from freehold.dispatch.attempt import Attempt, Means
+from freehold.dispatch.cache_salt import salt_of
 from freehold.dispatch.call_reader import CallReader, reads_calls
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.heard import Heard
@@ -136,9 +137,12 @@ class ChatAttempt(Attempt):
         return self.upstream_codec.write_request(request, sent), ()
 
     def _extra(self) -> dict[str, msgspec.Raw]:
-        if "always_stream" not in self.quirks:
-            return {}
-        return STREAM | PROGRESS if self.keeps_body and not self.chat.envelope.stream else PROGRESS
+        extra: dict[str, msgspec.Raw] = {}
+        if "always_stream" in self.quirks:
+            extra = STREAM | PROGRESS if self.keeps_body and not self.chat.envelope.stream else PROGRESS
+        if "cache_salt" in self.quirks:
+            extra = extra | {"cache_salt": salt_of(self.flight.features.caller, self.means.cache_secret())}
+        return extra
 
     def _window(self) -> int | None:
         """Tokens really served, else as configured."""

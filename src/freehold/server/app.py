@@ -170,6 +170,7 @@ class App:
             budgets=self.budgets,
             windows=self.windows,
             rates=self.rates,
+            cache_secret=self._machine_secret.get,
         )
 
     def _make_idempotency(self) -> IdempotencyDesk:
