@@ -43,7 +43,7 @@ class Served:
 
     def last(self, count: int = 1) -> Any:
         """The newest request as the ledger has it, once everything queued is written."""
-        assert self.app.writer.flush(10)
+        assert self.app.writer.flush(30)
         engine = open_engine(self.app._store, read_only=True)
         try:
             newest = queries.recent(engine, limit=count)[count - 1]
@@ -53,7 +53,7 @@ class Served:
 
     def details(self) -> dict[str, Any]:
         """All requests as the ledger has them, by the model they asked for."""
-        assert self.app.writer.flush(10)
+        assert self.app.writer.flush(30)
         engine = open_engine(self.app._store, read_only=True)
         try:
             found = [queries.request(engine, row.request_id) for row in queries.recent(engine, limit=10_000)]
@@ -62,7 +62,7 @@ class Served:
             engine.dispose()
 
     def rows(self) -> list[Any]:
-        assert self.app.writer.flush(10)
+        assert self.app.writer.flush(30)
         engine = open_engine(self.app._store, read_only=True)
         try:
             return queries.recent(engine, limit=1000)

@@ -309,7 +309,7 @@ async def test_silence_and_cuts_come_where_they_were_told_to(path, streamed, dir
     async def read() -> None:
         nonlocal got
         exchange = await runtime.ask(text, path, stream=streamed)
-        exchange.arm(0.05, Kind.FIRST_CONTENT_TIMEOUT)
+        exchange.arm(0.1 if directive.startswith("stall") else 30.0, Kind.FIRST_CONTENT_TIMEOUT)
         while piece := await exchange.chunk():
             got += piece
 
