@@ -1,5 +1,8 @@
 """What a stream said before it was cut is on the bill, however many tokens its vendor packs into an event."""
 
+import sqlite3
+from contextlib import closing
+
 import httpx
 import pytest
 
@@ -51,3 +54,22 @@ async def test_a_cut_stream_is_charged_by_what_it_said(serve: Serve, upstream: s
         assert abs(counted - len(said)) <= 3
     else:
         assert 0.9 * true <= counted <= 1.6 * true, (counted, true)
+
+
+async def test_an_estimate_is_never_more_than_was_allowed_and_reserved(serve: Serve) -> None:
+    runtime = FakeRuntime(lambda _received: cut("openai_chat", SAID))
+    await runtime.start()
+    try:
+        price = "{ input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }"
+        budget = '[[budgets]]\nname = "team"\nwindow = "total"\nusd = 1.0\n'
+        config = runtime_toml("cloud", "vendor", base_url(runtime)) + deployment_toml("cloud", "m", "m", price=price)
+        served = await serve(NO_ENGINE + config + budget)
+        _, body = PATHS["openai_chat"]
+        async with httpx.AsyncClient(base_url=served.url, timeout=60, trust_env=False) as http:
+            await http.post("/v1/chat/completions", json=body | {"model": "m", "stream": True, "max_tokens": 800})
+        await served.app.budgets.idle()
+    finally:
+        await runtime.stop()
+    assert served.last().attempts[0].usage.output_tokens == 800, "by its length alone it would be a third more than it is"
+    with closing(sqlite3.connect(served.app._store.removeprefix("sqlite:///"))) as store:
+        assert store.execute("SELECT * FROM money_flags").fetchall() == []

@@ -121,7 +121,7 @@ class Attempt:
 
     def pay(self, held: Held) -> None:
         """It is paid for: `held` is settled with its end. The time it took does not count against the runtime."""
-        self.held = held
+        self.held, self.heard.most_tokens = held, held.output_tokens * held.asking.choices
         self._queued_s += held.waited_s
         self.flight.waited_s += held.waited_s
 

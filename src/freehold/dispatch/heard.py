@@ -18,7 +18,7 @@ LONGEST_AVERAGE_BYTES = 8.0
 class Heard:
     """Of one attempt's stream."""
 
-    __slots__ = ("_begins", "_first", "_is_between", "_mark", "_sample", "_size_bytes", "events")
+    __slots__ = ("_begins", "_first", "_is_between", "_mark", "_sample", "_size_bytes", "events", "most_tokens")
 
     def __init__(self, mark: bytes) -> None:
         """`mark` stands in the stream once for each event."""
@@ -29,6 +29,8 @@ class Heard:
         """The sample begins with an event; what is read next does."""
         self.events = 0
         """Behind the piece that had the first content."""
+        self.most_tokens: int | None = None
+        """What it was allowed, where that was reserved: it cannot have been more."""
 
     def first(self, data: bytes) -> None:
         """A piece of the stream, before which there was no content."""
@@ -56,6 +58,6 @@ class Heard:
         if seen:
             around_bytes = (len(sample) - texts_in(sample)[1]) / seen
             text_bytes += max(int(self._size_bytes - around_bytes * self.events), 0)
-        if text_bytes <= LONGEST_AVERAGE_BYTES * events:
-            return events
-        return int(text_bytes / BYTES_PER_TOKEN) + 1
+        one_each = text_bytes <= LONGEST_AVERAGE_BYTES * events
+        tokens = events if one_each else int(text_bytes / BYTES_PER_TOKEN) + 1
+        return tokens if self.most_tokens is None else min(tokens, self.most_tokens)
