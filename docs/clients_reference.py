@@ -8,6 +8,7 @@ from freehold.cli.recipes import ANY, Aim, Recipe, fill_editor, make_setup, read
 
 AIM = Aim(root="http://127.0.0.1:8840", key="freehold", model="auto", window=32768, folder="FOLDER")
 ALWAYS = "runtime always "
+REFUSED = "refused: "
 RESULTS = Path(__file__).resolve().parent / "clients.json"
 
 
@@ -58,13 +59,14 @@ def troubled() -> str:
     """What they did when their runtime was in trouble."""
     results = {client: told["troubles"] for client, told in json.loads(RESULTS.read_text()).items() if told.get("troubles")}
     troubles = list(dict.fromkeys(name for told in results.values() for name in told))
-    once = [name for name in troubles if not name.startswith(ALWAYS)]
+    once = [name for name in troubles if not name.startswith((ALWAYS, REFUSED))]
     for_ever = [name for name in troubles if name.startswith(ALWAYS)]
-    return "\n\n".join(_table(results, names) for names in (once, for_ever))
+    refused = [name for name in troubles if name.startswith(REFUSED)]
+    return "\n\n".join(_table(results, names) for names in (once, for_ever, refused) if names)
 
 
 def _table(results: dict[str, dict[str, str]], troubles: list[str]) -> str:
-    heads = (name.removeprefix(ALWAYS) for name in troubles)
+    heads = (name.removeprefix(ALWAYS).removeprefix(REFUSED) for name in troubles)
     lines = [f"| client | {' | '.join(heads)} |", f"|---|{'---|' * len(troubles)}"]
     for client, told in results.items():
         if any(name in told for name in troubles):

@@ -35,12 +35,12 @@ REPEATS_NO_STREAM = {"llm", "OpenAI SDK, Chat Completions", "OpenAI SDK, Respons
 SHORTENS = {"Claude Code", "opencode", "Qwen Code"}
 LATE_S = 12
 """A wait may be so much longer than asked for: backing off and a busy machine."""
+MOST_REFUSED = {"opencode": 2, "Claude Code": 2}
+"""A refusal costs one request. opencode asks for a title beside its work; Claude Code asks once more, unstreamed, on a 404."""
 PATIENCE_S = 15
 """A trouble that never ends is watched for so long, from the first request on."""
 MOST_REQUESTS = 25
-"""More in that time is a loop, and must have been stopped by the gateway ..."""
-MOST_STOPPED = 80
-"""... after thirty of the same (`sessions.same_request_most`), and whatever stood between them."""
+"""More in that time is a loop."""
 
 
 def overflow_once(moment: Moment) -> Act | None:
@@ -59,6 +59,27 @@ FOR_EVER: dict[str, Trouble] = {
 }
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """Why the gateway serves nobody."""
+
+    fault: str
+    config: str = ""
+    options: tuple[str, ...] = ()
+    """Of `freehold launch`."""
+
+
+REFUSALS = {
+    "a rule refuses": Refusal(
+        "refused_by_policy", '[[rules]]\nname = "nothing here"\nwhen = { operations = ["chat"] }\ndeny = { egress = "local" }\n'
+    ),
+    "no such model": Refusal("unknown_model", options=("--model", "nowhere/none")),
+    "a budget is spent": Refusal(
+        "budget_spent",
+        '[[budgets]]\nname = "ten-tokens"\nwindow = "day"\ntokens = 10\nlocal_tokens = true\nover = "refuse"\n',
+    ),
+}
+
+
 class Run(msgspec.Struct, frozen=True):
     """One client's work in one trouble."""
 
@@ -68,8 +89,16 @@ class Run(msgspec.Struct, frozen=True):
     """The work is done: the code was said, or stands in the file twice."""
 
 
-async def worked(name: str, trouble: Trouble, home: Path, longest_s: float = 100, window: int = 100_000) -> Run:
-    """`longest_s`: from its first request on."""
+async def worked(
+    name: str,
+    trouble: Trouble,
+    home: Path,
+    *,
+    longest_s: float = 100,
+    window: int = 100_000,
+    refusal: Refusal | None = None,
+) -> Run:
+    """`longest_s`: from the first request on that reaches the runtime."""
     model = TroubledModel(trouble, calls_tools=name != "aider")
     runtime = FakeRuntime(script=model)
     url = await runtime.start()
@@ -77,8 +106,9 @@ async def worked(name: str, trouble: Trouble, home: Path, longest_s: float = 100
     work.mkdir()
     code = f"FH-{secrets.token_hex(12)}"
     file = file_with_code(work, code)
-    config.write_text(configuration(url, RUNTIMES["openai_chat, strict"], window))
-    words = [word.replace("{file}", str(file)) for word in CLIENTS[name].words]
+    refusal = refusal or Refusal("")
+    config.write_text(configuration(url, RUNTIMES["openai_chat, strict"], window) + refusal.config)
+    words = [*refusal.options, *(word.replace("{file}", str(file)) for word in CLIENTS[name].words)]
     ended = await launched(config, words, work, home=home, longest_s=longest_s, since=model.asked)
     await runtime.stop()
     did = f"{EDITED} {code}" in file.read_text() if name == "aider" else f"The code is {code}" in ended.said
@@ -147,12 +177,24 @@ async def test_an_answer_that_breaks_off_is_asked_for_again_or_reported(
 async def test_no_trouble_makes_it_loop(name: str, runtime: str, tmp_path: Path, troubled: Troubled) -> None:
     run = await worked(name, FOR_EVER[runtime], tmp_path, longest_s=PATIENCE_S)
     assert not run.did
-    assert 1 <= len(run.asked) <= MOST_STOPPED, run
+    assert 1 <= len(run.asked) <= MOST_REQUESTS, run
     was_stopped = any(row.fault == "loop_stopped" for row in run.asked)
-    assert was_stopped or len(run.asked) <= MOST_REQUESTS, run
+    if was_stopped:
+        assert run.ended.code is not None, "it goes on although it was told to stop"
     ending = "stopped by the gateway" if was_stopped else "gave up" if run.ended.code is not None else "still trying"
     told = f"{len(run.asked)} requests, {ending}"
     troubled(name, version_of(CLIENTS[name].package), f"runtime always {runtime}", told)
+
+
+@pytest.mark.parametrize("reason", REFUSALS)
+@pytest.mark.parametrize("name", [*AGENTS, "OpenAI SDK, Responses", "Vercel AI SDK"])
+async def test_a_refusal_is_reported_and_not_asked_again(name: str, reason: str, tmp_path: Path, troubled: Troubled) -> None:
+    refusal = REFUSALS[reason]
+    run = await worked(name, lambda _: None, tmp_path, longest_s=PATIENCE_S, refusal=refusal)
+    assert {row.fault for row in run.asked} == {refusal.fault}, run
+    assert len(run.asked) <= MOST_REFUSED.get(name, 1), run
+    assert run.ended.code is not None, run
+    troubled(name, version_of(CLIENTS[name].package), f"refused: {reason}", f"{len(run.asked)} requests, gave up")
 
 
 def assert_reported(run: Run, *words: str) -> None:

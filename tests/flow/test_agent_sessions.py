@@ -1,6 +1,7 @@
 """An agent's session stays where it is, its side jobs go where rules say, and one that runs in circles is stopped."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anthropic
@@ -8,8 +9,8 @@ import openai
 import pytest
 
 from freehold.cli.logs import lines_of
-from freehold.gateways.fake import Act, FakeRuntime
-from support.gateway import NO_ENGINE, Serve, base_url, deployment_toml, runtime_toml
+from freehold.gateways.fake import Act, FakeRuntime, Received
+from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
 
 CLAUDE = {"user-agent": "claude-cli/2.1.329 (external, cli)", "x-claude-code-session-id": "s1"}
 READ: Any = {"name": "Read", "description": "reads a file", "input_schema": {"type": "object"}}
@@ -134,6 +135,104 @@ async def test_a_session_that_runs_in_circles_is_stopped_in_its_client_s_own_wor
         await ask("another session")
     detail = [row for row in served.rows() if row.fault == "loop_stopped"]
     assert [row.status for row in detail] == [400, 400, 400]
+
+
+class Small:
+    """A runtime that whatever says "long" does not fit, in llama.cpp's words."""
+
+    def __call__(self, received: Received) -> Act:
+        error = {
+            "code": 400,
+            "type": "exceed_context_size_error",
+            "n_prompt_tokens": 40960,
+            "n_ctx": 32768,
+            "message": "too large",
+        }
+        body = json.dumps({"error": error})
+        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        return Act(raw=(head + body).encode()) if b"long" in received.body else Act(say="it fits")
+
+
+@pytest.fixture
+async def small() -> AsyncIterator[FakeRuntime]:
+    runtime = FakeRuntime(script=Small())
+    await runtime.start()
+    yield runtime
+    await runtime.stop()
+
+
+async def ask_in(form: str, served: Served, text: str, *, streamed: bool) -> None:
+    """By the form's own client, all of the answer."""
+    headers = {"x-freehold-session": "s1"}
+    ask: Any = {"model": "small", "stream": streamed, "extra_headers": headers}
+    if form == "messages":
+        reply: Any = await served.anthropic(max_retries=2).messages.create(**ask, max_tokens=9, messages=said(text))
+    elif form == "chat":
+        reply = await served.openai(max_retries=2).chat.completions.create(**ask, messages=said(text))
+    else:
+        reply = await served.openai(max_retries=2).responses.create(**ask, input=text)
+    assert not streamed or [event async for event in reply]
+
+
+@pytest.mark.parametrize(
+    ("form", "words", "streamed"),
+    [
+        ("chat", "maximum context length", False),
+        ("responses", "maximum context length", True),
+        ("messages", "prompt is too long: 40960 tokens > 32768 maximum", True),
+    ],
+)
+async def test_a_conversation_that_shortening_does_not_help_is_stopped_and_goes_on_when_it_fits(
+    serve: Serve, small: FakeRuntime, form: str, words: str, streamed: bool
+) -> None:
+    served = await serve(
+        NO_ENGINE
+        + runtime_toml("box", "local", base_url(small), formats='["openai_chat"]')
+        + deployment_toml("box", "small", "small-model")
+    )
+    for told in [*[words] * 3, *["runs in circles"] * 2, "it fits", words]:
+        if told == "it fits":
+            last = served.last()
+            assert (last.request.fault, last.attempts[0].fault) == ("loop_stopped", "context_overflow")
+            await ask_in(form, served, "short", streamed=streamed)
+            continue
+        with pytest.raises((openai.BadRequestError, anthropic.BadRequestError), match=told):
+            await ask_in(form, served, "long", streamed=streamed)
+
+
+CODEX = {"originator": "codex_exec", "user-agent": "codex_exec/0.169.0 (Linux)"}
+REFUSALS: dict[str, tuple[dict[str, str], str, int]] = {
+    "refused_by_policy": ({"x-freehold-label": "restricted"}, "small", 403),
+    "budget_spent": ({}, "dear", 402),
+    "unknown_model": ({}, "none", 404),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+async def test_codex_which_repeats_every_other_status_is_refused_by_a_400_and_all_others_as_ever(
+    serve: Serve, fake: FakeRuntime, kind: str
+) -> None:
+    served = await serve(
+        NO_ENGINE
+        + runtime_toml("cloud", "vendor", base_url(fake))
+        + deployment_toml("cloud", "small", "small-model", price="{ input_usd_per_mtok = 0.0, output_usd_per_mtok = 0.0 }")
+        + deployment_toml("cloud", "dear", "big-model", price="{ input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }")
+        + '[[budgets]]\nname = "nearly-nothing"\nwindow = "day"\nusd = 0.000001\nover = "refuse"\n'
+        + '[[rules]]\nname = "restricted stays"\nwhen = { labels = ["restricted"] }\nallow = { egress = "local" }\n'
+    )
+    headers, model, usual = REFUSALS[kind]
+    for client, status in ((CODEX, 400), ({}, usual)):
+        with pytest.raises(openai.APIStatusError) as refused:
+            await served.openai().responses.create(model=model, input="hello", extra_headers=headers | client)
+        assert (refused.value.status_code, refused.value.code) == (
+            status,
+            "model_not_found" if kind == "unknown_model" else kind,
+        )
+        assert (served.last().request.status, served.last().request.fault) == (status, kind)
+    with pytest.raises(anthropic.APIStatusError) as told:
+        await served.anthropic().messages.create(model=model, max_tokens=9, messages=said("hello"), extra_headers=headers)
+    assert told.value.status_code == usual
+    assert not fake.journal
 
 
 async def test_a_local_engine_is_spared_the_billing_line_and_its_vendor_gets_it_as_it_is(

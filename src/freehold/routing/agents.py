@@ -16,6 +16,9 @@ _CODEX_CLASSES = {"compact": "compaction", "memory_consolidation": "auxiliary"}
 _PARENT_HEADERS = ("x-claude-code-agent-id", "x-codex-parent-thread-id", "x-parent-session-id")
 """Headers that sub-agents alone send: Claude Code's, Codex's, opencode's."""
 
+_PART_HEADERS = ("x-claude-code-agent-id", "thread-id")
+"""Headers that tell the conversations within a session apart: Claude Code's sub-agents, Codex's threads."""
+
 REQUEST_CLASSES = frozenset({"main", "subagent", "workflow", "compaction", "auxiliary"})
 
 _SESSION_HEADERS: tuple[tuple[str, str | None], ...] = (
@@ -81,6 +84,17 @@ def recognise(headers: Mapping[str, str], session_hint: str | None) -> Client:
     if session is None and session_hint:
         session = _from_body(session_hint)
     return Client(agent, session, _request_class(headers))
+
+
+def part_of(headers: Mapping[str, str]) -> str:
+    """Which conversation of its session a request belongs to; empty: the session has one, or does not say."""
+    said = next((headers[name] for name in _PART_HEADERS if name in headers), None)
+    return "" if said is None else _checked(said) or ""
+
+
+def agent_of(headers: Mapping[str, str]) -> str | None:
+    """The client program alone, where no body was read. `headers` as in `recognise`."""
+    return recognise(headers, None).agent
 
 
 def _agent(headers: Mapping[str, str]) -> str | None:

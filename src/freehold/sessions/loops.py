@@ -17,6 +17,7 @@ from blake3 import blake3
 
 from freehold.fault import Kind, faulty
 from freehold.features import Caller, Features
+from freehold.sessions.overflows import OverflowLimit, Overflows
 from freehold.wire.codec import Envelope
 
 SPAN_S = 60.0
@@ -28,7 +29,7 @@ MOST_REQUESTS = 4
 _CONVERSATIONS = ("messages", "input", "prompt")
 
 
-class LoopLimits(Protocol):
+class LoopLimits(OverflowLimit, Protocol):
     """How often is too often. 0: never."""
 
     @property
@@ -70,6 +71,8 @@ class Loops:
         self._now = now
         self._limits = limits
         self._sessions: OrderedDict[tuple[str, str, str], _Session] = OrderedDict()
+        self.overflows = Overflows(now, limits)
+        """What did not fit lately, and is refused otherwise when shortening does not help."""
         self._digest: Callable[[bytes], int] = hash if sys.flags.hash_randomization else self._blake3
         """As `routing.features.FactsCache.digest`."""
 

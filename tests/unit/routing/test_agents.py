@@ -1,6 +1,6 @@
 import pytest
 
-from freehold.routing.agents import Client, recognise
+from freehold.routing.agents import Client, part_of, recognise
 
 ID = "0f1e2d3c-aaaa-bbbb-cccc-1234567890ab"
 
@@ -64,3 +64,18 @@ def test_a_malformed_hint_from_the_body_is_ignored(hint: str):
     assert session is None or session == hint
     if hint.startswith("{"):
         assert session is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "part"),
+    [
+        ({}, ""),
+        ({"x-claude-code-session-id": ID}, ""),
+        ({"x-claude-code-session-id": ID, "x-claude-code-agent-id": "a1"}, "a1"),
+        ({"session-id": ID, "thread-id": "t1"}, "t1"),
+        ({"thread-id": "x" * 201}, ""),
+        ({"thread-id": " "}, ""),
+    ],
+)
+def test_conversations_within_a_session_are_told_apart_where_the_client_tells_them(headers: dict[str, str], part: str):
+    assert part_of(headers) == part

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from freehold.dispatch.answer_cache import Copy, replay
-from freehold.dispatch.answers import StreamAnswer
+from freehold.dispatch.answers import Answer, StreamAnswer
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.runner import Dispatch
-from freehold.fault import Fault
+from freehold.fault import Fault, FaultError
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation, RawHeaders, stream_headers
 from freehold.server.endpoints.recorded import RecordedEndpoint, decision_headers
@@ -44,7 +44,7 @@ class ChatEndpoint(RecordedEndpoint):
                 return
         copy = Copy(context.answers, place, flight) if place is not None else None
         conversation.watch(self._waiting_headers(row) if envelope.stream else None, self._codec.KEEP_ALIVE)
-        row.answer = answer = await self._dispatch.run(flight)
+        row.answer = answer = await self._run(flight)
         conversation.content_begins()
         if isinstance(answer, StreamAnswer):
             await self._stream(conversation, flight, answer, row, copy)
@@ -55,6 +55,19 @@ class ChatEndpoint(RecordedEndpoint):
                 copy.take(answer.body)
         if copy is not None and row.outcome == "served":
             copy.keep(answer)
+
+    async def _run(self, flight: ChatFlight) -> Answer:
+        """The answer. An overflow too many is told as the end of a loop: clients shorten on the one and stop on the other."""
+        overflows = self._context.loops.overflows
+        try:
+            answer = await self._dispatch.run(flight)
+        except FaultError as error:
+            told = overflows.tell(error.fault, flight.features, flight.headers)
+            if told is error.fault:
+                raise
+            raise FaultError(told) from error
+        overflows.fits(flight.features, flight.headers)
+        return answer
 
     async def _replay(self, conversation: Conversation, flight: ChatFlight, body: bytes) -> None:
         """A kept answer, streamed or whole as it is asked for now; nobody is called."""

@@ -12,6 +12,7 @@ from freehold.dispatch.answers import Answer
 from freehold.dispatch.chat_attempt import warning_of
 from freehold.dispatch.flight import Flight
 from freehold.fault import Fault, FaultError, Kind
+from freehold.routing.agents import agent_of
 from freehold.server.access import right_at
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation, RawHeaders
@@ -21,6 +22,7 @@ from freehold.server.idempotency.desk import GivenAgain
 from freehold.server.idempotency.serving import give_again, take_key
 from freehold.server.rating import show_admission
 from freehold.server.rows import RequestRow
+from freehold.wire.statuses import status_of
 
 
 class RecordedEndpoint(ABC):
@@ -44,6 +46,7 @@ class RecordedEndpoint(ABC):
             else:
                 await self._serve(conversation, headers, row)
         except FaultError as error:
+            row.agent = agent_of(headers)
             row.failed(error.fault)
             await self._tell(conversation, row, error.fault)
         except asyncio.CancelledError:
@@ -92,7 +95,8 @@ class RecordedEndpoint(ABC):
         if conversation.head_is_sent:
             await self._tell_late(conversation, row, fault)
         else:
-            await send_fault(conversation, self._speller, fault, row.request_id)
+            status = status_of(fault, self._wire_format, row.agent)
+            await send_fault(conversation, self._speller, fault, row.request_id, status=status)
 
     async def _tell_late(  # noqa: B027 - only streams can tell anything
         self, conversation: Conversation, row: RequestRow, fault: Fault

@@ -231,6 +231,12 @@ def test_ids_of_calls_are_made_up_where_they_are_missing_or_taken() -> None:
         (Kind.BROKEN_STREAM, "server_error"),
         (Kind.RATE_LIMITED, "rate_limit_exceeded"),
         (Kind.UPSTREAM_REJECTED, "invalid_prompt"),
+        # What Codex and opencode report, instead of asking five times more.
+        (Kind.LOOP_STOPPED, "invalid_prompt"),
+        (Kind.BUDGET_SPENT, "invalid_prompt"),
+        (Kind.UPSTREAM_AUTH, "invalid_prompt"),
+        (Kind.OVERLOADED, "server_error"),
+        (Kind.IDEMPOTENCY_UNDER_WAY, "server_error"),
     ],
 )
 @pytest.mark.parametrize("begun", [[], ANSWERS["thinking, text, calls"][:4]], ids=["at once", "amid"])
