@@ -277,6 +277,10 @@ async def test_nothing_is_stored(serve: Serve, fake: FakeRuntime) -> None:
             await ask("resp_123")
     with pytest.raises(openai.NotFoundError):
         await client.responses.input_items.list("resp_123")
+    with pytest.raises(openai.NotFoundError, match="count_tokens"):
+        await client.responses.input_tokens.count(model="gpt-5", input="hi")
+    with pytest.raises(openai.NotFoundError, match="not compacted here"):
+        await client.responses.compact(model="gpt-5", input="hi")
 
 
 async def test_unknown_models_and_wrong_fields_are_named_in_openais_form(serve: Serve, fake: FakeRuntime) -> None:

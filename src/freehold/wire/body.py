@@ -7,6 +7,7 @@ at the top level and inside its small values here, inside the parts of a prompt 
 
 import json
 import re
+from codecs import BOM_UTF8
 
 import msgspec
 
@@ -28,6 +29,10 @@ _STRING = msgspec.json.Decoder(str)
 _ENTRY = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
 _SEPARATOR = re.compile(rb"[ \t\r\n]*,")
 _CLOSING = re.compile(rb"[ \t\r\n]*\}[ \t\r\n]*")
+_JSON_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+"""Of JSON, by what the decoder calls them."""
+_QUOTED = re.compile(r"`[a-z| ]+`")
+_TYPE = re.compile(rf"\b(?:{'|'.join(_JSON_TYPES)})\b")
 _MISSING = re.compile(r"missing required field `([^`]+)`")
 _PATH = re.compile(r" - at `\$\.?([^`]*)`$")
 
@@ -39,7 +44,7 @@ def split_top(body: bytes) -> dict[str, msgspec.Raw]:
             body.decode()
         top = _TOP.decode(body)
     except UNREADABLE as error:
-        raise refusal(error) from None
+        raise _unlike_json(body) or refusal(error) from None
     compact = 1 + 4 * len(top) + sum(map(len, top)) + sum(map(len, top.values()))
     if len(body) != compact and top and not _is_spaced(body, top):
         _refuse_repeats(body, top)
@@ -47,6 +52,15 @@ def split_top(body: bytes) -> dict[str, msgspec.Raw]:
         if len(value) > SHORTEST_REPEAT_BYTES and key not in PROMPT_FIELDS and (data := bytes(value))[0] == _BRACE:
             refuse_repeats(data, key)
     return top
+
+
+def _unlike_json(body: bytes) -> FaultError | None:
+    """What a body is that is no JSON for a plain reason."""
+    if not body.strip():
+        return faulty(Kind.INVALID_REQUEST, "the body is empty; send a JSON object")
+    if body.startswith(BOM_UTF8):
+        return faulty(Kind.INVALID_REQUEST, "the body begins with a byte order mark; send plain UTF-8 without one")
+    return None
 
 
 def refuse_repeats(data: bytes, within: str = "") -> None:
@@ -97,8 +111,12 @@ def refusal(error: Exception, within: str = "") -> FaultError:
         path, said, found = (f"{path}.{missing[1]}" if path else missing[1]), "is missing", None
     param = path if not within else within + (path if path.startswith("[") or not path else f".{path}")
     complaint = said[: found.start()] if found is not None else said
-    complaint = complaint[:1].lower() + complaint[1:]
+    complaint = _QUOTED.sub(_name_types, complaint[:1].lower() + complaint[1:])
     return faulty(Kind.INVALID_REQUEST, f"{param or 'the body'}: {complaint}", param=param or None)
+
+
+def _name_types(quoted: re.Match[str]) -> str:
+    return _TYPE.sub(lambda name: _JSON_TYPES[name[0]], quoted[0])
 
 
 def _is_spaced(body: bytes, top: dict[str, msgspec.Raw]) -> bool:

@@ -29,7 +29,9 @@ def test_a_field_said_twice_is_refused(body: bytes):
     ("body", "said"),
     [
         (b"[]", "expected `object`"),
-        (b"", "not JSON"),
+        (b"", "the body is empty"),
+        (b" \r\n", "the body is empty"),
+        (b'\xef\xbb\xbf{"a":1}', "byte order mark"),
         (b"{", "not JSON"),
         (b'{"a":NaN}', "not JSON"),
         (b'{"a":1} {}', "not JSON"),

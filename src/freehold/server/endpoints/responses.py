@@ -12,6 +12,11 @@ from freehold.server.faults import JSON_HEADER, id_headers, send_fault
 from freehold.wire.formats import CODECS
 
 UPGRADE_REQUIRED = 426
+NOT_DONE = {
+    "input_tokens": "tokens of a Responses body are not counted here; POST /v1/messages/count_tokens counts those of a Messages body",
+    "compact": "conversations are not compacted here; ask a model for a summary, and go on with that as `input`",
+}
+"""What stands where ids stand, and is none."""
 
 
 class StoredResponsesEndpoint:
@@ -26,13 +31,16 @@ class StoredResponsesEndpoint:
     async def __call__(self, conversation: Conversation, headers: Mapping[str, str], tail: str) -> None:
         """Say that there is no such response."""
         intake = self._context.intake
-        response_id = tail.partition("/")[0][:100]
-        fault = Fault(
-            kind=Kind.NOT_FOUND,
-            message=f"there is no response {response_id!r}: nothing is stored here; send whole conversations in `input`, and ask "
-            "the vendor itself for what it has stored",
-            param="response_id",
-        )
+        if conversation.method == "POST" and tail in NOT_DONE:
+            fault = Fault(kind=Kind.NOT_FOUND, message=NOT_DONE[tail])
+        else:
+            response_id = tail.partition("/")[0][:100]
+            fault = Fault(
+                kind=Kind.NOT_FOUND,
+                message=f"there is no response {response_id!r}: nothing is stored here; send whole conversations in `input`, and "
+                "ask the vendor itself for what it has stored",
+                param="response_id",
+            )
         try:
             intake.identify(headers, "chat")
         except FaultError as error:
