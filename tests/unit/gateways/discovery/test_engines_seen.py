@@ -202,10 +202,10 @@ async def test_an_engine_that_ends_is_gone_at_once(surveyor: Surveyor) -> None:
 
 
 async def test_a_busy_engine_is_kept_for_a_while(surveyor: Surveyor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking_module, "ANSWER_TIMEOUT_S", 0.05)
     monkeypatch.setattr(surveyor_module, "MISSES_KEPT", 3)
     async with running_engine(dict(engines.VLLM)) as engine:
         before = await surveyor.survey([engine.port])
+        monkeypatch.setattr(asking_module, "ANSWER_TIMEOUT_S", 0.05)
         engine.answers = {"*": engines.hangs}
         assert await surveyor.survey([engine.port]) == before
         assert await surveyor.survey([engine.port]) == before
