@@ -1,4 +1,4 @@
-"""What a stream said before it was cut is on the bill, however many tokens its vendor packs into an event."""
+"""What a stream said before it was cut is on the bill, however its vendor packs it; and a count says whether it is an estimate."""
 
 import sqlite3
 from contextlib import closing
@@ -73,3 +73,16 @@ async def test_an_estimate_is_never_more_than_was_allowed_and_reserved(serve: Se
     assert served.last().attempts[0].usage.output_tokens == 800, "by its length alone it would be a third more than it is"
     with closing(sqlite3.connect(served.app._store.removeprefix("sqlite:///"))) as store:
         assert store.execute("SELECT * FROM money_flags").fetchall() == []
+
+
+async def test_a_count_says_whether_it_is_an_estimate(serve: Serve) -> None:
+    runtime = runtime_toml("v", "local", "http://127.0.0.1:9/v1")
+    served = await serve(NO_ENGINE + runtime + deployment_toml("v", "gpt-4o", "gpt-4o") + deployment_toml("v", "m", "m"))
+    bases = {}
+    for model in ("gpt-4o", "m"):
+        counted = await served.anthropic().messages.with_raw_response.count_tokens(
+            model=model, messages=[{"role": "user", "content": "how many are these?"}]
+        )
+        bases[model] = counted.headers["x-freehold-usage-basis"]
+        assert (await counted.parse()).input_tokens > 4
+    assert bases == {"gpt-4o": "measured", "m": "estimated"}

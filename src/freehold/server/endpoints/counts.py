@@ -35,6 +35,7 @@ class CountTokensEndpoint(RecordedEndpoint):
         self._codec.read_request(envelope)  # what could not be sent is not counted either
         row.features = features = await intake.features(self._codec, envelope, headers, caller, "count_tokens")
         await count_request(self._context, conversation, features, is_anthropic=True)
-        told = [JSON_HEADER, *id_headers(row.request_id)]
+        basis = b"measured" if features.prompt_tokens_exact else b"estimated"
+        told = [JSON_HEADER, *id_headers(row.request_id), (b"x-freehold-usage-basis", basis)]
         await conversation.send_whole(200, told, token_counts.write_count(features.prompt_tokens))
         row.served()
