@@ -20,7 +20,7 @@ from freehold.server.calm import calm_collector
 from freehold.server.demo import Demo, with_demo
 from freehold.server.listener import Listener
 from freehold.server.reload import following
-from freehold.server.signals import on_signal, to_the_end
+from freehold.server.signals import on_signal, stop_at_once, to_the_end
 from freehold.server.stores import journal_place, store_place
 from freehold.storage.leftovers import take_over
 from freehold.storage.store import StoreError
@@ -35,6 +35,7 @@ def serve(
     path: Path | None, *, host: str | None, port: int | None, demo: bool, fence: bool = False, listening_fd: int | None = None
 ) -> None:
     """Serve until a signal says stop. `listening_fd`: the address as a socket, inside a fence that stands."""
+    stop_at_once()
     config = load_config(path)
     settings = config.settings
     log = open_log(now_ms=wall_ms, level=settings.log.level, form="json" if settings.log.format == "json" else "human")

@@ -5,10 +5,17 @@ give that: the loop gives signals their default meaning back when it closes, whi
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, SIGUSR2, signal
 
 HEEDED = (SIGHUP, SIGINT, SIGTERM, SIGUSR2)
+
+
+def stop_at_once() -> None:
+    """While a process begins, and has nothing to end: who tells it to stop is obeyed on the spot."""
+    for number in (SIGINT, SIGTERM):
+        signal(number, lambda _number, _frame: sys.exit(0))
 
 
 def on_signal(number: int, act: Callable[[], object]) -> None:

@@ -36,3 +36,13 @@ last = Last()
 def test_told_to_stop_when_it_has_ended_a_process_ends_as_it_would_have(loop: str) -> None:
     ran = subprocess.run([sys.executable, "-c", SCRIPT.replace("LOOP", loop)], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_told_to_stop_while_it_begins_it_ends_well_and_runs_no_further(name: str) -> None:
+    script = (
+        "import os, signal; from freehold.server.signals import stop_at_once\n"
+        f"stop_at_once(); os.kill(os.getpid(), signal.{name}); print('went on')"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
