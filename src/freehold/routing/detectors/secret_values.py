@@ -16,7 +16,7 @@ _LEAST_DIFFERENT = round(2**LEAST_BITS)
 """Different characters below which a value cannot have so much entropy."""
 _PLACEHOLDERS = (
     "example", "placeholder", "changeme", "change_me", "change-me", "your", "insert", "dummy", "sample", "redacted", "xxxx",
-    "****", "....", "____", "1234567", "abcdef", "todo", "<", ">", "${", "{{", "%(", "$(",
+    "****", "...", "____", "1234567", "abcdef", "todo", "<", ">", "${", "{{", "%(", "$(",
 )  # fmt: skip
 _NAMES = (
     "password",
@@ -43,7 +43,7 @@ _NO_SECRET = re.compile(
     )
 )
 _LEAST_VARIETY = 5
-_WORDS_ONLY = re.compile(r"[A-Za-z_.\-:/ ]*|[0-9.,:\-+/]*")
+_WORDS_ONLY = re.compile(r"[A-Za-z_.\-:/ ]*|[0-9.,:\-+/]*|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.+Z-]*")
 _UUID_CHARS = 36
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(?:[_.-][a-z0-9]+)*|[A-Za-z]+[0-9]{0,2}|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
@@ -67,7 +67,7 @@ def _is_varied(value: str) -> bool:
 
 def is_random(value: str) -> bool:
     """Whether a key of some vendor's shape was drawn by chance, and not made up for a manual."""
-    return _is_varied(value) and "xxxxx" not in value.lower() and "****" not in value
+    return _is_varied(value) and "xxxxx" not in value.lower() and "****" not in value and "EXAMPLE" not in value
 
 
 def is_assigned_secret(value: str) -> bool:
