@@ -1,14 +1,17 @@
 """Hostile and friendly upstreams on real loopback sockets, under both event loops."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import cast
 
 import pytest
 import uvloop
 
-from freehold.gateways.connector import Address, Connector
-from freehold.gateways.http import Call, Upstreams
+from freehold.gateways.connector import Address, Connector, read_base_url
+from freehold.gateways.fake import FakeRuntime
+from freehold.gateways.fake.runtime import Script
+from freehold.gateways.http import Call, Exchange, Upstreams
 from freehold.runtime import Egress
 
 Talk = Callable[["Peer", bytes], None]
@@ -116,3 +119,39 @@ async def until(holds: Callable[[], object]) -> None:
 @pytest.fixture(name="until")
 def until_fixture() -> Callable[[Callable[[], object]], Awaitable[None]]:
     return until
+
+
+@pytest.fixture
+async def fake(upstreams):
+    runtimes: list[FakeRuntime] = []
+
+    async def start(script: Script | None = None, api_key: str | None = None) -> FakeRuntime:
+        runtime = FakeRuntime(script, api_key=api_key)
+        runtimes.append(runtime)
+        address = read_base_url(await runtime.start())
+
+        async def ask(text: str, path: str = "/chat/completions", **fields: object) -> Exchange:
+            body = {"model": "fake-chat", "max_tokens": 500, "messages": [{"role": "user", "content": text}]} | fields
+            return await send(path, json.dumps(body).encode())
+
+        async def send(path: str, body: bytes, method: str = "POST", headers=()) -> Exchange:
+            return await upstreams.open(
+                Call(
+                    address=address,
+                    method=method,
+                    path=path,
+                    headers=(("content-type", "application/json"), *headers),
+                    body=body,
+                    egress=Egress.LOCAL,
+                    ceiling=Egress.LOCAL,
+                    connect_timeout_s=5.0,
+                    head_timeout_s=5.0,
+                )
+            )
+
+        runtime.ask, runtime.send = ask, send
+        return runtime
+
+    yield start
+    for runtime in runtimes:
+        await runtime.stop()
