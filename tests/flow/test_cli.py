@@ -112,6 +112,8 @@ def test_check_of_a_good_file(place: Place) -> None:
         (("check", "--config", "."), 2, "cannot be read: Is a directory"),
         (("serve", "--host", "0.0.0.0"), 2, "server.api_key"),
         (("serve", "--port", "99999"), 2, "65535"),
+        (("reconcile", "missing.csv"), 2, "missing.csv cannot be read: No such file or directory\n"),
+        (("reconcile", "latin.json"), 2, "UTF-8"),
         (("pull", "nothing"), 2, "smollm2-135m-instruct"),
         (("pull",), 2, "--default"),
         (("ask", "  "), 2, "nothing to ask"),
@@ -124,6 +126,16 @@ def test_foreseeable_faults_are_told_in_words_and_by_exit_code(
 ) -> None:
     (place.folder / "latin.json").write_bytes(b'{"model": "caf\xe9"}')
     assert says in place.run(*words, code=code)
+
+
+def test_a_data_directory_that_cannot_be_is_told_by_its_name(place: Place) -> None:
+    (place.folder / "data").write_text("not a folder")
+    assert place.run("serve", code=1).splitlines()[-1].startswith(f"{place.folder / 'data'}")
+
+
+def test_a_file_from_an_editor_that_marks_its_beginning_is_read(place: Place) -> None:
+    place.config.write_bytes(b"\xef\xbb\xbf" + place.config.read_bytes().replace(b"\n", b"\r\n"))
+    assert "good (policy" in place.run("check")
 
 
 def test_a_fault_is_json_for_programs_too(place: Place) -> None:

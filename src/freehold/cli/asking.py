@@ -35,7 +35,7 @@ def ask(path: Path | None, question: str, *, model: str, why: bool, as_json: boo
     except (StoreError, RuntimeError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise
-        show.fail(str(error))
+        show.fail(show.reason(error))
 
 
 async def _ask(config: Config, text: str, model: str, *, why: bool, as_json: bool) -> None:

@@ -54,8 +54,10 @@ def compare(config: Path | None, invoice: Path, *, as_json: bool) -> None:
         if invoice.stat().st_size > MAX_INVOICE_BYTES:
             show.fail(f"{invoice} is larger than {MAX_INVOICE_BYTES} bytes", 2)
         lines = read_invoice(invoice.read_text("utf-8-sig"))
-    except (OSError, UnicodeError) as error:
-        show.fail(f"{invoice} cannot be read: {error}", 2)
+    except OSError as error:
+        show.fail(f"{invoice} cannot be read: {error.strerror}", 2)
+    except UnicodeError:
+        show.fail(f"{invoice} cannot be read: it is not UTF-8 text", 2)
     except InvoiceError as error:
         show.fail(f"{invoice}: {error}", 2)
     if not lines:

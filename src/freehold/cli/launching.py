@@ -68,7 +68,7 @@ def launch(path: Path | None, words: Sequence[str], *, model: str, is_any: bool,
     except TimeoutError:
         show.fail(f"the engines were not ready within {ENGINE_START_S:.0f} s; `freehold runtimes` says why")
     except (StoreError, RuntimeError, OSError) as error:
-        show.fail(str(error))
+        show.fail(show.reason(error))
     for number in (*_PASSED_ON, *_FROM_THE_TERMINAL):
         signal.signal(number, signal.SIG_IGN)  # the client has ended: a ctrl-C too many must not replace its exit code
     sys.exit(code)

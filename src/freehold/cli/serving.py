@@ -57,7 +57,7 @@ def serve(
     try:
         uvloop.run(to_the_end(run(config, log, *where, demo=demo, listening_fd=listening_fd)))
     except (RuntimeError, OSError, StoreError) as error:
-        show.fail(str(error))
+        show.fail(show.reason(error))
 
 
 def _go_inside(path: Path | None, host: str, port: int, *, demo: bool) -> NoReturn:

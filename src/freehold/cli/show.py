@@ -34,6 +34,13 @@ def fail(message: str, code: int = 1) -> NoReturn:
     raise FailedError(message, code)
 
 
+def reason(error: Exception) -> str:
+    """Why something failed, in words: of a file its name and what is the matter with it."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 def report(failure: FailedError, *, as_json: bool) -> None:
     """Say why a command ended: on standard error, and as JSON on standard output for programs."""
     print(plain(str(failure)), file=sys.stderr)

@@ -75,7 +75,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     if source is None:
         return read_config("", environ, None)
     try:
-        text = source.read_text("utf-8")
+        text = source.read_text("utf-8-sig")  # editors on Windows begin a file with a mark
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not UTF-8 text"
         raise ConfigError((Problem(str(source), f"cannot be read: {reason}"),), source) from None
