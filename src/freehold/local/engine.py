@@ -3,7 +3,7 @@
 Promised: a process that died is started again after 0.2 s, doubling to 10 s while it keeps dying (a life of 60 s forgives
 the past); one that dies five times within a minute counts as failed and is then tried every 10 s; missing weights are
 looked for again, so that a pull while serving is noticed. Its output is always read, so it can never block on it, and the
-last 50 lines are kept. Deliberately not done: judging slowness (the breaker's task), and more than one process per engine.
+last 50 lines are kept: as they are until it is ready, and then only in words of ours, because engines quote prompts. Deliberately not done: judging slowness (the breaker's task), and more than one process per engine.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ import msgspec
 
 from freehold.fault import Fault, FaultError, Kind
 from freehold.local.child import Ready
+from freehold.local.last_words import sense_of
 from freehold.local.launching import Command, start_process
 from freehold.local.loopback import Get, NotServingError, served_context
 from freehold.local.weights import find
@@ -73,6 +74,7 @@ class Engine:
         self.state = EngineState(status="starting", fault=_not_ready(f"the engine {name} is starting"))
         self.settled = asyncio.Event()
         self.stderr: deque[str] = deque(maxlen=KEPT_LINES)
+        self._sees_requests = False
         self.launch, self._data_dir, self._command = launch, data_dir, command
         self._get = get
         self._log, self._now, self._changed = log, now, changed
@@ -126,6 +128,7 @@ class Engine:
         """One life of the process, from its start to its end; returns what ended it."""
         self._starts += 1
         self.stderr.clear()
+        self._sees_requests = False
         try:
             process, api_key = await start_process(self._command, self.launch, weights)
         except OSError as error:
@@ -162,6 +165,7 @@ class Engine:
         if self._stopping.is_set():
             return None
         after_s = self._now() - born_s
+        self._sees_requests = True
         self._set(
             EngineState(
                 status="ready",
@@ -207,9 +211,18 @@ class Engine:
         while piece := await stderr.read(8192):
             *lines, rest = (rest + piece).split(b"\n")
             rest = rest[:LINE_CHARS]
+            self._keep(lines)
+        self._keep([rest])
+
+    def _keep(self, lines: list[bytes]) -> None:
+        """Remember lines; once requests came, only what they mean, each sense once."""
+        if not self._sees_requests:
             self.stderr.extend(_shown(line) for line in lines if line.strip())
-        if rest.strip():
-            self.stderr.append(_shown(rest))
+            return
+        for line in lines:
+            sense = sense_of(line.decode(errors="replace"))
+            if sense is not None and sense not in self.stderr:
+                self.stderr.append(sense)
 
     def _set(self, state: EngineState) -> None:
         if state == self.state:

@@ -1,6 +1,7 @@
 """The process of a llama.cpp engine: loads one GGUF file and answers HTTP on a loopback port.
 
-Promised: loopback only, its own key, no browser origin allowed, no prompt text in its log. Deliberately not done:
+Promised: loopback only, its own key, no browser origin allowed, warnings only in its log (some quote prompts, so the parent
+passes on what they mean: `last_words`). Deliberately not done:
 embeddings (a server of this kind does either chat or embeddings), and more than one model in a process.
 
 Choices, measured on two cores with SmolLM2-135M (docs/engines.md): each slot has its own key-value memory for a whole

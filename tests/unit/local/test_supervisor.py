@@ -18,6 +18,15 @@ from support.stand_in import HONEST
 DYING = "import sys; sys.stderr.write('could not map the weights\\n'); sys.exit(3)"
 DEAF = HONEST.replace("settings =", "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); settings =")
 SILENT = "import sys; sys.stdin.read()"
+QUOTING = HONEST.replace(
+    "        ok =",
+    """        if b"GET /end" in head:
+            print("parse: error parsing grammar: expecting ::= at", file=sys.stderr)
+            print("root ::= what is said in private, 1 GiB: failed to allocate", file=sys.stderr)
+            print("what is said in private", file=sys.stderr, flush=True)
+            import os; os._exit(7)
+        ok =""",
+)
 LYING = "print('no JSON', flush=True); input(); input()"
 
 
@@ -110,6 +119,24 @@ async def test_a_process_that_keeps_dying_counts_as_failed_and_says_why_but_is_t
     assert state.fault.details["stderr"] == ["could not map the weights"]
     await until(engines, "text", lambda state: state.restarts >= engine_module.DEATHS + 1)
     assert engines.state("text").status == "failed"
+
+
+async def test_what_an_engine_says_once_it_has_seen_requests_is_told_in_words_of_ours(launch, until, impatient):
+    engines = launch(QUOTING)
+    for death in range(engine_module.DEATHS):
+        state = await until(engines, "text", lambda state: state.status == "ready")
+        host, port = state.base_url.removeprefix("http://").removesuffix("/v1").split(":")
+        dying = asyncio.ensure_future(until(engines, "text", lambda state: state.fault is not None))
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /end HTTP/1.1\r\n\r\n")
+        assert await reader.read() == b""
+        writer.close()
+        state = await dying
+        said = f"{state.fault.message} {state.fault.details}"
+        assert "private" not in said
+        assert "exit status 7" in said
+        assert "it ran out of memory" in said
+        assert state.status == ("failed" if death == engine_module.DEATHS - 1 else "starting")
 
 
 async def test_a_report_that_is_not_understood_is_a_failure_not_a_hang(launch, until):
