@@ -1,10 +1,11 @@
-"""What was heard of a stream that nobody reported the tokens of: most streams that break, and those whose client leaves.
+"""What was heard of an answer that nobody reported the tokens of: most streams that break, and those whose client leaves.
 
 Promised: a few additions for each piece of the stream that is read; the text is looked at only when the count is asked for,
 and no more of it is kept than two pieces. Where each event carries a token, as engines and some vendors send them, the count
 is that of the events; where vendors pack more into each, it is estimated by length, rather too high than too low.
 """
 
+from freehold.chat import Usage
 from freehold.wire.said import texts_in
 
 BYTES_PER_TOKEN = 3.4
@@ -35,6 +36,11 @@ class Heard:
     def first(self, data: bytes) -> None:
         """A piece of the stream, before which there was no content."""
         self._first, self._is_between = data, data[-1:] == b"\n"
+
+    def whole(self, body: bytes, reported: Usage | None) -> None:
+        """An answer that was no stream; it is kept only where nobody counted it."""
+        if reported is None:
+            self._first = body
 
     def more(self, data: bytes) -> None:
         """A piece behind the first content."""

@@ -143,11 +143,11 @@ class Dispatch:
         if attempt.streams and not _is_json(attempt):
             return await self._folded(attempt, escalate)
         body = await _whole_body(attempt)
-        attempt.heard.first(body)
         if attempt.is_relay:
             out, tap = codec.relay_whole(body, flight.asked)
             tap.edits |= attempt.tap.edits
             attempt.tap = tap
+            attempt.heard.whole(body, tap.usage)
             if escalate is None:
                 attempt.content_began()
                 return Answer(attempt, out)
@@ -155,6 +155,7 @@ class Dispatch:
         else:
             reply = fold(self._reader(attempt).whole(body))
             note_reply(attempt.tap, reply)
+            attempt.heard.whole(body, attempt.tap.usage)
             out = codec.write_whole(_restored(reply, flight), flight.asked)
         attempt.content_began()
         return Answer(attempt, out, judge_reply(attempt, reply, escalate))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freehold.chat import Usage
 from freehold.dispatch.heard import Heard
 from freehold.fit.tokens import load_counter
 from freehold.wire.said import texts_in
@@ -80,3 +81,13 @@ def test_text_is_found_under_the_keys_of_all_formats(data: bytes, found: tuple[i
 def test_a_long_piece_without_an_end_is_looked_through_once() -> None:
     assert texts_in(b'"content":"' + b"\\a" * 1_000_000) == (0, 0)
     assert texts_in(b'"content":"' * 100_000)[0] <= 100_000
+
+
+def test_a_whole_answer_is_kept_only_where_nobody_counted_it() -> None:
+    body = json.dumps({"choices": [{"message": {"content": "".join(SAID)}}]}).encode()
+    told, untold = Heard(b"data: "), Heard(b"data: ")
+    told.whole(body, Usage(input_tokens=1, output_tokens=1))
+    untold.whole(body, None)
+    assert told.tokens() == 1
+    true = load_counter("o200k_base").count("".join(SAID))
+    assert true <= untold.tokens() <= 1.5 * true
