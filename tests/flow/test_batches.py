@@ -92,6 +92,16 @@ async def test_a_batch_from_its_file_to_its_results(serve: Serve, fake: FakeRunt
         assert path.stat().st_mode & 0o077 == 0
 
 
+async def test_responses_run_as_batches_too_and_files_of_windows_are_read(serve: Serve, fake: FakeRuntime):
+    client = (await serve(config(fake))).openai()
+    asked = {"custom_id": "r", "method": "POST", "url": "/v1/responses", "body": {"model": "m", "input": "[[fake: say=four]]"}}
+    data = b"\xef\xbb\xbf" + jsonl(asked).replace(b"\n", b"\r\n")
+    batch = await ended(client, (await begin(client, data, "/v1/responses")).id)
+    [one] = await results(client, batch.output_file_id)
+    fits("Response", one["response"]["body"])
+    assert one["response"]["body"]["output"][0]["content"][0]["text"] == "four"
+
+
 async def test_embeddings_run_as_batches_too(serve: Serve, fake: FakeRuntime):
     client = (await serve(config(fake))).openai()
     asked = {"custom_id": "e", "method": "POST", "url": "/v1/embeddings", "body": {"model": "small-embed", "input": ["a", "b"]}}
@@ -206,6 +216,8 @@ async def test_a_cancelled_batch_keeps_what_it_has(serve: Serve):
         client = (await serve(config(runtime))).openai()
         batch = await begin(client, jsonl(*[line(f"l{number}") for number in range(6)]))
         await runtime.received(4)
+        running = await client.batches.retrieve(batch.id)
+        assert (running.status, running.output_file_id, running.error_file_id) == ("in_progress", None, None), "not whole yet"
         cancelling = await client.batches.cancel(batch.id)
         assert cancelling.status == "cancelling"
         with pytest.raises(openai.BadRequestError, match="cancel the batch first"):
@@ -290,7 +302,8 @@ async def test_what_one_caller_may_keep_is_bounded(serve: Serve, fake: FakeRunti
 @pytest.mark.parametrize(
     ("asked", "param"),
     [
-        ({"endpoint": "/v1/responses"}, "endpoint"),
+        ({"endpoint": "/v1/images/generations"}, "endpoint"),
+        ({"output_expires_after": {"anchor": "created_at", "seconds": 3600}}, "output_expires_after"),
         ({"completion_window": "1h"}, "completion_window"),
         ({"metadata": {"k" * 65: "v"}}, "metadata"),
     ],

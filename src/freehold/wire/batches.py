@@ -4,6 +4,7 @@ Source: OpenAI's `Batch`, `OpenAIFile`, `CreateBatchRequest` and the guide "Batc
 one request to the batch's own endpoint, under a `custom_id` that no other line has (`Checker`). Pure.
 """
 
+from codecs import BOM_UTF8
 from typing import Literal
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from freehold.fault import FaultError, Kind, faulty
 from freehold.wire.body import UNREADABLE, refusal, split_top
 
-ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/moderations")
+ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/completions", "/v1/embeddings", "/v1/moderations")
 """What a batch may ask of."""
 WINDOW = "24h"
 WINDOW_MS = 24 * 3600 * 1000
@@ -93,11 +94,14 @@ _DONE = msgspec.json.Decoder(_Done)
 
 def read_batch_request(body: bytes) -> BatchRequest:
     """Raises FaultError(INVALID_REQUEST) naming the field."""
-    split_top(body)
+    top = split_top(body)
     try:
         asked = _BATCH.decode(body)
     except UNREADABLE as error:
         raise refusal(error) from None
+    if bytes(top.get("output_expires_after", b"null")) != b"null":
+        message = "output_expires_after: results are kept until they are deleted"
+        raise faulty(Kind.UNSUPPORTED, message, param="output_expires_after")
     if asked.endpoint not in ENDPOINTS:
         raise faulty(Kind.INVALID_REQUEST, f"endpoint: must be one of {', '.join(ENDPOINTS)}", param="endpoint")
     if asked.completion_window != WINDOW:
@@ -128,6 +132,8 @@ class Checker:
     def read(self, data: bytes) -> BatchLine | None:
         """The line's request; None where it is blank or wrong, and then `errors` says why."""
         self._number += 1
+        if self._number == 1:
+            data = data.removeprefix(BOM_UTF8)
         if not data.strip():
             return None
         if self.total == self._most_lines:
@@ -217,13 +223,14 @@ def write_batch(
     metadata: dict[str, str],
     state: BatchState,
 ) -> dict[str, object]:
-    """A batch as clients see it; what has not happened is left out."""
+    """A batch as clients see it; what has not happened is left out. Files are named when they are whole: clients wait for that."""
     times = {
         f"{name}_at": getattr(state, f"{name}_ms") // 1000
         for name in ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
         if getattr(state, f"{name}_ms") is not None
     }
-    files = {name: value for name in ("output_file_id", "error_file_id") if (value := getattr(state, name)) is not None}
+    written = ("output_file_id", "error_file_id") if state.status in FINAL else ()
+    files = {name: value for name in written if (value := getattr(state, name)) is not None}
     errors: dict[str, object] = {"errors": {"object": "list", "data": state.errors}} if state.errors else {}
     return {
         "id": batch_id,

@@ -133,6 +133,8 @@ class LineServer:
         match path:
             case "/v1/chat/completions":
                 return ChatEndpoint(context, self._dispatch, CODECS["openai_chat"])
+            case "/v1/responses":
+                return ChatEndpoint(context, self._dispatch, CODECS["openai_responses"])
             case "/v1/completions":
                 return ChatEndpoint(context, self._dispatch, CODECS["openai_completions"], "completion")
             case "/v1/embeddings":
