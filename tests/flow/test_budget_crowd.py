@@ -14,7 +14,7 @@ from support.paying_gateways import Crowd, PayingGateways, judge, told
 CROWD = 120
 USD = 0.06
 KILLED_AT = 10
-WORKERS = {"sqlite": 1, "postgres": 1, "redis": 2}
+WORKERS = {"sqlite": 1, "postgres": 2, "redis": 2}
 """Processes, by the kind of `Backing`. `make proof` has more of them."""
 
 
@@ -51,6 +51,7 @@ async def test_a_crowd_spends_no_more_than_the_budget_and_most_of_it_also_with_t
     judge(storm, is_killed=True, is_server=is_server)
     assert storm.admitted > 2 * KILLED_AT, "it went on"
     await gateway.finished()
+    assert gateway.charged() == sum(gateway.account(name)[0] for name in (["storm"] if is_server else ["calm", "storm"]))
     await gateway.stop()
     finals = gateway.final_rows()
     asked = [one for crowd in (calm, storm) for one in (*crowd.answers, *crowd.turned_away)]
