@@ -34,6 +34,7 @@ OTHERS = (
 PROSE = "The quick brown fox reads the whole of the document, and then it writes down what it has understood of it. "
 LETTERS = "aZ0 =:;\"'/+-_.@1\n"
 STEPS = 300
+LAST_TIMES = 100
 
 
 def filled(seed: str) -> str:
@@ -41,10 +42,10 @@ def filled(seed: str) -> str:
     return (seed * (SIZE // len(seed) + 1))[:SIZE]
 
 
-def cost_s(find: Callable[[str], object], text: str) -> float:
-    """Seconds of this thread, the best of five."""
+def cost_s(find: Callable[[str], object], text: str, times: int = 5) -> float:
+    """Seconds of this thread, the best of so many."""
     best = float("inf")
-    for _ in range(5):
+    for _ in range(times):
         before = time.thread_time()
         find(text)
         best = min(best, time.thread_time() - before)
@@ -87,7 +88,8 @@ def main() -> None:
         if seconds > worst[at][0]:
             worst[at] = (seconds, changed)
     print(f"prose: {prose_s * 1e6:.0f} us for {SIZE} characters; numbers of all shapes mixed: {mixed_s * 1e3:.2f} ms")
-    for seconds, seed in sorted(worst, reverse=True):
+    again = ((cost_s(find, filled(seed), LAST_TIMES), seed) for _, seed in worst)  # others' use of the machine is not theirs
+    for seconds, seed in sorted(again, reverse=True):
         print(f"{seconds / prose_s:6.1f} times prose, {seconds * 1e3:.2f} ms: {seed[:60]!r}")
 
 
