@@ -8,12 +8,13 @@ from freehold.chat import Reply, Usage
 from freehold.dispatch.attempt import Attempt, Means
 from freehold.dispatch.cache_salt import salt_of
 from freehold.dispatch.call_reader import CallReader, reads_calls
+from freehold.dispatch.client_place import as_client_counts
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.heard import Heard
 from freehold.dispatch.mend import end_with_a_question, mend, must_be_read, needs_mending
 from freehold.dispatch.paying import must_reserve, reserve_for_chat
 from freehold.dispatch.reach import Headers
-from freehold.fault import Fault
+from freehold.fault import Fault, FaultError
 from freehold.fit.context import fits
 from freehold.record import Verdict
 from freehold.routing.cut import find_cut
@@ -134,7 +135,10 @@ class ChatAttempt(Attempt):
                 self.tap.edits.add("tool_names")
         if self.streams and not request.stream:
             request = msgspec.structs.replace(request, stream=True, stream_usage=True)
-        return self.upstream_codec.write_request(request, sent), ()
+        try:
+            return self.upstream_codec.write_request(request, sent), ()
+        except FaultError as error:
+            raise as_client_counts(error, request, envelope) from None
 
     def _extra(self) -> dict[str, msgspec.Raw]:
         extra: dict[str, msgspec.Raw] = {}

@@ -26,6 +26,8 @@ _MODEL_MISSING = re.compile(
     r"|(?:no such|unknown|invalid) model",
     re.IGNORECASE,
 )
+_CANNOT_TAKE = re.compile(r"(?:image|audio|video) input is not supported|failed to parse messages", re.IGNORECASE)
+"""llama.cpp's words, under 500, for a request that it will refuse each time."""
 _QUOTED_INPUT = re.compile(r"""['"]input['"]\s*:""")
 _STATUS_OF_TYPE = {
     "rate_limit_exceeded": 429,
@@ -110,7 +112,7 @@ def read_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
         details = {
             name: count for name, count in (("prompt_tokens", prompt_tokens), ("limit_tokens", limit_tokens)) if count is not None
         }
-    if words.code:
+    if words.code and not words.code.isdigit():  # a number is the status said once more
         details["error_code"] = words.code
     return Fault(
         kind=kind,
@@ -233,6 +235,8 @@ def _kind_of(status: int, words: _Words, overflow: bool) -> Kind:
         return Kind.UPSTREAM_ERROR
     if status == 503 and "loading model" in words.message.lower():
         return Kind.ENGINE_NOT_READY
+    if status == 500 and _CANNOT_TAKE.search(words.message):
+        return Kind.UPSTREAM_REJECTED
     known = _KIND_OF_STATUS.get(status)
     if known is not None:
         return known

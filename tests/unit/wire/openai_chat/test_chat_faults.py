@@ -47,6 +47,13 @@ def error(message: str = "boom", **fields: Any) -> bytes:
         (500, b"[" * 100_000, Kind.UPSTREAM_ERROR),
         (500, b"\xff\xfe", Kind.UPSTREAM_ERROR),
         (500, b'{"error":{"message":5,"code":[],"type":{}}}', Kind.UPSTREAM_ERROR),
+        (
+            500,
+            error("audio input is not supported - hint: if this is unexpected, you may need to provide the mmproj"),
+            Kind.UPSTREAM_REJECTED,
+        ),
+        (500, error("Failed to parse messages: Unsupported tool call type: {", code=500), Kind.UPSTREAM_REJECTED),
+        (500, error("the image processor failed"), Kind.UPSTREAM_ERROR),
     ],
 )
 def test_status_and_words_of_an_upstream_give_the_kind(status: int, body: bytes, kind: Kind):
@@ -66,6 +73,7 @@ def test_the_upstreams_words_and_place_are_passed_on():
     fault = read_fault(400, {"retry-after": "3"}, error("bad n", param="n", code="invalid_value"))
     assert (fault.message, fault.param, fault.status, fault.retry_after_s) == ("bad n", "n", 400, 3.0)
     assert fault.details == {"error_code": "invalid_value"}
+    assert read_fault(400, {}, error("unsupported content[].type", code=400)).details == {}
 
 
 @pytest.mark.parametrize(
