@@ -35,8 +35,11 @@ REPEATS_NO_STREAM = {"llm", "OpenAI SDK, Chat Completions", "OpenAI SDK, Respons
 SHORTENS = {"Claude Code", "opencode", "Qwen Code"}
 LATE_S = 12
 """A wait may be so much longer than asked for: backing off and a busy machine."""
-MOST_REFUSED = {"opencode": 2, "Claude Code": 2}
-"""A refusal costs one request. opencode asks for a title beside its work; Claude Code asks once more, unstreamed, on a 404."""
+MOST_REFUSED = {"opencode": 2, "Claude Code": 2, "aider": 10}
+"""A refusal costs one request. opencode asks for a title beside its work; Claude Code asks once more, unstreamed, on a 404; aider
+takes 402 and 403 for what passes (LiteLLM's `APIError`), for a minute, and cannot be told from the OpenAI SDK."""
+REFUSED_S = 60
+"""A refused client is watched for so long, its start included."""
 PATIENCE_S = 15
 """A trouble that never ends is watched for so long, from the first request on."""
 MOST_REQUESTS = 25
@@ -98,7 +101,7 @@ async def worked(
     window: int = 100_000,
     refusal: Refusal | None = None,
 ) -> Run:
-    """`longest_s`: from the first request on that reaches the runtime."""
+    """`longest_s`: from its first request on; of one that is refused, from its start."""
     model = TroubledModel(trouble, calls_tools=name != "aider")
     runtime = FakeRuntime(script=model)
     url = await runtime.start()
@@ -109,7 +112,8 @@ async def worked(
     refusal = refusal or Refusal("")
     config.write_text(configuration(url, RUNTIMES["openai_chat, strict"], window) + refusal.config)
     words = [*refusal.options, *(word.replace("{file}", str(file)) for word in CLIENTS[name].words)]
-    ended = await launched(config, words, work, home=home, longest_s=longest_s, since=model.asked)
+    since = None if refusal.fault else model.asked
+    ended = await launched(config, words, work, home=home, longest_s=longest_s, since=since)
     await runtime.stop()
     did = f"{EDITED} {code}" in file.read_text() if name == "aider" else f"The code is {code}" in ended.said
     return Run(ended, requests_of(home), did)
@@ -190,11 +194,13 @@ async def test_no_trouble_makes_it_loop(name: str, runtime: str, tmp_path: Path,
 @pytest.mark.parametrize("name", [*AGENTS, "OpenAI SDK, Responses", "Vercel AI SDK"])
 async def test_a_refusal_is_reported_and_not_asked_again(name: str, reason: str, tmp_path: Path, troubled: Troubled) -> None:
     refusal = REFUSALS[reason]
-    run = await worked(name, lambda _: None, tmp_path, longest_s=PATIENCE_S, refusal=refusal)
+    run = await worked(name, lambda _: None, tmp_path, longest_s=REFUSED_S, refusal=refusal)
     assert {row.fault for row in run.asked} == {refusal.fault}, run
     assert len(run.asked) <= MOST_REFUSED.get(name, 1), run
-    assert run.ended.code is not None, run
-    troubled(name, version_of(CLIENTS[name].package), f"refused: {reason}", f"{len(run.asked)} requests, gave up")
+    gave_up = run.ended.code is not None
+    assert gave_up or name == "aider", run
+    ending = "gave up" if gave_up else "still trying"
+    troubled(name, version_of(CLIENTS[name].package), f"refused: {reason}", f"{len(run.asked)} requests, {ending}")
 
 
 def assert_reported(run: Run, *words: str) -> None:
