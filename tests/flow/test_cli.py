@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from freehold.cli import completion
 from support.place import GIVE_UP_S, Place, end, wait_for
 
 BAD = """
@@ -57,13 +58,31 @@ def test_version_in_both_forms(place: Place) -> None:
     assert words == place.run("--version") == f"freehold {place.json('version')['version']}\n"
 
 
-def test_completion_is_offered_and_completes(place: Place) -> None:
-    place.environ |= {"_FREEHOLD_COMPLETE": "complete_bash", "COMP_WORDS": "freehold ex", "COMP_CWORD": "1"}
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("freehold ex", "explain"),
+        ("freehold service r", "remove"),
+        ("freehold launch c", "claude codex continue"),
+        ("freehold ask -m f", ""),
+    ],
+)
+def test_completion_is_offered_and_completes(place: Place, words: str, completed: str) -> None:
+    place.environ |= {"_FREEHOLD_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
     # The name of the program is part of the protocol, so the installed command is asked.
     ran = subprocess.run(
         [Path(sys.executable).with_name("freehold")], env=place.environ, capture_output=True, text=True, check=False
     )
-    assert ran.stdout.split() == ["explain"]
+    assert ran.stdout.split() == completed.split()
+
+
+def test_every_value_that_is_one_of_several_can_be_completed() -> None:
+    for values in (
+        completion.outcomes, completion.tasks, completion.groupings, completion.wire_formats, completion.service_actions,
+        completion.audit_actions, completion.proofs, completion.clients, completion.weights,
+    ):  # fmt: skip
+        assert all(value and " " not in value for value in values()), values
+        assert values(), values
 
 
 def test_check_names_every_problem_and_the_valid_values(place: Place) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from freehold import __version__
-from freehold.cli import budget_commands, key_commands
+from freehold.cli import budget_commands, completion, key_commands
 
 app = typer.Typer(
     name="freehold",
@@ -91,7 +91,10 @@ def serve(
 
 @app.command()
 def pull(
-    names: Annotated[list[str] | None, typer.Argument(help="Weights to fetch, as `freehold pull --list` names them.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(autocompletion=completion.weights, help="Weights to fetch, as `freehold pull --list` names them."),
+    ] = None,
     *,
     default: Annotated[bool, typer.Option("--default", help="What the configured engines need.")] = False,
     list_all: Annotated[bool, typer.Option("--list", help="List the known weights and whether they are here.")] = False,
@@ -120,7 +123,12 @@ def explain(
         Path | None, typer.Option("--request", help="Decide this request body (JSON) now, without asking any model.")
     ] = None,
     wire_format: Annotated[
-        str, typer.Option("--format", help="Wire format of --request: openai_chat, openai_responses, anthropic_messages ...")
+        str,
+        typer.Option(
+            "--format",
+            autocompletion=completion.wire_formats,
+            help="Wire format of --request: openai_chat, openai_responses, anthropic_messages ...",
+        ),
     ] = "openai_chat",
     header: Annotated[list[str] | None, typer.Option("--header", "-H", help="A header of --request, `name: value`.")] = None,
     config: ConfigOption = None,
@@ -140,10 +148,14 @@ def log(
     *,
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=10_000, help="How many requests.")] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing new requests.")] = False,
-    outcome: Annotated[str | None, typer.Option(help="Only served, failed, refused, cancelled or cut.")] = None,
+    outcome: Annotated[
+        str | None, typer.Option(autocompletion=completion.outcomes, help="Only served, failed, refused, cancelled or cut.")
+    ] = None,
     deployment: Annotated[str | None, typer.Option(help="Only those this deployment served.")] = None,
     session: Annotated[str | None, typer.Option(help="Only those of this session.")] = None,
-    task: Annotated[str | None, typer.Option(help="Only this kind of work, as docs/routing.md names it.")] = None,
+    task: Annotated[
+        str | None, typer.Option(autocompletion=completion.tasks, help="Only this kind of work, as docs/routing.md names it.")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -158,7 +170,10 @@ def log(
 @app.command()
 def cost(
     *,
-    by: Annotated[list[str] | None, typer.Option("--by", help="day, model, runtime, user or session; may be repeated.")] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", autocompletion=completion.groupings, help="day, model, runtime, user or session; may be repeated."),
+    ] = None,
     since: Annotated[str | None, typer.Option(help="First day (UTC), such as 2026-11-01.")] = None,
     until: Annotated[str | None, typer.Option(help="First day (UTC) that is left out.")] = None,
     config: ConfigOption = None,
@@ -185,7 +200,7 @@ def reconcile(
 
 @app.command()
 def audit(
-    what: Annotated[str, typer.Argument(help="export or verify.")] = "export",
+    what: Annotated[str, typer.Argument(autocompletion=completion.audit_actions, help="export or verify.")] = "export",
     file: Annotated[
         Path | None, typer.Argument(help="Where the export goes, or the one to verify. Default: standard output.")
     ] = None,
@@ -228,7 +243,7 @@ def models(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def service(
-    action: Annotated[str, typer.Argument(help="install, remove or status.")],
+    action: Annotated[str, typer.Argument(autocompletion=completion.service_actions, help="install, remove or status.")],
     *,
     only_print: Annotated[
         bool, typer.Option("--print", help="Print the unit or property list that `install` would write, and do nothing.")
@@ -254,7 +269,12 @@ def doctor(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def prove(
-    what: Annotated[str, typer.Argument(help="local-only: with FREEHOLD_LOCAL_ONLY=1 no packet leaves this machine. Linux.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=completion.proofs, help="local-only: with FREEHOLD_LOCAL_ONLY=1 no packet leaves this machine. Linux."
+        ),
+    ],
     *,
     out: Annotated[
         Path | None, typer.Option("--out", help="Where the report goes. Default: proofs/ in the data directory.")
@@ -278,7 +298,7 @@ def prove(
 def ask(
     question: Annotated[str, typer.Argument(help="What to ask. `-` reads standard input.")],
     *,
-    model: Annotated[str, typer.Option("--model", "-m", help="Model or alias.")] = "auto",
+    model: Annotated[str, typer.Option("--model", "-m", autocompletion=completion.models, help="Model or alias.")] = "auto",
     why: Annotated[bool, typer.Option("--why", help="Also say which deployment answered and why.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -295,12 +315,15 @@ def launch(
         list[str] | None,
         typer.Argument(
             metavar="CLIENT [ARGUMENTS]...",
+            autocompletion=completion.clients,
             help="claude, codex, opencode, aider, qwen, continue or llm with its own arguments; or `-- any command`.",
             show_default=False,
         ),
     ] = None,
     *,
-    model: Annotated[str, typer.Option("--model", "-m", help="Model or alias that the client asks for.")] = "auto",
+    model: Annotated[
+        str, typer.Option("--model", "-m", autocompletion=completion.models, help="Model or alias that the client asks for.")
+    ] = "auto",
     only_print: Annotated[
         bool, typer.Option("--print", help="Print the environment, files and command instead of launching.")
     ] = False,
