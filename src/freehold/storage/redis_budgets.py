@@ -17,21 +17,18 @@ from time import monotonic
 from typing import Any
 
 import msgspec
-import redis.asyncio as redis
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
 
 from freehold.record import AttemptRecord
 from freehold.storage import redis_scripts as scripts
 from freehold.storage.owners import is_dead, own_name
+from freehold.storage.redis_client import close_redis, open_redis
 from freehold.storage.reservations import Balance, Begun, Charge, Short
 from freehold.storage.sql_budgets import SqlBudgets
 from freehold.storage.store import StoreError, StoreUnavailableError
 
-CONNECTIONS = 16
 TIMEOUT_S = 5.0
 RECOVERS_EACH_S = 5.0
 MOST_RECOVERED = 500
@@ -53,17 +50,7 @@ class RedisBudgets:
     """A `BudgetStore`. `rows` writes the attempts."""
 
     def __init__(self, url: str, rows: SqlBudgets, password: str | None = None) -> None:
-        pool = redis.BlockingConnectionPool.from_url(
-            url,
-            password=password,
-            max_connections=CONNECTIONS,
-            timeout=TIMEOUT_S,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=True,
-        )
-        self._redis: Any = redis.Redis(connection_pool=pool)
+        self._redis = open_redis(url, password, TIMEOUT_S)
         self._where = f"Redis at {url.rpartition('@')[2].partition('?')[0].removeprefix('redis://')}"
         self._rows, self._owner, self._id, self._ledger = rows, own_name(), "", ""
         self._keys: tuple[str, ...] = ()
@@ -89,8 +76,7 @@ class RedisBudgets:
 
     async def close(self) -> None:
         """Let go of the connections."""
-        await self._redis.aclose()
-        await self._redis.connection_pool.disconnect()
+        await close_redis(self._redis)
         await self._rows.close()
 
     async def reserve(

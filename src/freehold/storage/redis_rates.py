@@ -9,15 +9,12 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-import redis.asyncio as redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from freehold.policy.gcra import Charge, Denied, Hold, Taken
 from freehold.storage.rates import LEASE_S, RatesAwayError
+from freehold.storage.redis_client import close_redis, open_redis
 
-CONNECTIONS = 16
 TIMEOUT_S = 0.5
 """A request waits for it."""
 LARGEST = 2**52
@@ -96,17 +93,7 @@ class RedisRates:
     """A `RateStore` on one Redis server. Connects with the first `take`."""
 
     def __init__(self, url: str, password: str | None = None) -> None:
-        pool = redis.BlockingConnectionPool.from_url(
-            url,
-            password=password,
-            max_connections=CONNECTIONS,
-            timeout=TIMEOUT_S,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=True,
-        )
-        self._redis: Any = redis.Redis(connection_pool=pool)
+        self._redis = open_redis(url, password, TIMEOUT_S)
         self._take, self._settle, self._renew = (self._redis.register_script(text) for text in (_TAKE, _SETTLE, _RENEW))
         self._held: set[tuple[str, str]] = set()
         """Places of this process: (account, holder)."""
@@ -151,8 +138,7 @@ class RedisRates:
             self.settle((), (account,), holder)
         if self._after_work:
             await asyncio.wait(self._after_work, timeout=2 * TIMEOUT_S)
-        await self._redis.aclose()
-        await self._redis.connection_pool.disconnect()
+        await close_redis(self._redis)
 
     def _renew_later(self, loop: asyncio.AbstractEventLoop) -> None:
         def renew() -> None:
