@@ -1,5 +1,6 @@
 """Local only, proven where the kernel counts: in a network namespace that leads to a sinkhole."""
 
+import json
 import os
 import re
 import subprocess
@@ -116,6 +117,14 @@ def test_where_namespaces_are_not_permitted_nothing_is_claimed_and_a_changed_rep
 
     report = tmp_path / "r.json"
     assert ran(*COMMAND, "prove", "local-only", "--verify", str(report)).returncode == 0
+    signer = json.loads(report.read_text())["signer"]
+    environ["FREEHOLD_HOME"] = str(tmp_path / "of somebody else")
+    assert (
+        f"not signed by this installation, but by {signer}"
+        in ran(*COMMAND, "prove", "local-only", "--verify", str(report)).stderr
+    )
+    assert ran(*COMMAND, "prove", "local-only", "--verify", str(report), "--signer", signer).returncode == 0
+    environ["FREEHOLD_HOME"] = str(tmp_path / "data")
     report.write_text(report.read_text().replace('"holds": false', '"holds": true'))
     changed = ran(*COMMAND, "prove", "local-only", "--verify", str(report))
     assert changed.returncode == 1

@@ -280,7 +280,10 @@ def prove(
         Path | None, typer.Option("--out", help="Where the report goes. Default: proofs/ in the data directory.")
     ] = None,
     idle_s: Annotated[float, typer.Option("--idle-s", min=0, help="How long the gateway is watched doing nothing.")] = 5.0,
-    verify: Annotated[Path | None, typer.Option("--verify", help="Prove nothing; check the seal of this report.")] = None,
+    verify: Annotated[Path | None, typer.Option("--verify", help="Prove nothing; check the signature of this report.")] = None,
+    signer: Annotated[
+        str | None, typer.Option("--signer", help="With --verify: whose report it must be. Default: this installation's.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Prove a promise on this machine, and write a dated report: a network namespace, a sinkhole, counters, attacks."""
@@ -289,7 +292,7 @@ def prove(
     if what not in set(proving.What):
         show.fail(f"{what!r} is none of {', '.join(proving.What)}", 2)
     if verify is not None:
-        proving.verify(verify, as_json=as_json)
+        proving.verify(verify, signer=signer, as_json=as_json)
     else:
         proving.prove(proving.What(what), out=out, idle_s=idle_s, as_json=as_json)
 

@@ -14,7 +14,7 @@ import typer
 from freehold.cli import show
 from freehold.local.places import data_dir
 from freehold.proof.order import Found, Order
-from freehold.proof.report import Report, in_words, is_genuine, make_report, read_key
+from freehold.proof.report import Report, in_words, is_unchanged, make_report, read_key, signer_of
 
 GIVE_UP_S = 600
 COMMAND = (sys.executable, "-P", "-m", "freehold")
@@ -51,22 +51,27 @@ def prove(what: What, *, out: Path | None, idle_s: float, as_json: bool) -> None
         raise typer.Exit(1)
 
 
-def verify(path: Path, *, as_json: bool) -> None:
-    """Check the seal of a report. Exit code 1: it is not this installation's, or was changed."""
+def verify(path: Path, *, signer: str | None, as_json: bool) -> None:
+    """Check the signature of a report. `signer` None: it must be this installation's. Exit code 1: it is not, or was changed."""
     try:
         report = msgspec.json.decode(path.read_bytes(), type=Report)
-        key = read_key(data_dir(os.environ), make=False)
+        key = read_key(data_dir(os.environ), make=False) if signer is None else None
     except (OSError, msgspec.DecodeError) as error:
         show.fail(f"{path} is no report of a proof: {error}")
-    if key is None:
-        show.fail("this installation has sealed no report yet, so it can check none")
-    genuine = is_genuine(report, key)
+    expected = signer if key is None else signer_of(key)
+    is_whole = is_unchanged(report)
+    is_genuine = is_whole and report.signer == expected
     if as_json:
-        show.print_json({"genuine": genuine, "holds": report.holds, "on": report.on})
-    elif genuine:
-        print(f"written here on {report.on} and not changed since; {'proven' if report.holds else 'not proven'}")
-    if not genuine:
-        show.fail(f"{path} was changed, or sealed by another installation")
+        show.print_json(
+            {"genuine": is_genuine, "unchanged": is_whole, "holds": report.holds, "on": report.on, "signer": report.signer}
+        )
+    elif is_genuine:
+        print(f"signed on {report.on} and not changed since; {'proven' if report.holds else 'not proven'}")
+    if not is_whole:
+        show.fail(f"{path} was changed since it was signed")
+    if not is_genuine:
+        whose = "whom `--signer` names" if signer is not None else "this installation"
+        show.fail(f"{path} was not signed by {whose}, but by {report.signer}; `--signer KEY` says whose report it must be")
 
 
 def run_inside(order: Order) -> Found:

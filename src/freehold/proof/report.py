@@ -1,12 +1,12 @@
-"""The report of a proof: what was done and found, dated, and sealed so that a later change shows.
+"""The report of a proof: what was done and found, dated, and signed so that a later change shows to anybody.
 
-The seal is an HMAC-SHA256 with a key in the data directory (0600), made at the first proof. It shows that this
-installation wrote the report and nobody without that key changed it since. It is not a public signature: who has the key
-can write any report, and only who has it can check one.
+The signature is Ed25519 (RFC 8032) with a key in the data directory (0600), made at the first proof; its public half stands in
+the report as `signer`. Who knows this installation's public key can check the report anywhere, and cannot write one. Not
+promised: that a report with another signer comes from this installation; anybody can make a key and sign with it.
 """
 
-import hashlib
-import hmac
+import base64
+import binascii
 import os
 import platform
 import secrets
@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 
 import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from freehold import __version__
 from freehold.proof.order import Found
@@ -34,12 +36,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     python: str
     kernel: str
     found: Found
-    seal: str = ""
-    """`hmac-sha256:KEY:MAC`: the first 8 bytes of the key's SHA-256, and the code over the report without its seal."""
+    signer: str
+    """The Ed25519 public key, base64."""
+    signature: str = ""
+    """Over the report's JSON with sorted keys and this field empty, base64."""
 
 
 def make_report(found: Found, *, on: str, key: bytes) -> Report:
-    """Dated by the caller, sealed here."""
+    """Dated by the caller, signed here with `key`, an Ed25519 private key as `read_key` gives it."""
+    own_key = Ed25519PrivateKey.from_private_bytes(key)
     report = Report(
         holds=not found.failures,
         failures=found.failures,
@@ -48,18 +53,28 @@ def make_report(found: Found, *, on: str, key: bytes) -> Report:
         python=sys.version.split()[0],
         kernel=f"{platform.system()} {platform.release()} {platform.machine()}",
         found=found,
+        signer=signer_of(key),
     )
-    return msgspec.structs.replace(report, seal=_seal(report, key))
+    return msgspec.structs.replace(report, signature=base64.b64encode(own_key.sign(_signed(report))).decode())
 
 
-def is_genuine(report: Report, key: bytes) -> bool:
-    """Whether it was sealed with this key, and has not changed since."""
-    return hmac.compare_digest(report.seal.encode(), _seal(report, key).encode())
+def signer_of(key: bytes) -> str:
+    """The public half of a private key, as reports name it."""
+    return base64.b64encode(Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()).decode()
 
 
-def _seal(report: Report, key: bytes) -> str:
-    body = msgspec.json.encode(msgspec.structs.replace(report, seal=""), order="deterministic")
-    return f"hmac-sha256:{hashlib.sha256(key).hexdigest()[:16]}:{hmac.new(key, body, hashlib.sha256).hexdigest()}"
+def is_unchanged(report: Report) -> bool:
+    """Whether it stands as its signer signed it."""
+    try:
+        public = Ed25519PublicKey.from_public_bytes(base64.b64decode(report.signer, validate=True))
+        public.verify(base64.b64decode(report.signature, validate=True), _signed(report))
+    except (binascii.Error, ValueError, InvalidSignature):
+        return False
+    return True
+
+
+def _signed(report: Report) -> bytes:
+    return msgspec.json.encode(msgspec.structs.replace(report, signature=""), order="deterministic")
 
 
 def read_key(data_dir: Path, *, make: bool) -> bytes | None:
@@ -95,7 +110,7 @@ def in_words(report: Report) -> str:
         lines += [f"  {phase.packets:>6} {phase.name}{_asked(phase.asked, phase.statuses)}" for phase in found.phases]
         lines += [f"  {found.left:>6} in all; {found.attacks} attacks, {found.served} ordinary requests served between them"]
     lines += [f"  left: {one.protocol} to {one.to} {one.says}" for one in found.leaks]
-    return "\n".join([*lines, "", f"seal {report.seal}"])
+    return "\n".join([*lines, "", f"signed by {report.signer}"])
 
 
 def _asked(asked: int, statuses: dict[str, int]) -> str:

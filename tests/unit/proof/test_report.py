@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from freehold.proof.order import Found, Phase, Planted
-from freehold.proof.report import Report, in_words, is_genuine, make_report, read_key
+from freehold.proof.report import Report, in_words, is_unchanged, make_report, read_key, signer_of
 
 GOOD = Found(namespaces="namespaces", controls=(Planted("dns", 1, 1),), served=3, attacks=60, phases=(Phase("idle", 0),))
 KEY = b"k" * 32
@@ -16,14 +16,17 @@ def test_a_report_survives_being_written_and_shows_any_change() -> None:
     report = make_report(GOOD, on="2026-11-21T00:00:00+00:00", key=KEY)
     assert report.holds
     again = msgspec.json.decode(msgspec.json.format(msgspec.json.encode(report)), type=Report)
-    assert is_genuine(again, KEY)
-    assert not is_genuine(again, b"x" * 32)
+    assert is_unchanged(again)
+    assert again.signer == signer_of(KEY) != signer_of(b"x" * 32)
     for changed in (
         msgspec.structs.replace(again, on="2027-01-01T00:00:00+00:00"),
         msgspec.structs.replace(again, found=msgspec.structs.replace(again.found, left=9)),
-        msgspec.structs.replace(again, seal=again.seal[:-1] + ("0" if again.seal[-1] != "0" else "1")),
+        msgspec.structs.replace(again, signature=again.signature[:-4] + ("AA==" if again.signature[-4:] != "AA==" else "AQ==")),
+        msgspec.structs.replace(again, signature=""),
+        msgspec.structs.replace(again, signer=signer_of(b"x" * 32)),
+        msgspec.structs.replace(again, signer="no key"),
     ):
-        assert not is_genuine(changed, KEY)
+        assert not is_unchanged(changed)
 
 
 def test_a_leak_stands_in_the_words_and_the_claim_falls() -> None:
