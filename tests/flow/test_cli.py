@@ -342,6 +342,9 @@ def test_ids_that_are_unknown_or_ambiguous_are_told(served: Place) -> None:
 
 
 def test_the_running_server_is_described(served: Place) -> None:
+    told = served.json("doctor")
+    assert (told["serves"], told["server"]) == (True, ["demo/fake", "demo/fake-embed"])
+    assert "running, with demo/fake, demo/fake-embed beyond this configuration" in served.run("doctor")
     told = served.json("runtimes")
     assert told["server"] == "running"
     assert [(one["name"], one["state"], one["deployments"]) for one in told["runtimes"]] == [

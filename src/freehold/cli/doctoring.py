@@ -16,6 +16,7 @@ from freehold.cli import show
 from freehold.cli.banner import not_used
 from freehold.cli.diagnosis import Trial, advise, agent_windows, try_out
 from freehold.cli.finding import survey
+from freehold.cli.looking import ask_server
 from freehold.config import Config, ConfigError, load
 from freehold.config.discovered import with_discovered
 from freehold.fault import FaultError
@@ -30,7 +31,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was found out."""
 
     serves: bool
-    """At least one deployment answered, or one farther away is configured and has its credentials."""
+    """A server runs and is ready, a deployment answered, or one farther away is configured and has its credentials."""
+    server: tuple[str, ...] | None
+    """What the running server has beyond this configuration (its own, `--demo`); None: none runs."""
     source: str | None
     problems: tuple[Problem, ...]
     concerns: tuple[str, ...]
@@ -73,6 +76,7 @@ def _look(path: Path | None, environ: Mapping[str, str]) -> Report:
     not_tried: tuple[str, ...] = ()
     concerns: tuple[str, ...] = ()
     serves = False
+    server: tuple[str, ...] | None = None
     if config is not None:
         laid_over = with_discovered(config, sightings, read_known())
         trials = asyncio.run(try_out(config, laid_over))
@@ -81,9 +85,13 @@ def _look(path: Path | None, environ: Mapping[str, str]) -> Report:
         not_tried = tuple(f"{one.id} ({one.egress})" for one in away)
         concerns = (*config.warnings, *config.base.notes, *agent_windows(laid_over))
         reachable = [one for one in away if one.runtime.name not in laid_over.without_credentials]
-        serves = bool(reachable) or any(trial.fault is None for trial in trials)
+        live = asyncio.run(ask_server(config))
+        if live is not None:
+            server = tuple(name for one in live.runtimes for name in one.deployments if name not in laid_over.policy.placed)
+        serves = bool(reachable) or any(trial.fault is None for trial in trials) or (live is not None and live.ready)
     return Report(
         serves=serves,
+        server=server,
         source=str(source) if source is not None else None,
         problems=problems,
         concerns=concerns,
@@ -110,6 +118,8 @@ def _print(report: Report) -> None:
         show.pairs(f"{source} cannot be used", [(problem.path, _said(problem)) for problem in report.problems])
     else:
         show.pairs(source, [("concern", one) for one in report.concerns] or [("config", "good")])
+    beyond = f", with {', '.join(report.server)} beyond this configuration" if report.server else ""
+    show.pairs("the server", [("state", "not running" if report.server is None else f"running{beyond}")])
     _print_machine(report.machine)
     show.pairs("weights", [(name, "here" if here else "not here: freehold pull") for name, here in report.weights.items()])
     show.table(

@@ -71,7 +71,7 @@ def _counted(count: int, noun: str) -> str:
 def runtimes(path: Path | None, *, as_json: bool) -> None:
     """Each runtime, with its live state where a server runs."""
     config, not_local = with_found_and_why(load_config(path))
-    live = asyncio.run(_live(config))
+    live = asyncio.run(ask_server(config))
     rows = [_corrected(row, not_local) for row in _runtime_rows(config, live)]
     server = "not running" if live is None else "stopping" if live.stopping else "running"
     if as_json:
@@ -123,7 +123,8 @@ def _runtime_rows(config: Config, live: Readiness | None) -> list[RuntimeRow]:
     return rows
 
 
-async def _live(config: Config) -> Readiness | None:
+async def ask_server(config: Config) -> Readiness | None:
+    """How things stand in the running server; None: none runs."""
     from freehold.cli.client import GatewayClient
 
     client = GatewayClient(config.settings.server.host, config.settings.server.port, None)
