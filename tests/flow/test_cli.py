@@ -216,6 +216,16 @@ def test_a_free_port_is_found_and_told_truly_and_sigterm_ends_well(place: Place)
     assert "server.stopped" in err
 
 
+def test_a_server_for_other_machines_names_an_address_that_clients_can_use(place: Place) -> None:
+    place.config.write_text(place.config.read_text() + "[discovery]\nlocal = false\n")
+    place.config.write_text(place.config.read_text().replace("[server]", '[server]\nhost = "0.0.0.0"\nrequire_keys = true'))
+    server = place.start("serve")
+    place.until_serving(server)
+    out = end(server)[1]
+    assert f"serves on http://127.0.0.1:{place.port}, and at every other address of this machine" in out
+    assert "0.0.0.0" not in out
+
+
 def test_ctrl_c_ends_well(place: Place) -> None:
     server = place.start("serve")
     place.until_serving(server)

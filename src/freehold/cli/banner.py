@@ -8,16 +8,21 @@ from freehold.runtime import Placed
 from freehold.server.app import App
 from freehold.server.endpoints.health import RuntimeStatus
 
+ON_EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+"""What listens on all addresses is reached here at this one."""
+
 
 def print_banner(app: App, host: str, port: int) -> None:
     """Once, on standard output."""
     policy = app.config.policy
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    named = ON_EVERY_ADDRESS.get(host, host)
+    url = f"http://{f'[{named}]' if ':' in named else named}:{port}"
+    others = ", and at every other address of this machine" if host in ON_EVERY_ADDRESS else ""
     key = "any key" if app.config.server_key is None else "the key of server.api_key"
-    print(f"Freehold serves on {url}  (policy {policy.version})")
+    print(f"Freehold serves on {url}{others}  (policy {policy.version})")
     print(f"  OpenAI clients:    base URL {url}/v1, {key}")
     print(f"  Anthropic clients: base URL {url}, {key}")
-    print(f"  Ollama clients:    OLLAMA_HOST={url}")
+    print(f"  Ollama clients:    OLLAMA_HOST={url}, {key}")
     print(f"  nothing goes further than {policy.server_ceiling}")
     for status in app.readiness().runtimes:
         print(show.one_line(f"  {status.egress:<11} {status.name}: {_state(app, status)}".rstrip()))
