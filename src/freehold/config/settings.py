@@ -78,7 +78,7 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When an agent's session is stopped because it runs in circles (docs/clients.md). Requests without a session never are."""
+    """When an agent's session is stopped because it runs in circles (docs/agents.md). Requests without a session never are."""
 
     same_request_most: Annotated[int, Meta(ge=0, le=1_000_000)] = 30
     """How often the same request of a session may come, each within a minute of the one before. 0: as often as it likes."""
