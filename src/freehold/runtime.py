@@ -274,3 +274,11 @@ def fills_in(placed: Placed) -> bool:
     if "suffix" in quirks or "mistral_fim" in quirks:
         return True
     return placed.fill_in is not None and placed.egress is not Egress.VENDOR
+
+
+def places_of(runtime: Runtime) -> int:
+    """Calls a runtime takes at a time. An engine's own queue would hide that it is full, and cannot spill over."""
+    launch = runtime.launch if isinstance(runtime, Local) else None
+    if launch is None or launch.engine != "llama":
+        return runtime.max_connections
+    return min(runtime.max_connections, launch.slots)

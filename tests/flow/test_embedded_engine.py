@@ -131,6 +131,29 @@ async def test_a_prompt_longer_than_the_window_is_refused_before_it_is_sent(embe
     assert embedded.last().attempts == ()
 
 
+@on_the_modules_loop
+async def test_a_client_that_leaves_is_charged_the_prompt_as_the_engine_counted_it(embedded: Served) -> None:
+    ask: Any = {
+        "model": "auto",
+        "temperature": 0,
+        "messages": [{"role": "user", "content": "Zähle auf: 日本語, naïveté, 12345."}],
+    }
+    client = embedded.openai()
+    whole = await client.chat.completions.create(**ask, max_tokens=4)
+    assert whole.usage is not None
+    async with await client.chat.completions.create(**ask, max_tokens=400, stream=True) as stream:
+        async for chunk in stream:
+            if chunk.choices and chunk.choices[0].delta.content:
+                break
+    while embedded.rows()[0].outcome != "cancelled":  # noqa: ASYNC110 - the ledger has no event for a row
+        await asyncio.sleep(0.01)
+    [attempt] = embedded.last().attempts
+    assert attempt.usage is not None
+    assert attempt.usage.basis == "estimated"
+    assert attempt.usage.input_tokens == whole.usage.prompt_tokens
+    assert attempt.usage.output_tokens >= 1
+
+
 async def test_kill_9_of_the_engine_is_a_clear_fault_and_it_comes_back(serve: Serve, home_with_weights: Path) -> None:
     served = await serve("", home=home_with_weights)
     await asyncio.wait_for(served.app.engines.ready(), 60)

@@ -28,7 +28,7 @@ from freehold.limits.retry_budget import RetryBudgets
 from freehold.policy.rates import RateTable
 from freehold.record import AttemptEnd, AttemptRecord, Verdict
 from freehold.routing.plan import Step
-from freehold.runtime import Egress, Local, Runtime
+from freehold.runtime import Egress, places_of
 from freehold.wire.codec import Tap
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
@@ -147,7 +147,7 @@ class Attempt:
             ceiling=self.flight.plan.ceiling,
             connect_timeout_s=runtime.connect_timeout_s,
             head_timeout_s=min(self._head_timeout_s(), self.flight.step_ends_s - self.started_s),
-            max_connections=_places(runtime),
+            max_connections=places_of(runtime),
             queue_wait_s=self.flight.queue_wait_s,
             caller=self.flight.features.caller.user,
             work=ANSWER_WORK + self.flight.features.prompt_tokens * PROMPT_TOKEN_WORK,
@@ -387,14 +387,8 @@ class Attempt:
             return reported
         if reported is None:
             return Usage(input_tokens=self.flight.features.prompt_tokens, output_tokens=self.heard.tokens(), basis="estimated")
+        if reported.basis == "estimated":  # of the prompt alone
+            return msgspec.structs.replace(reported, output_tokens=self.heard.tokens())
         if self.tap.finish is None and self.heard.is_more_than(reported.output_tokens):
             return msgspec.structs.replace(reported, output_tokens=self.heard.tokens(), basis="estimated")
         return reported
-
-
-def _places(runtime: Runtime) -> int:
-    """Calls a runtime takes at a time. An engine's own queue would hide that it is full, and cannot spill over."""
-    launch = runtime.launch if isinstance(runtime, Local) else None
-    if launch is None or launch.engine != "llama":
-        return runtime.max_connections
-    return min(runtime.max_connections, launch.slots)

@@ -64,6 +64,16 @@ class ChunkChoice(msgspec.Struct, frozen=True):
     """vLLM: the stop string that ended the text."""
 
 
+class PromptProgress(msgspec.Struct, frozen=True):
+    """llama.cpp's server, while it reads a prompt: its tokens by the model's own vocabulary and template (`return_progress`)."""
+
+    total: int = 0
+    cache: int = 0
+    """Of them in its memory already."""
+    processed: int = 0
+    """Of them read so far, those included."""
+
+
 class Chunk(msgspec.Struct, frozen=True):
     """A `chat.completion.chunk`, a `chat.completion`, or an error object."""
 
@@ -75,7 +85,15 @@ class Chunk(msgspec.Struct, frozen=True):
     choices: list[ChunkChoice] | None = None
     usage: WireUsage | None = None
     timings: Timings | None = None
+    prompt_progress: PromptProgress | None = None
     error: msgspec.Raw = _NOTHING
+
+
+def read_prompt(progress: PromptProgress) -> Usage | None:
+    """What is known of the usage once the prompt is read, for who may never hear the rest; None: it is not read yet."""
+    if progress.total <= 0 or progress.processed < progress.total:
+        return None
+    return Usage(input_tokens=progress.total, output_tokens=0, cached_tokens=progress.cache, basis="estimated")
 
 
 _decode = msgspec.json.Decoder(Chunk).decode

@@ -31,6 +31,7 @@ from freehold.wire.openai_chat.chunks import (
     Said,
     read_arguments,
     read_chunk,
+    read_prompt,
     read_whole_usage,
     refuse_error,
 )
@@ -115,6 +116,16 @@ class ChatReader(EventReader):
             events.append(UsageReported(usage))
         return events
 
+    def _take_usage(self, chunk: Chunk, events: list[Event]) -> None:
+        """What is told of it, at the end or when the prompt is read."""
+        if chunk.usage is not None:
+            usage = read_usage(chunk.usage, chunk.timings)
+            events.append(UsageReported(self._progress.add_up(usage, chunk.timings)))
+        elif chunk.prompt_progress is not None and self._started:
+            prompt = read_prompt(chunk.prompt_progress)
+            if prompt is not None:
+                events.append(UsageReported(prompt))
+
     def _take(self, block: SseEvent, events: list[Event]) -> None:
         data = block.data
         if not data or self._done:
@@ -134,9 +145,7 @@ class ChatReader(EventReader):
                 at = choice.index
                 if at in opened or self._progress.begin(at):
                     self._take_choice(choice, choice.delta or choice.message, data, events)
-        if chunk.usage is not None:
-            usage = read_usage(chunk.usage, chunk.timings)
-            events.append(UsageReported(self._progress.add_up(usage, chunk.timings)))
+        self._take_usage(chunk, events)
 
     def _start(self, chunk: Chunk) -> Started:
         created_s = int(chunk.created) if chunk.created is not None else None

@@ -58,3 +58,14 @@ def test_what_the_compatible_answer_says_goes_first() -> None:
     _, tap = openai_chat.relay_whole(json.dumps(told).encode(), ASKED)
     assert tap.usage is not None
     assert tap.usage.cached_tokens == 6000
+
+
+def test_a_prompt_that_was_read_is_known_before_the_answer_ends() -> None:
+    reader = openai_chat.reader()
+    begun = [{"index": 0, "delta": {"role": "assistant", "content": None}}]
+    half = chunk(choices=begun, prompt_progress={"total": 6098, "cache": 6059, "processed": 6070, "time_ms": 9})
+    assert not any(isinstance(event, UsageReported) for event in reader.feed(half))
+    read = reader.feed(chunk(choices=begun, prompt_progress={"total": 6098, "cache": 6059, "processed": 6098, "time_ms": 99}))
+    known = Usage(input_tokens=6098, output_tokens=0, cached_tokens=6059, basis="estimated")
+    assert [event.usage for event in read if isinstance(event, UsageReported)] == [known]
+    assert fold(read + reader.feed(STREAM) + reader.end()).usage == READ, "the report at the end stands for all of it"
