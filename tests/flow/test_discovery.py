@@ -188,3 +188,29 @@ async def test_a_real_llama_server_is_found_with_what_it_really_serves(serve: Se
     assert (able.context, able.tools, able.images, able.json_schema) == (4096, False, False, True)
     assert placed.model.licence == "Apache-2.0"
     assert await ask(served) == "llama-server/SmolLM2-135M-Instruct.Q4_1"
+    prompt: Any = {"model": "auto", "messages": [{"role": "user", "content": "Zähle auf: 日本語, naïveté, 12345."}]}
+    counted = await served.anthropic().messages.with_raw_response.count_tokens(**prompt)
+    answer = await served.anthropic().messages.create(**prompt, max_tokens=2)
+    assert (counted.headers["x-freehold-usage-basis"], served.last().attempts[0].usage.input_tokens) == (
+        "measured",
+        (await counted.parse()).input_tokens,
+    )
+    assert answer.usage.input_tokens <= (await counted.parse()).input_tokens  # less what it had in its memory
+
+
+async def test_a_prompt_is_estimated_where_the_engine_does_not_count(serve: Serve, fake: FakeRuntime) -> None:
+    local = runtime_toml("box", "local", base_url(fake), quirks='["own_tokenizer"]')
+    served = await serve(settings() + local + deployment_toml("box", "m", "m"))
+    raw = served.anthropic().messages.with_raw_response
+    counted = await raw.count_tokens(model="m", messages=[{"role": "user", "content": "hi"}])
+    assert counted.headers["x-freehold-usage-basis"] == "estimated"
+    asked = [one.path for one in fake.journal]  # with the questions whether it is local at all
+    assert "/apply-template" in asked
+    assert "/tokenize" not in asked
+
+
+async def test_no_runtime_elsewhere_is_asked_to_count(serve: Serve, fake: FakeRuntime) -> None:
+    elsewhere = runtime_toml("box", "self_hosted", base_url(fake), quirks='["own_tokenizer"]')
+    served = await serve(settings() + elsewhere + deployment_toml("box", "m", "m"))
+    await served.anthropic().messages.count_tokens(model="m", messages=[{"role": "user", "content": "hi"}])
+    assert fake.journal == []

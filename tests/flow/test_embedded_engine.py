@@ -44,8 +44,35 @@ async def test_a_stranger_gets_real_answers_through_both_clients(embedded: Serve
 async def test_models_and_token_counts(embedded: Served) -> None:
     assert "auto" in [model.id async for model in embedded.openai().models.list()]
     assert any("claude" in model.id for model in (await embedded.anthropic().models.list()).data)
-    counted = await embedded.anthropic().messages.count_tokens(model="claude-x", messages=CAPITAL)
-    assert 10 <= counted.input_tokens <= 40
+
+
+@on_the_modules_loop
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"messages": CAPITAL},
+        {"system": "Antworte höflich auf Japanisch: はい。", "messages": CAPITAL},
+        {
+            "tools": [{"name": "weather", "description": "The weather of a city", "input_schema": WEATHER}],
+            "messages": [
+                {"role": "user", "content": "Wie ist das Wetter in Köln?"},
+                {
+                    "role": "assistant",
+                    "content": [{"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Köln"}}],
+                },
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "12 °C"}]},
+            ],
+        },
+    ],
+    ids=["a question", "a system prompt", "a tool's result"],
+)
+async def test_a_prompt_is_counted_as_the_engine_reads_it(embedded: Served, more: dict[str, Any]) -> None:
+    client = embedded.anthropic()
+    counted = await client.messages.with_raw_response.count_tokens(model="claude-x", **more)
+    assert counted.headers["x-freehold-usage-basis"] == "measured"
+    answer = await client.messages.create(model="claude-x", max_tokens=4, extra_body=COLD, **more)
+    read = answer.usage.input_tokens + (answer.usage.cache_read_input_tokens or 0)
+    assert (await counted.parse()).input_tokens == read
 
 
 @on_the_modules_loop

@@ -11,7 +11,7 @@ from freehold.dispatch.call_reader import CallReader, reads_calls
 from freehold.dispatch.client_place import as_client_counts
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.heard import Heard
-from freehold.dispatch.mend import end_with_a_question, mend, must_be_read, needs_mending
+from freehold.dispatch.mend import as_asked_of, must_be_read, needs_mending
 from freehold.dispatch.paying import must_reserve, reserve_for_chat
 from freehold.dispatch.reach import Headers
 from freehold.fault import Fault, FaultError
@@ -21,10 +21,8 @@ from freehold.routing.cut import find_cut
 from freehold.routing.plan import Hold, Step
 from freehold.runtime import Runtime
 from freehold.wire import ndjson
-from freehold.wire.carry import carry_request
 from freehold.wire.codec import Codec, EditName, Envelope, Sent, Tap
 from freehold.wire.formats import CODECS
-from freehold.wire.tool_names import with_legal_names
 
 PASSED_ON_HEADERS = ("anthropic-beta", "anthropic-version", "openai-beta")
 """Client headers that change what the upstream does, passed on with its own body only."""
@@ -126,13 +124,9 @@ class ChatAttempt(Attempt):
             self.tap.edits.add("steady_prefix")
         if self.keeps_body:
             return self.upstream_codec.relay_request(envelope, sent)
-        request = mend(carry_request(self.chat.request_of(envelope), self.upstream_codec.FORMAT), self.quirks)
-        if self.upstream_codec.FORMAT != "openai_responses":
-            request = end_with_a_question(request, self.chat.codec.FORMAT)
-        if self.upstream_codec is not self.chat.codec or self.upstream_codec.FORMAT != "openai_responses":
-            request, self.own_names = with_legal_names(request, self.upstream_codec.FORMAT)
-            if self.own_names:
-                self.tap.edits.add("tool_names")
+        request, self.own_names = as_asked_of(self.chat, envelope, self.upstream_codec.FORMAT, self.quirks)
+        if self.own_names:
+            self.tap.edits.add("tool_names")
         if self.streams and not request.stream:
             request = msgspec.structs.replace(request, stream=True, stream_usage=True)
         try:

@@ -4,6 +4,7 @@ A quirk that changes messages or tools makes the request leave through the neutr
 formats; what is only a field's spelling is the codec's affair (`Sent.quirks`).
 """
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import msgspec
@@ -14,6 +15,9 @@ from freehold.dispatch.plain_schema import make_plain
 from freehold.dispatch.schema_tools import offer_by_schema
 from freehold.runtime import Egress
 from freehold.wire.anthropic_messages import has_unsigned_thinking
+from freehold.wire.carry import carry_request
+from freehold.wire.codec import Envelope
+from freehold.wire.tool_names import with_legal_names
 
 NEUTRAL_SYSTEM = "You are a helpful assistant."
 """Small instruction models answer far worse with no system prompt at all (docs/engines.md)."""
@@ -54,6 +58,21 @@ def must_be_read(flight: ChatFlight, egress: Egress) -> bool:
     if egress is Egress.VENDOR:
         return has_unsigned_thinking(flight.envelope)
     return "thread" in flight.envelope.top
+
+
+def as_asked_of(
+    flight: ChatFlight, envelope: Envelope, wire_format: WireFormat, quirks: frozenset[str]
+) -> tuple[ChatRequest, Mapping[str, str]]:
+    """One of the flight's envelopes as a deployment with these quirks is asked it in that format.
+
+    Also the client's own names of tools that go out under others.
+    """
+    request = mend(carry_request(flight.request_of(envelope), wire_format), quirks)
+    if wire_format != "openai_responses":
+        request = end_with_a_question(request, flight.codec.FORMAT)
+    elif flight.codec.FORMAT == "openai_responses":
+        return request, {}
+    return with_legal_names(request, wire_format)
 
 
 def mend(request: ChatRequest, quirks: frozenset[str]) -> ChatRequest:

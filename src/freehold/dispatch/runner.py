@@ -15,6 +15,7 @@ from freehold.dispatch.call_reader import CallPipe, CallReader, read_calls
 from freehold.dispatch.chat_attempt import ChatAttempt, note_reply
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.held import Gathered, HeldPipe
+from freehold.dispatch.own_count import count_prompt
 from freehold.dispatch.paying import ends_plan
 from freehold.dispatch.restoring import RestoringWriter, restore_reply
 from freehold.dispatch.schema_tools import SchemaToolReader, offers_by_schema
@@ -52,6 +53,10 @@ class Dispatch:
         if flight.features.session is not None:
             self._sticky.set(flight.features.caller, flight.features.session, answer.placed.id, lane_of(flight.features))
         return answer
+
+    async def count(self, flight: ChatFlight) -> int | None:
+        """The prompt's tokens, as the runtime that would serve it counts them; None: it is no engine that says."""
+        return await count_prompt(self._means.upstreams, flight)
 
     async def _first_served(self, flight: ChatFlight, steps: Sequence[Step], escalate: Escalate | None) -> Answer:
         last: Fault | None = None

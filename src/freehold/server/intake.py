@@ -116,7 +116,32 @@ class Intake:
                     sent, features, placeholders = left.envelope, left.features, left.placeholders
                     plan, situation, budgets = kept
         self._ledger.decided(decision_record(request_id, snapshot.policy, features, situation, plan))
-        flight = ChatFlight(
+        flight = self._chat_flight(request_id, codec, sent, headers, features, plan, situation.now_ms, snapshot)
+        flight.placeholders = placeholders
+        flight.deadline_s, flight.rates, flight.budgets = due_s, snapshot.rates, budgets
+        return flight
+
+    def decide_count(
+        self, codec: Codec, envelope: Envelope, headers: Mapping[str, str], features: Features, request_id: str
+    ) -> ChatFlight:
+        """What would be decided of a prompt that is only to be counted, were it asked. Nothing is written down."""
+        snapshot = self.snapshot
+        asked = msgspec.structs.replace(features, operation="chat")
+        plan, situation = self.plan(asked, snapshot, {})
+        return self._chat_flight(request_id, codec, envelope, headers, asked, plan, situation.now_ms, snapshot)
+
+    def _chat_flight(
+        self,
+        request_id: str,
+        codec: Codec,
+        envelope: Envelope,
+        headers: Mapping[str, str],
+        features: Features,
+        plan: Plan,
+        now_ms: int,
+        snapshot: Snapshot,
+    ) -> ChatFlight:
+        return ChatFlight(
             request_id=request_id,
             headers=headers,
             features=features,
@@ -124,20 +149,17 @@ class Intake:
             policy_version=snapshot.policy.version,
             reaches=snapshot.reaches,
             codec=codec,
-            envelope=sent,
+            envelope=envelope,
             asked=Asked(
                 model=envelope.model,
                 stream_usage=envelope.stream_usage,
                 reply_id=request_id,
-                now_s=situation.now_ms // 1000,
+                now_s=now_ms // 1000,
                 prompt_tokens=features.prompt_tokens,
                 top=envelope.top,
                 spent_ns=self._stopwatch() if envelope.format == "ollama" else None,
             ),
-            placeholders=placeholders,
         )
-        flight.deadline_s, flight.rates, flight.budgets = due_s, snapshot.rates, budgets
-        return flight
 
     def _stopwatch(self) -> Callable[[], int]:
         """Nanoseconds from now on."""

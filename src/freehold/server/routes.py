@@ -51,7 +51,7 @@ def make_routes(
         ("GET", "/v1/responses"): NoWebSocketEndpoint(context),
         ("POST", "/v1/completions"): ChatEndpoint(context, dispatch, CODECS["openai_completions"], "completion"),
         ("POST", "/v1/messages"): ChatEndpoint(context, dispatch, CODECS["anthropic_messages"]),
-        ("POST", "/v1/messages/count_tokens"): CountTokensEndpoint(context),
+        ("POST", "/v1/messages/count_tokens"): CountTokensEndpoint(context, dispatch),
         ("POST", "/v1/embeddings"): EmbeddingsEndpoint(context, singles),
         ("GET", "/v1/models"): models.listed,
         ("GET", "/healthz"): health,

@@ -15,7 +15,7 @@ from freehold.runtime import Abilities, Egress
 
 Look = Callable[[Asker], Awaitable[EngineSeen | None]]
 """None: it is not this engine."""
-LLAMA_QUIRKS = ("system_first", "top_k", "no_echo")
+LLAMA_QUIRKS = ("system_first", "top_k", "no_echo", "own_tokenizer")
 ALTERNATES = "roles must alternate"
 """In the words of every template that refuses two turns of one role in a row (Mistral's, Gemma's, Llama 2's)."""
 RELAYING_BACKENDS = ("proxy", "cloud", "p2p", "worker", "remote")

@@ -1,7 +1,10 @@
-"""`POST /v1/messages/count_tokens`: answered here, without a call. Clients ask this dozens of times in a burst."""
+"""`POST /v1/messages/count_tokens`: answered on this machine. Clients ask this dozens of times in a burst."""
 
 from collections.abc import Mapping
 
+import msgspec
+
+from freehold.dispatch.runner import Dispatch
 from freehold.fault import Kind, faulty
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation
@@ -14,11 +17,14 @@ from freehold.wire.formats import CODECS
 
 
 class CountTokensEndpoint(RecordedEndpoint):
-    """Counts the prompt of a Messages body with our own tokenizer; an estimate for models whose vocabulary is not public."""
+    """Counts the prompt of a Messages body: with the tokenizer of the engine that would serve it, where that is an engine here
+    that tells; else with our own, an estimate for models whose vocabulary is not public.
+    """
 
     can_cost = False
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
         self._codec = CODECS["anthropic_messages"]
         super().__init__(context, "count_tokens", self._codec.FORMAT, self._codec)
 
@@ -35,6 +41,11 @@ class CountTokensEndpoint(RecordedEndpoint):
         self._codec.read_request(envelope)  # what could not be sent is not counted either
         row.features = features = await intake.features(self._codec, envelope, headers, caller, "count_tokens")
         await count_request(self._context, conversation, features, is_anthropic=True)
+        if not features.prompt_tokens_exact:
+            flight = intake.decide_count(self._codec, envelope, headers, features, row.request_id)
+            counted = await self._dispatch.count(flight)
+            if counted is not None:
+                row.features = features = msgspec.structs.replace(features, prompt_tokens=counted, prompt_tokens_exact=True)
         basis = b"measured" if features.prompt_tokens_exact else b"estimated"
         told = [JSON_HEADER, *id_headers(row.request_id), (b"x-freehold-usage-basis", basis)]
         await conversation.send_whole(200, told, token_counts.write_count(features.prompt_tokens))

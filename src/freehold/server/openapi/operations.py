@@ -91,7 +91,7 @@ CHAT: dict[tuple[str, str], Operation] = {
         "Chat, in Anthropic's Messages form", "anthropic", anthropic.MessagesRequest, anthropic.MessagesAnswer
     ),
     ("POST", "/v1/messages/count_tokens"): Operation(
-        summary="Count the tokens of a prompt, without a call",
+        summary="Count the tokens of a prompt, on this machine",
         spelling="anthropic",
         body=anthropic.CountTokensRequest,
         answer=anthropic.TokenCount,
