@@ -12,8 +12,9 @@ import msgspec
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.mend import as_asked_of
 from freehold.dispatch.reach import Reach
-from freehold.fault import Fault, FaultError, Kind
+from freehold.fault import FaultError
 from freehold.gateways.http import Call, Upstreams
+from freehold.gateways.local_get import read_answer
 from freehold.routing.plan import Step
 from freehold.runtime import Egress
 from freehold.wire import openai_chat
@@ -56,20 +57,14 @@ async def count_prompt(upstreams: Upstreams, flight: ChatFlight) -> int | None:
 
 async def _ask(upstreams: Upstreams, flight: ChatFlight, step: Step, reach: Reach, path: str, body: bytes) -> bytes:
     address = reach.address_of("openai_chat", step.placed.runtime)
-    exchange = await upstreams.open(
-        Call(
-            address=msgspec.structs.replace(address, prefix=address.prefix.removesuffix("/v1")),
-            path=path,
-            headers=(("content-type", "application/json"), *reach.credentials("openai_chat")),
-            body=body,
-            egress=step.placed.egress,
-            ceiling=flight.plan.ceiling,
-            connect_timeout_s=WITHIN_S,
-            head_timeout_s=WITHIN_S,
-        )
+    call = Call(
+        address=msgspec.structs.replace(address, prefix=address.prefix.removesuffix("/v1")),
+        path=path,
+        headers=(("content-type", "application/json"), *reach.credentials("openai_chat")),
+        body=body,
+        egress=step.placed.egress,
+        ceiling=flight.plan.ceiling,
+        connect_timeout_s=WITHIN_S,
+        head_timeout_s=WITHIN_S,
     )
-    if exchange.status != 200:
-        exchange.abort()
-        raise FaultError(Fault(kind=Kind.UPSTREAM_ERROR, message=f"status {exchange.status}", status=exchange.status))
-    exchange.arm(WITHIN_S, Kind.TOTAL_TIMEOUT)
-    return await exchange.read(MOST_BYTES)
+    return await read_answer(upstreams, call, WITHIN_S, MOST_BYTES)

@@ -15,22 +15,26 @@ def make_local_get(upstreams: Upstreams) -> Callable[[str, str, Secret, float], 
     """`(base_url, path, api_key, timeout_s) -> body`; raises FaultError for anything but a whole answer of status 200."""
 
     async def get(base_url: str, path: str, api_key: Secret, timeout_s: float) -> bytes:
-        exchange = await upstreams.open(
-            Call(
-                address=read_base_url(base_url),
-                method="GET",
-                path=path,
-                headers=(("authorization", f"Bearer {api_key.reveal()}"),),
-                egress=Egress.LOCAL,
-                ceiling=Egress.LOCAL,
-                connect_timeout_s=timeout_s,
-                head_timeout_s=timeout_s,
-            )
+        call = Call(
+            address=read_base_url(base_url),
+            method="GET",
+            path=path,
+            headers=(("authorization", f"Bearer {api_key.reveal()}"),),
+            egress=Egress.LOCAL,
+            ceiling=Egress.LOCAL,
+            connect_timeout_s=timeout_s,
+            head_timeout_s=timeout_s,
         )
-        if exchange.status != 200:
-            exchange.abort()
-            raise FaultError(Fault(kind=Kind.UPSTREAM_ERROR, message=f"status {exchange.status}", status=exchange.status))
-        exchange.arm(timeout_s, Kind.TOTAL_TIMEOUT)
-        return await exchange.read(ANSWER_BYTES)
+        return await read_answer(upstreams, call, timeout_s, ANSWER_BYTES)
 
     return get
+
+
+async def read_answer(upstreams: Upstreams, call: Call, within_s: float, most_bytes: int) -> bytes:
+    """The whole body, `within_s` seconds after its head. Raises FaultError for any status but 200."""
+    exchange = await upstreams.open(call)
+    if exchange.status != 200:
+        exchange.abort()
+        raise FaultError(Fault(kind=Kind.UPSTREAM_ERROR, message=f"status {exchange.status}", status=exchange.status))
+    exchange.arm(within_s, Kind.TOTAL_TIMEOUT)
+    return await exchange.read(most_bytes)
