@@ -10,7 +10,7 @@ from freehold.fault import Fault, FaultError
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation, RawHeaders, stream_headers
 from freehold.server.endpoints.recorded import RecordedEndpoint, decision_headers
-from freehold.server.faults import JSON_HEADER
+from freehold.server.faults import JSON_HEADER, id_headers
 from freehold.server.rows import RequestRow
 from freehold.wire.codec import Codec, Envelope
 
@@ -71,13 +71,7 @@ class ChatEndpoint(RecordedEndpoint):
 
     async def _replay(self, conversation: Conversation, flight: ChatFlight, body: bytes) -> None:
         """A kept answer, streamed or whole as it is asked for now; nobody is called."""
-        request_id = flight.request_id.encode()
-        said: RawHeaders = [
-            (b"x-freehold-request-id", request_id),
-            (b"x-request-id", request_id),
-            (b"request-id", request_id),
-            (b"x-freehold-cache", b"hit"),
-        ]
+        said: RawHeaders = [*id_headers(flight.request_id), (b"x-freehold-cache", b"hit")]
         if flight.envelope.stream:
             await conversation.send_head(200, [*stream_headers(self._codec.STREAM_TYPE), *said])
             await conversation.send_body(body)
@@ -94,13 +88,7 @@ class ChatEndpoint(RecordedEndpoint):
         return False
 
     def _waiting_headers(self, row: RequestRow) -> RawHeaders:
-        request_id = row.request_id.encode()
-        return [
-            *stream_headers(self._codec.STREAM_TYPE),
-            (b"x-freehold-request-id", request_id),
-            (b"x-request-id", request_id),
-            (b"request-id", request_id),
-        ]
+        return [*stream_headers(self._codec.STREAM_TYPE), *id_headers(row.request_id)]
 
     async def _stream(
         self, conversation: Conversation, flight: ChatFlight, answer: StreamAnswer, row: RequestRow, copy: Copy | None

@@ -16,7 +16,7 @@ from freehold.routing.agents import agent_of
 from freehold.server.access import right_at
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation, RawHeaders
-from freehold.server.faults import FaultWriter, send_fault
+from freehold.server.faults import FaultWriter, id_headers, send_fault
 from freehold.server.idempotency.asked import HEADER as IDEMPOTENCY_KEY
 from freehold.server.idempotency.desk import GivenAgain
 from freehold.server.idempotency.serving import give_again, take_key
@@ -107,12 +107,9 @@ class RecordedEndpoint(ABC):
 def decision_headers(flight: Flight, answer: Answer) -> RawHeaders:
     """What was decided, for whoever reads headers."""
     step = answer.attempt.step
-    request_id = flight.request_id.encode()
     warning = warning_of(answer.attempt)
     return [
-        (b"x-freehold-request-id", request_id),
-        (b"x-request-id", request_id),
-        (b"request-id", request_id),
+        *id_headers(flight.request_id),
         (b"x-freehold-runtime", header_value(step.placed.runtime.name)),
         (b"x-freehold-deployment", header_value(step.placed.id)),
         (b"x-freehold-egress", step.placed.egress.value.encode()),
