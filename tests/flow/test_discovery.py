@@ -196,6 +196,7 @@ async def test_a_real_llama_server_is_found_with_what_it_really_serves(serve: Se
         (await counted.parse()).input_tokens,
     )
     assert answer.usage.input_tokens <= (await counted.parse()).input_tokens  # less what it had in its memory
+    assert served.app.intake._counting.at_hand("o200k_base") is None, "no vocabulary was loaded for it"
 
 
 async def test_a_prompt_is_estimated_where_the_engine_does_not_count(serve: Serve, fake: FakeRuntime) -> None:

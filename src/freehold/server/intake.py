@@ -268,12 +268,12 @@ class Intake:
         operation: str | None = None,
         *,
         snapshot: Snapshot | None = None,
+        best_count: bool = False,
     ) -> Features:
-        """What is known of the request. The first one that needs a vocabulary waits for it."""
+        """What is known of the request. The first one that needs a vocabulary waits for it; `best_count` always does."""
         snapshot = snapshot or self.snapshot
         tokenizer = tokenizer_of(snapshot.policy, envelope.model)
-        # Who asks for a count alone gets the best there is; a client's context bar hangs on it.
-        at_hand = self._counting.at_hand(tokenizer, math.inf if operation == "count_tokens" else 0)
+        at_hand = self._counting.at_hand(tokenizer, math.inf if best_count else 0)
         tokens = at_hand or await self._counting.load(tokenizer)
         features = self._gather(codec, envelope, headers, caller, tokens, snapshot, operation)
         if self._counting.is_rough(tokens) and is_close(

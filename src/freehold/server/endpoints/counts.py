@@ -39,13 +39,18 @@ class CountTokensEndpoint(RecordedEndpoint):
                 Kind.UNKNOWN_MODEL, f"there is no model {envelope.model[:100]!r}; GET /v1/models lists them", param="model"
             )
         self._codec.read_request(envelope)  # what could not be sent is not counted either
-        row.features = features = await intake.features(self._codec, envelope, headers, caller, "count_tokens")
+        asked = (self._codec, envelope, headers, caller, "count_tokens")
+        rates_may_look = intake.snapshot.rates is not None
+        row.features = features = await intake.features(*asked, best_count=rates_may_look)
         await count_request(self._context, conversation, features, is_anthropic=True)
         if not features.prompt_tokens_exact:
             flight = intake.decide_count(self._codec, envelope, headers, features, row.request_id)
             counted = await self._dispatch.count(flight)
             if counted is not None:
-                row.features = features = msgspec.structs.replace(features, prompt_tokens=counted, prompt_tokens_exact=True)
+                features = msgspec.structs.replace(features, prompt_tokens=counted, prompt_tokens_exact=True)
+            else:  # the best there is: a client's context bar hangs on it
+                features = await intake.features(*asked, best_count=True)
+            row.features = features
         basis = b"measured" if features.prompt_tokens_exact else b"estimated"
         told = [JSON_HEADER, *id_headers(row.request_id), (b"x-freehold-usage-basis", basis)]
         await conversation.send_whole(200, told, token_counts.write_count(features.prompt_tokens))
