@@ -126,6 +126,29 @@ async def test_files_are_listed_in_pages_and_deleted(serve: Serve, fake: FakeRun
         await client.files.retrieve(everything[0].id)
 
 
+async def test_a_cursor_that_is_no_place_in_a_list_is_refused(serve: Serve, fake: FakeRuntime):
+    client = (await serve(config(fake))).openai()
+    for cursor in ("no-such-id", "file-abc123", "batch_abc123", "a" * 5000):  # also while there is nothing to list
+        for asked in (client.files.list(after=cursor), client.batches.list(after=cursor)):
+            with pytest.raises(openai.BadRequestError) as refused:
+                await asked
+            assert (refused.value.param, refused.value.code) == ("after", None)
+    one, two = [await begin(client, jsonl(line("a"))) for _ in range(2)]
+    assert [batch.id async for batch in client.batches.list(limit=1)] == [two.id, one.id]
+    for asked in (client.files.list(after=one.id), client.batches.list(after=one.input_file_id), client.batches.list(limit=101)):
+        with pytest.raises(openai.BadRequestError):
+            await asked
+
+
+async def test_files_can_be_deleted_while_they_are_paged_through(serve: Serve, fake: FakeRuntime):
+    client = (await serve(config(fake))).openai()
+    for _ in range(5):
+        await client.files.create(file=("work.jsonl", jsonl(line("a"))), purpose="batch")
+    async for file in client.files.list(limit=2):  # each page is asked for behind a file that is gone by then
+        await client.files.delete(file.id)
+    assert (await client.files.list()).data == []
+
+
 @pytest.mark.parametrize(
     ("lines", "code"),
     [
@@ -152,6 +175,8 @@ async def test_what_others_left_is_not_there(serve: Serve, fake: FakeRuntime, mo
     batch = await begin(client, jsonl(line("a")))
     await ended(client, batch.id)
     monkeypatch.setattr(served.app.intake, "identify", lambda *_: Caller(key="other", user="other"))
+    with pytest.raises(openai.BadRequestError):
+        await client.batches.list(after=batch.id)
     for ask in (
         client.files.retrieve(batch.input_file_id),
         client.files.content(batch.input_file_id),

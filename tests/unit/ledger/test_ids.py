@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.ledger.ids import RANDOM_BYTES, new_id
+from freehold.ledger.ids import RANDOM_BYTES, is_id, new_id
 
 MOMENTS = st.integers(0, 2**48 - 1)
 CHANCE = st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES)
@@ -28,3 +28,13 @@ def test_the_later_id_sorts_later(one: int, other: int, chance: bytes, more: byt
     ids, moments = (new_id("req_", one, chance), new_id("req_", other, more)), ((one, chance), (other, more))
     assert (ids[0] < ids[1]) == (moments[0] < moments[1])
     assert (ids[0] == ids[1]) == (moments[0] == moments[1])
+
+
+@given(MOMENTS, CHANCE)
+def test_what_was_given_is_known_as_an_id_of_its_own_kind_only(moment: int, chance: bytes) -> None:
+    given_id = new_id("file-", moment, chance)
+    assert is_id("file-", given_id)
+    assert not is_id("batch_", given_id)
+    assert not any(
+        is_id("file-", wrong) for wrong in (given_id[:-1], given_id + "0", given_id.upper(), given_id[:-1] + "l", "file-")
+    )

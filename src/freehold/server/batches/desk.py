@@ -14,7 +14,7 @@ import msgspec
 from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.features import Caller
 from freehold.identity.tags import PROJECT_HEADER
-from freehold.ledger.ids import RANDOM_BYTES, new_id
+from freehold.ledger.ids import RANDOM_BYTES, is_id, new_id
 from freehold.routing.features import CEILING_HEADER, HINT_PREFIX, effective_ceiling
 from freehold.routing.labels import DATASET_HEADER, LABEL_HEADER, label_said
 from freehold.server.batches.shelf import Shelf
@@ -33,10 +33,10 @@ MOST_BYTES = 16 * 1024**3
 """Of all callers together."""
 MOST_OPEN_BATCHES = 50
 """Of one caller, not over yet."""
-MOST_LISTED = 100
 SWEPT_AFTER_MS = 3600 * 1000
 """A file without a row may be about to get one."""
 
+_FILE, _BATCH = "file-", "batch_"
 _T = TypeVar("_T")
 _encode = msgspec.json.Encoder().encode
 _state = msgspec.json.Decoder(BatchState).decode
@@ -100,7 +100,7 @@ class Desk:
         data = memoryview(form.body)[part.start : part.end]
         await self._require_room(caller, len(data))
         name = (part.filename or "").rpartition("/")[2][:200] or "batch.jsonl"
-        file_id = self.new_id("file-")
+        file_id = self.new_id(_FILE)
         await asyncio.to_thread(self.shelf.put, file_id, data)  # the bytes first, so that no row is without them
         row = FileRow(
             file_id=file_id,
@@ -144,7 +144,13 @@ class Desk:
         return found
 
     async def files(self, caller: Caller, *, after: str | None, limit: int, purpose: str | None) -> list[dict[str, object]]:
-        """The caller's files, newest first; one more than `limit` where there are more."""
+        """The caller's files, newest first; one more than `limit` where there are more.
+
+        `after`: an id that a file has or had: clients delete the files of a page before they ask for the next one.
+        Raises FaultError(INVALID_REQUEST).
+        """
+        if after is not None and not is_id(_FILE, after):
+            raise faulty(Kind.INVALID_REQUEST, "after: there is no file of this id", param="after")
         if not self.shelf.is_used:
             return []
         rows = await self.ask(lambda store: store.list_files(caller, after=after, limit=limit + 1, purpose=purpose))
@@ -179,7 +185,7 @@ class Desk:
             )
         now_ms = self.now_ms()
         row = BatchRow(
-            batch_id=self.new_id("batch_"),
+            batch_id=self.new_id(_BATCH),
             caller=caller,
             headers=kept,
             endpoint=asked.endpoint,
@@ -202,7 +208,12 @@ class Desk:
         return found
 
     async def batches(self, caller: Caller, *, after: str | None, limit: int) -> list[dict[str, object]]:
-        """The caller's batches, newest first; one more than `limit` where there are more."""
+        """The caller's batches, newest first; one more than `limit` where there are more.
+
+        `after`: a batch of the caller's. Raises FaultError(INVALID_REQUEST).
+        """
+        if after is not None and (not self.shelf.is_used or await self.ask(lambda store: store.batch(after, caller)) is None):
+            raise faulty(Kind.INVALID_REQUEST, "after: you have no batch of this id", param="after")
         if not self.shelf.is_used:
             return []
         rows = await self.ask(lambda store: store.list_batches(caller, after=after, limit=limit + 1))

@@ -9,7 +9,7 @@ import msgspec
 
 from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.features import Caller, Right
-from freehold.server.batches.desk import MOST_LISTED, Desk, told_file
+from freehold.server.batches.desk import Desk, told_file
 from freehold.server.context import Context
 from freehold.server.delivery import Conversation
 from freehold.server.faults import JSON_HEADER, id_headers, send_fault
@@ -18,6 +18,9 @@ from freehold.wire.formats import CODECS
 from freehold.wire.multipart import is_multipart, read_form
 
 DEFAULT_LISTED = 20
+MOST_LISTED = 100
+"""In one page. Clients may ask for more files, as OpenAI's API lets them, and are told that there are more."""
+MOST_FILES_ASKED = 10_000
 _encode = msgspec.json.Encoder().encode
 
 
@@ -78,7 +81,7 @@ class FilesEndpoint(Kept):
     async def listed(self, conversation: Conversation, headers: Mapping[str, str]) -> None:
         """`GET /v1/files`."""
         try:
-            caller, page = await self._caller(conversation, headers), read_page(conversation.query)
+            caller, page = await self._caller(conversation, headers), read_page(conversation.query, MOST_FILES_ASKED)
             rows = await self._desk.files(caller, after=page.after, limit=page.limit, purpose=page.purpose)
             await self._send(conversation, write_page(rows, page.limit))
         except FaultError as error:
@@ -135,12 +138,12 @@ class Page(msgspec.Struct, frozen=True):
     purpose: str | None = None
 
 
-def read_page(query: str) -> Page:
-    """`limit`, `after` and `purpose` of a query. Raises FaultError(INVALID_REQUEST)."""
+def read_page(query: str, most: int = MOST_LISTED) -> Page:
+    """`limit` (1 to `most`), `after` and `purpose` of a query. Raises FaultError(INVALID_REQUEST)."""
     said: dict[str, Any] = {name: values[-1] for name, values in parse_qs(query, max_num_fields=20).items()}
     limit = str(said.get("limit", DEFAULT_LISTED))
-    if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:6]) <= 10_000):
-        raise faulty(Kind.INVALID_REQUEST, "limit: must be 1 to 10000", param="limit")
+    if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:6]) <= most):
+        raise faulty(Kind.INVALID_REQUEST, f"limit: must be 1 to {most}", param="limit")
     if said.get("order", "desc") != "desc":
         raise faulty(Kind.UNSUPPORTED, "order: lists are newest first", param="order")
     return Page(min(int(limit), MOST_LISTED), said.get("after"), said.get("purpose"))
