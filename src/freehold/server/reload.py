@@ -7,13 +7,15 @@ poll survives whatever an editor or a deployment tool does to a file. Not done h
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from freehold.config import ConfigError, find_source, load
+from freehold.config import Config, ConfigError, find_source, load
 from freehold.config.watched import Stamp, stamps, watched_files
 from freehold.server.app import App
+from freehold.server.swap import Changes
 from freehold.telemetry.log import Log
 
 LOOK_EACH_S = 1.0
@@ -24,10 +26,49 @@ RETRY_EACH_S = 5.0
 """While the file is wrong, it is read again this often: what it lacks (a secret's file) may not be watched yet."""
 
 
+class Reading(NamedTuple):
+    """What came of reading the configuration once."""
+
+    problems: tuple[str, ...] = ()
+    """Why the last good one keeps serving; none: this one serves now."""
+    served: Config | None = None
+    changes: Changes | None = None
+    is_news: bool = True
+    """False: nothing is different."""
+    is_asked: bool = False
+    """Somebody wanted it read (SIGHUP)."""
+
+
+def logged(log: Log) -> "Callable[[Reading], None]":
+    """Each reading as it stands in the log."""
+
+    def say(reading: Reading) -> None:
+        if reading.served is None or reading.changes is None:
+            log_refused(log, reading.problems)
+            return
+        source = reading.served.source and str(reading.served.source)
+        if not reading.is_news:
+            if reading.is_asked:
+                log.event("config.unchanged", source=source)
+            return
+        log.event("config.reloaded", source=source, changes=reading.changes.facts())
+        for warning in reading.served.warnings:
+            log.event("config.warning", level="warning", says=warning)
+
+    return say
+
+
+def log_refused(log: Log, problems: tuple[str, ...], **whose: int) -> None:
+    """The configuration cannot be served; `whose`: by which worker, where not by all."""
+    log.event("config.refused", level="error", problems=problems, says="the last good configuration keeps serving", **whose)
+
+
 @asynccontextmanager
-async def following(app: App, environ: Mapping[str, str], log: Log) -> "AsyncIterator[Reloader]":
-    """Watch while the context lasts."""
-    reloader = Reloader(app, environ, log)
+async def following(
+    app: App, environ: Mapping[str, str], log: Log, tell: "Callable[[Reading], None] | None" = None
+) -> "AsyncIterator[Reloader]":
+    """Watch while the context lasts. `tell` hears of each reading; without one the log does."""
+    reloader = Reloader(app, environ, log, tell)
     task = asyncio.get_running_loop().create_task(reloader.run(), name="reload")
     try:
         yield reloader
@@ -40,9 +81,9 @@ async def following(app: App, environ: Mapping[str, str], log: Log) -> "AsyncIte
 class Reloader:
     """Keeps one app at what its configuration says."""
 
-    def __init__(self, app: App, environ: Mapping[str, str], log: Log, *, look_each_s: float = LOOK_EACH_S) -> None:
+    def __init__(self, app: App, environ: Mapping[str, str], log: Log, tell: "Callable[[Reading], None] | None" = None) -> None:
         self._app, self._environ, self._log = app, environ, log
-        self._look_each_s = look_each_s
+        self._tell = tell or logged(log)
         self._seen: dict[Path, Stamp] = {}
         """As they were before they were read last. Empty: the first look reads once more what the start has read."""
         self._problems: tuple[str, ...] = ()
@@ -66,7 +107,7 @@ class Reloader:
     async def _next_look(self) -> bool:
         """Wait for the next look. True: somebody asked for it."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._asked.wait(), self._look_each_s)
+            await asyncio.wait_for(self._asked.wait(), LOOK_EACH_S)
         is_asked = self._asked.is_set()
         self._asked.clear()
         return is_asked
@@ -108,12 +149,7 @@ class Reloader:
         self._app.config_problems = ()
         is_news = changes.has_effect or was_wrong or changes.waits_for_restart != self._waiting
         self._waiting = self._app.waits_for_restart = changes.waits_for_restart
-        if is_news:
-            self._log.event("config.reloaded", source=source and str(source), changes=changes.facts())
-            for warning in config.warnings:
-                self._log.event("config.warning", level="warning", says=warning)
-        elif is_asked:
-            self._log.event("config.unchanged", source=source and str(source))
+        self._tell(Reading(served=config, changes=changes, is_news=is_news, is_asked=is_asked))
 
     def _keep(self, problems: tuple[str, ...], places: tuple[str, ...] | None = None) -> None:
         """Say, once, why the last good configuration keeps serving. Where anybody may look, only the places are told."""
@@ -121,7 +157,7 @@ class Reloader:
             return
         self._problems = problems
         self._app.config_problems = places or problems
-        self._log.event("config.refused", level="error", problems=problems, says="the last good configuration keeps serving")
+        self._tell(Reading(problems))
 
     def _source(self) -> Path | None:
         """The file that was started with, for good; where there was none, one that has appeared."""

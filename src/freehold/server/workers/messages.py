@@ -3,6 +3,8 @@
 Keys of engines travel here and nowhere else: an argument vector and an environment can be read by others.
 """
 
+import hashlib
+
 import msgspec
 
 from freehold.fault import Fault, Kind
@@ -56,6 +58,13 @@ class Serving(msgspec.Struct, frozen=True, tag="serving"):
     """The worker answers requests."""
 
 
+class Follows(msgspec.Struct, frozen=True, tag="follows"):
+    """The worker has read the configuration: what it serves by now, or why it goes on by what it had."""
+
+    text_digest: str
+    problems: tuple[str, ...]
+
+
 class LetGo(msgspec.Struct, frozen=True, tag="let_go"):
     """The worker has no more calls at an engine that was taken from the table."""
 
@@ -63,11 +72,16 @@ class LetGo(msgspec.Struct, frozen=True, tag="let_go"):
 
 
 ToWorker = Begin | EnginesAre
-FromWorker = Serving | LetGo
+FromWorker = Serving | Follows | LetGo
 
 encode = msgspec.json.Encoder().encode
 read_for_worker = msgspec.json.Decoder(ToWorker).decode
 read_for_parent = msgspec.json.Decoder(FromWorker).decode
+
+
+def digest(text: str) -> str:
+    """What a configuration's text is compared by."""
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
 def line(message: ToWorker | FromWorker) -> bytes:

@@ -21,10 +21,10 @@ from freehold.local.supervisor import Engines
 from freehold.runtime import Egress, Launch
 from freehold.server.app import App
 from freehold.server.listener import take_address
-from freehold.server.reload import Reloader, following
+from freehold.server.reload import Reading, Reloader, following, log_refused, logged
 from freehold.server.signals import on_signal
 from freehold.server.stores import store_place, store_url
-from freehold.server.workers.messages import Begin, EnginesAre, LetGo, Serving, line, read_for_parent, told
+from freehold.server.workers.messages import Begin, EnginesAre, Follows, LetGo, Serving, digest, line, read_for_parent, told
 from freehold.storage.engine import create_tables, open_engine
 from freehold.storage.leftovers import own_journal, take_over
 from freehold.storage.store import prepare
@@ -46,6 +46,8 @@ class Worker:
         self.process = process
         self.serves = asyncio.Event()
         self.gone = asyncio.Event()
+        self.text_digest = ""
+        """Of the configuration that it serves by."""
         self.let_go: set[str] = set()
         """Engines that were taken from the table and that it does not call any more."""
 
@@ -103,6 +105,10 @@ class Parent:
         self._number = 0
         self._delays = [FIRST_DELAY_S] * len(self._slots)
         self._rolling: asyncio.Task[None] | None = None
+        self._log_reading = logged(log)
+        self._refused: set[tuple[str, ...]] = set()
+        """What was said of the configuration that cannot be served now."""
+        self._followed = digest(self.app.base.text)
 
     async def run(self, environ: Mapping[str, str], say_ready: Callable[[App, int], None]) -> None:
         """Serve. Raises RuntimeError or StoreError when that cannot begin."""
@@ -113,7 +119,7 @@ class Parent:
         try:
             first = [await self._fill(slot) for slot in range(len(self._slots))]
             await self._all_serve(first)
-            async with following(self.app, environ, self._log) as reloader:
+            async with following(self.app, environ, self._log, self._has_read) as reloader:
                 on_signal(signal.SIGHUP, lambda: self._read_again(reloader))
                 on_signal(signal.SIGUSR2, self._roll)
                 self._log.event("server.started", workers=len(first), policy=self.app.config.policy.version)
@@ -155,6 +161,28 @@ class Parent:
         reloader.ask()
         self._pass_on(signal.SIGHUP)
 
+    def _has_read(self, reading: Reading) -> None:
+        """Say what came of it; of workers only what differs, and when all of them have come after."""
+        if reading.served is None:
+            self._say_refused(reading.problems)
+            self._refused = {reading.problems}
+            return
+        self._refused.clear()
+        self._log_reading(reading)
+        self._say_when_all_follow()
+
+    def _say_refused(self, problems: tuple[str, ...], **whose: int) -> None:
+        if problems not in self._refused:
+            self._refused.add(problems)
+            log_refused(self._log, problems, **whose)
+
+    def _say_when_all_follow(self) -> None:
+        """Nobody is served by an older configuration any more."""
+        wanted = digest(self.app.base.text)
+        if wanted != self._followed and {worker.text_digest for worker in self._workers} == {wanted}:
+            self._followed = wanted
+            self._log.event("workers.follow", workers=len(self._workers), policy=self.app.config.policy.version)
+
     def _pass_on(self, number: int) -> None:
         for worker in self._workers:
             # One that has just begun does not know what SIGHUP means, and reads the file anyway.
@@ -187,6 +215,7 @@ class Parent:
             spill=str(spill),
             demo_url=self._demo_url,
         )
+        worker.text_digest = digest(base.text)
         worker.tell(line(begin))
         worker.tell(self._engines_line())
         self._workers.add(worker)
@@ -213,6 +242,7 @@ class Parent:
         await self._hear(worker)
         code = await worker.process.wait()
         self._workers.discard(worker)
+        self._say_when_all_follow()
         worker.gone.set()
         if self._stopping.is_set() or self._slots[slot] is not worker:
             return
@@ -238,6 +268,11 @@ class Parent:
                 case Serving():
                     worker.serves.set()
                     self._log.event("worker.serves", number=worker.number, pid=worker.process.pid)
+                case Follows(text_digest=text_digest, problems=problems):
+                    worker.text_digest = text_digest or worker.text_digest
+                    if problems:
+                        self._say_refused(problems, worker=worker.number)
+                    self._say_when_all_follow()
                 case LetGo(base_url=base_url):
                     worker.let_go.add(base_url)
 

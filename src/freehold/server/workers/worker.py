@@ -20,9 +20,20 @@ from freehold.server.app import App, wall_ms
 from freehold.server.calm import calm_collector
 from freehold.server.demo import with_demo
 from freehold.server.listener import Listener
-from freehold.server.reload import following
+from freehold.server.reload import Reading, following
 from freehold.server.signals import on_signal, to_the_end
-from freehold.server.workers.messages import LONGEST_BYTES, Begin, EnginesAre, FromWorker, LetGo, Serving, line, read_for_worker
+from freehold.server.workers.messages import (
+    LONGEST_BYTES,
+    Begin,
+    EnginesAre,
+    Follows,
+    FromWorker,
+    LetGo,
+    Serving,
+    digest,
+    line,
+    read_for_worker,
+)
 from freehold.server.workers.told import ToldEngines
 from freehold.storage.store import StoreError
 from freehold.telemetry.log import open_log
@@ -110,10 +121,13 @@ async def _serve(app: App, begin: Begin, lines: asyncio.StreamReader, engines: T
     await listener.start()
     calm_collector()
     hearing = asyncio.get_running_loop().create_task(_hear(lines, engines, listener), name="parent")
-    # The parent says what changed; here only what went wrong is told.
-    quiet = open_log(now_ms=wall_ms, level="error", form="json" if app.config.settings.log.format == "json" else "human")
+
+    def tell(reading: Reading) -> None:
+        """The parent says what changed, once for all."""
+        parent.tell(Follows("" if reading.served is None else digest(app.base.text), reading.problems))
+
     try:
-        async with following(app, os.environ, quiet) as reloader:
+        async with following(app, os.environ, app.log, tell) as reloader:
             on_signal(signal.SIGHUP, reloader.ask)
             parent.tell(Serving())
             await listener.wait()
