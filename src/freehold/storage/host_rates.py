@@ -128,8 +128,8 @@ class HostRates:
         self._file = _file_at(self._path)
         database = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
+            database.execute("PRAGMA synchronous=OFF")  # first of all: a new file is written to when it enters the log
             enter_wal(database, BUSY_TIMEOUT_S)
-            database.execute("PRAGMA synchronous=OFF")
             database.executescript(_TABLES)
         except BaseException:
             database.close()

@@ -9,6 +9,7 @@ import pytest
 from freehold.policy.gcra import Charge, Denied, Hold, Taken
 from freehold.storage.host_rates import HostRates
 from freehold.storage.rates import LEASE_S, RatesAwayError
+from support.power import compiled, watched
 
 MANY = """
 import asyncio, sys, time
@@ -24,6 +25,19 @@ async def go():
         got += isinstance(said, Taken)
     print(got, flush=True)
     sys.stdin.read()
+asyncio.run(go())
+"""
+
+ONE = """
+import asyncio, sys
+from pathlib import Path
+from freehold.policy.gcra import Charge
+from freehold.storage.host_rates import HostRates
+
+async def go():
+    rates = HostRates(Path(sys.argv[1]), lambda: 10**15)
+    await rates.take([Charge("m", 1, 9)], [], "h")
+    await rates.close()
 asyncio.run(go())
 """
 
@@ -54,6 +68,15 @@ def test_workers_of_one_machine_are_counted_together(tmp_path) -> None:
     for worker in workers:
         worker.communicate("")
     assert sum(counts) == 150
+
+
+def test_no_take_waits_for_the_disk_and_the_first_one_does_not_either(tmp_path) -> None:
+    """Who opens a new file has it locked, and others of this machine wait: a disk that is slow would make them count alone."""
+    (tmp_path / "home").mkdir()
+    happened = watched(compiled(tmp_path), tmp_path / "home", tmp_path / "log", ("-c", ONE, str(tmp_path / "home" / "rates.db")))
+    kinds = {event.kind for event in happened}
+    assert "w" in kinds
+    assert "s" not in kinds
 
 
 async def test_who_opens_a_new_file_waits_for_another_who_does(host, tmp_path, monkeypatch) -> None:
