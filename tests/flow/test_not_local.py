@@ -5,7 +5,7 @@ import pytest
 
 from freehold.gateways.discovery import Known, read_known
 from freehold.gateways.fake import Act, FakeRuntime, Received
-from freehold.server import discovering
+from freehold.server import app, discovering
 from support.gateway import NO_ENGINE, Serve, base_url, deployment_toml, runtime_toml
 
 LOCAL_ONLY = {"FREEHOLD_LOCAL_ONLY": "1"}
@@ -14,10 +14,11 @@ LOOKING = f"[discovery]\nevery_s = 3600\n{NO_ENGINE}"
 
 
 @pytest.fixture(autouse=True)
-def no_port_but_declared_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_port_but_declared_ones_and_no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     known = read_known()
     engines = tuple(msgspec.structs.replace(one, ports=(), address_variable=None, processes=()) for one in known.engines)
     monkeypatch.setattr(discovering, "read_known", lambda: Known(engines, known.relays, known.relay_headers))
+    monkeypatch.setattr(app, "LOOKS_WITHIN_S", 60.0)  # however busy the machine is that looks
 
 
 def json_answer(text: str) -> Act:

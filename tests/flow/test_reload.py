@@ -119,11 +119,13 @@ async def test_a_request_that_falls_back_after_a_swap_does_so_by_its_own_plan(
     serve: Serve, fake: FakeRuntime, other_fake: FakeRuntime, tmp_path: Path
 ) -> None:
     """The runtime `two` means another address by then, and the fallback must still reach the old one."""
-    served = await serve(toml(fake, "one:fake-stall", "two", total_timeout_s="1.0"))
+    served = await serve(toml(fake, "one:fake-stall", "two"))
     asking = asyncio.ensure_future(say(served))
     await fake.received()
     moved = toml(other_fake, "two")
     served.app.apply(read(moved, tmp_path))
+    for connection in list(fake.connections):
+        connection.abort()
     answer = await asking
     assert answer.headers["x-freehold-deployment"] == "two/fake"
     assert [json.loads(one.body)["model"] for one in fake.journal] == ["fake-stall", "as-two"]

