@@ -78,7 +78,8 @@ def test_completion_is_offered_and_completes(place: Place, words: str, completed
 
 def test_every_value_that_is_one_of_several_can_be_completed() -> None:
     for values in (
-        completion.outcomes, completion.tasks, completion.groupings, completion.wire_formats, completion.service_actions,
+        completion.outcomes, completion.tasks, completion.groupings, completion.endpoints, completion.wire_formats,
+        completion.service_actions,
         completion.audit_actions, completion.proofs, completion.clients, completion.weights,
     ):  # fmt: skip
         assert all(value and " " not in value for value in values()), values

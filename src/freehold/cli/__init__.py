@@ -120,16 +120,23 @@ def explain(
     request_id: Annotated[str | None, typer.Argument(help="A request's id, or its beginning. Default: the newest one.")] = None,
     *,
     request: Annotated[
-        Path | None, typer.Option("--request", help="Decide this request body (JSON) now, without asking any model.")
+        Path | None, typer.Option("--request", help="Decide this request body now, without asking any model.")
+    ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            autocompletion=completion.endpoints,
+            help="Where --request would be sent, such as /v1/embeddings. Default: guessed from the body.",
+        ),
     ] = None,
     wire_format: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--format",
             autocompletion=completion.wire_formats,
-            help="Wire format of --request: openai_chat, openai_responses, anthropic_messages ...",
+            help="For --endpoint, the chat endpoint of a wire format: openai_chat, openai_responses, anthropic_messages ...",
         ),
-    ] = "openai_chat",
+    ] = None,
     header: Annotated[list[str] | None, typer.Option("--header", "-H", help="A header of --request, `name: value`.")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -138,7 +145,7 @@ def explain(
     from freehold.cli import explaining
 
     if request is not None:
-        explaining.dry_run(config, request, wire_format, header or [], as_json=as_json)
+        explaining.dry_run(config, request, endpoint, wire_format, header or [], as_json=as_json)
     else:
         explaining.explain(config, request_id, as_json=as_json)
 

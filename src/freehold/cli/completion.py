@@ -31,6 +31,13 @@ def wire_formats() -> list[str]:
     return [*CODECS]
 
 
+def endpoints() -> list[str]:
+    """Of `explain --endpoint`."""
+    from freehold.server.rehearsal import ENDPOINTS
+
+    return [*ENDPOINTS]
+
+
 def service_actions() -> list[str]:
     """Of `service`."""
     from freehold.cli.services import Action

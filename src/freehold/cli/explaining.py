@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,6 +11,9 @@ from freehold.cli.logs import cost_of
 from freehold.fault import FaultError
 from freehold.features import Features, Finding, Progress
 from freehold.record import AttemptRecord, PlannedStep, Rejected
+
+if TYPE_CHECKING:
+    from freehold.config import Config
 
 
 def explain(config: Path | None, request_id: str | None, *, as_json: bool) -> None:
@@ -158,30 +162,35 @@ def _ms(value: float | None) -> str:
     return "never" if value is None else f"{value:.1f} ms"
 
 
-def dry_run(config: Path | None, request: Path, wire_format: str, headers: list[str], *, as_json: bool) -> None:
+def dry_run(
+    config: Path | None, request: Path, endpoint: str | None, wire_format: str | None, headers: list[str], *, as_json: bool
+) -> None:
     """Decide a request body now. No model is asked, nothing is written; loopback is looked at, as a server would."""
     from freehold.cli.finding import with_found
+    from freehold.cli.guess import content_type_of
     from freehold.cli.setup import load_config
     from freehold.server.rehearsal import rehearse
-    from freehold.wire.formats import CODECS
 
-    codec = next((codec for name, codec in CODECS.items() if name == wire_format), None)
-    if codec is None:
-        show.fail(f"--format is one of {', '.join(CODECS)}, not {wire_format!r}", 2)
+    named = _named(endpoint, wire_format)
     loaded = with_found(load_config(config))
     try:
         body = request.read_bytes()
     except OSError as error:
         show.fail(f"{request}: {error.strerror}")
+    said = {"content-type": content_type_of(body), **_headers_of(headers)}
+    meant = named or _guessed(loaded, body, said)
     try:
-        rehearsed = rehearse(loaded, codec, body, _headers_of(headers))
+        rehearsed = rehearse(loaded, meant, body, said)
     except FaultError as error:
-        show.fail(f"{error.fault.kind}: {error.fault.message}{f' (at {error.fault.param})' if error.fault.param else ''}")
+        place = f" (at {error.fault.param})" if error.fault.param else ""
+        show.fail(f"{error.fault.kind}: {error.fault.message}{place}{'' if named else _as_guessed(meant)}")
     features, plan = rehearsed.features, rehearsed.plan
     steps = tuple(PlannedStep(step.placed.id, step.reason, step.redacted) for step in plan.steps)
     if as_json:
         show.print_json(
             {
+                "endpoint": meant,
+                "is_guessed": named is None,
                 "policy_version": loaded.policy.version,
                 "features": features,
                 "rule": plan.rule,
@@ -192,11 +201,47 @@ def dry_run(config: Path | None, request: Path, wire_format: str, headers: list[
             }
         )
         return
+    print(f"as a request to {meant}{'' if named else ' (guessed; --endpoint says otherwise)'}")
     _decision(features, loaded.policy.version, plan.rule, steps, plan.rejected)
     if rehearsed.budgets:
         show.pairs("budgets, as if nothing of them were spent", list(rehearsed.budgets))
     if plan.refusal is not None:
         show.pairs("refusal", [(plan.refusal.kind.value, plan.refusal.message)])
+
+
+def _named(endpoint: str | None, wire_format: str | None) -> str | None:
+    """The endpoint that the options name; None: they name none."""
+    from freehold.server.rehearsal import CHATS, ENDPOINTS
+    from freehold.wire.formats import CODECS
+
+    if wire_format is None:
+        if endpoint is None or endpoint in ENDPOINTS:
+            return endpoint
+        show.fail(f"--endpoint is one of {', '.join(ENDPOINTS)}, not {endpoint!r}", 2)
+    if endpoint is not None:
+        show.fail("--endpoint and --format say the same thing: give one of them", 2)
+    meant = next((path for path, codec in CHATS.items() if wire_format == codec.FORMAT), None)
+    if meant is None:
+        show.fail(f"--format is one of {', '.join(CODECS)}, not {wire_format!r}", 2)
+    return meant
+
+
+def _guessed(config: "Config", body: bytes, headers: Mapping[str, str]) -> str:
+    """The endpoint that a body looks like. Ends the command where it looks like none, or like several."""
+    from freehold.cli.guess import MESSAGES, guess
+    from freehold.server.rehearsal import ENDPOINTS
+
+    if "anthropic-version" in headers:
+        return MESSAGES
+    fitting = guess(body, lambda model: tuple(one.deployment.abilities for one in config.policy.resolve(model) or ()))
+    if len(fitting) != 1:
+        looks = f"fits {', '.join(fitting)}" if fitting else f"looks like no request that is decided ({', '.join(ENDPOINTS)} are)"
+        show.fail(f"the body {looks}; say with --endpoint where it would be sent", 2)
+    return fitting[0]
+
+
+def _as_guessed(endpoint: str) -> str:
+    return f"; it was taken for a request to {endpoint}, --endpoint says otherwise"
 
 
 def _headers_of(lines: list[str]) -> Mapping[str, str]:
