@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
+from support.pinned import Pinned
 from support.place import Place, end, wait_for
 
 HOLDS_WITHIN_S = 2.0
@@ -45,35 +45,26 @@ def serving(place: Place) -> list[int]:
     return [told["pid"] for told in map(json.loads, lines) if told["event"] == "worker.serves"]
 
 
-class Client:
-    """One connection that is kept, so that one worker answers all of it."""
+class Client(Pinned):
+    """Asks with a virtual key."""
 
     def __init__(self, place: Place, key: str, pids: list[int]) -> None:
-        self._key = key
-        self._connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
-        wait_for(lambda: self.status() == 200)  # its worker may not have heard of the key yet
-        port = self._connection.sock.getsockname()[1]
-        [self.worker] = [
-            pid for pid in pids if any(one.raddr and one.raddr.port == port for one in psutil.Process(pid).net_connections("tcp"))
-        ]
+        super().__init__(place, pids, {"authorization": f"Bearer {key}"})
+
+    def is_let_in(self) -> bool:
+        """Its worker may not have heard of the key yet."""
+        return self.status() == 200
 
     def status(self) -> int:
-        self._connection.request("GET", "/v1/models", headers={"authorization": f"Bearer {self._key}"})
-        answer = self._connection.getresponse()
-        answer.read()
-        return answer.status
+        return self.get("/v1/models")[0]
 
     def stream(self, words: str) -> http.client.HTTPResponse:
         """An answer that comes a word at a time."""
-        body = {"model": "fake", "stream": True, "messages": [{"role": "user", "content": words}]}
-        said = {"authorization": f"Bearer {self._key}", "content-type": "application/json"}
-        self._connection.request("POST", "/v1/chat/completions", json.dumps(body), said)
-        answer = self._connection.getresponse()
+        answer = self.post(
+            "/v1/chat/completions", {"model": "fake", "stream": True, "messages": [{"role": "user", "content": words}]}
+        )
         assert answer.status == 200, answer.read()
         return answer
-
-    def close(self) -> None:
-        self._connection.close()
 
 
 def clients_at_both(place: Place, key: str, pids: list[int]) -> list[Client]:

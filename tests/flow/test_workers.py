@@ -1,6 +1,7 @@
 """Several workers behind one address, by real processes: they come and go, and nobody notices."""
 
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from support.pinned import Pinned
 from support.place import Place, end, end_impatiently, wait_for
 
 BOX = (
@@ -23,10 +25,13 @@ BOX = (
 
 
 def write(place: Place, more: str) -> None:
-    place.config.write_text(
+    """As editors do it: a new file takes the place of the old one."""
+    new = place.folder / "new.toml"
+    new.write_text(
         f"[server]\nport = {place.port}\nworkers = 2\n[log]\nformat = 'json'\n[defaults]\nembedded = false\n"
         f"[discovery]\nlocal = false\n{more}"
     )
+    new.replace(place.config)
 
 
 @pytest.fixture(scope="module")
@@ -189,32 +194,57 @@ def test_engines_belong_to_the_parent_and_both_workers_reach_them(home_with_weig
     with (tmp_path / "log").open("wb") as err:
         server = place.start("serve", stderr=err)
     try:
-        ready = all_ready(place, server)
-        assert len({json.dumps(one["runtimes"]) for one in ready}) == 1
-        engines = [told["pid"] for told in events(place, "engine.ready")]
-        assert len(engines) == 2, "text and embeddings, once each"
-        ask(place, model="auto")
-        os.kill(engines[0], signal.SIGKILL)
-        wait_for(lambda: len(events(place, "engine.ready")) == 3)
-        all_ready(place, server)
-        ask(place, "hello again", model="auto")
+        wait_for(lambda: len(pids(place)) == 2)
+        with contextlib.ExitStack() as closing:
+            workers = one_of_each(place, closing)
+            assert len({json.dumps(ready_runtimes(one)) for one in workers}) == 1
+            engines = {told["engine"]: told["pid"] for told in events(place, "engine.ready")}
+            assert len(events(place, "engine.ready")) == len(engines) == 2, "text and embeddings, once each"
+            for one in workers:
+                answers(one, "hello")
+            os.kill(engines["embedded"], signal.SIGKILL)
+            wait_for(lambda: len(events(place, "engine.ready")) == 3)
+            for one in workers:
+                ready_runtimes(one)
+                answers(one, "hello again")
         assert end(server)[0] == 0
-        assert not [pid for pid in engines if is_alive(pid)]
+        assert not [told["pid"] for told in events(place, "engine.ready") if is_alive(told["pid"])]
     finally:
         if server.poll() is None:
             end(server)
 
 
-def all_ready(place: Place, server: subprocess.Popen[bytes]) -> list[Any]:
-    """So many answers that both workers are among those who gave them."""
-    return [wait_until_ready(place, server) for _ in range(12)]
+def one_of_each(place: Place, closing: contextlib.ExitStack) -> list[Pinned]:
+    """A connection to each worker."""
+    found: dict[int, Pinned] = {}
+
+    def have_all() -> bool:
+        one = Pinned(place, pids(place))
+        closing.callback(one.close)
+        found[one.worker] = one
+        return found.keys() == set(pids(place))
+
+    wait_for(have_all)
+    return list(found.values())
 
 
-def wait_until_ready(place: Place, server: subprocess.Popen[bytes]) -> Any:
-    while True:
-        told = json.loads(place.until_serving(server, "/readyz"))
-        if {one["status"] for one in told["runtimes"]} == {"ready"}:
-            return told
+def ready_runtimes(worker: Pinned) -> Any:
+    """As this worker knows them, once they are ready as far as it knows."""
+    found: list[Any] = []
+
+    def are_ready() -> bool:
+        found.append(json.loads(worker.get("/readyz")[1])["runtimes"])
+        return {one["status"] for one in found[-1]} == {"ready"}
+
+    wait_for(are_ready)
+    return found[-1]
+
+
+def answers(worker: Pinned, words: str) -> None:
+    body = {"model": "auto", "max_tokens": 8, "messages": [{"role": "user", "content": words}]}
+    answer = worker.post("/v1/chat/completions", body)
+    said = answer.read()
+    assert answer.status == 200, said
 
 
 def refuses(port: int) -> bool:
