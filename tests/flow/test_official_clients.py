@@ -96,17 +96,22 @@ async def test_openais_client(served: Served, before: int) -> None:
     ]
     assert any(chunk.choices[0].delta.content for chunk in pieces)
     assert pieces[-1].choices[0].finish_reason
-    completed = await client.completions.create(model="auto", prompt="The capital of France is", max_tokens=8)
+    completed = await client.completions.create(model="auto", prompt="The capital of France is", max_tokens=8, temperature=0)
     assert completed.choices[0].finish_reason
     texts = [
-        piece async for piece in await client.completions.create(model="auto", prompt="One, two,", max_tokens=8, stream=True)
+        piece
+        async for piece in await client.completions.create(
+            model="auto", prompt="One, two,", max_tokens=8, temperature=0, stream=True
+        )
     ]
     assert texts[-1].choices[0].finish_reason
     response = await client.responses.create(model="auto", input=QUESTION, max_output_tokens=16, temperature=0)
     assert response.output_text
     kinds = [
         event.type
-        async for event in await client.responses.create(model="auto", input=QUESTION, stream=True, max_output_tokens=16)
+        async for event in await client.responses.create(
+            model="auto", input=QUESTION, stream=True, max_output_tokens=16, temperature=0
+        )
     ]
     assert kinds[0] == "response.created"
     assert kinds[-1] in {"response.completed", "response.incomplete"}

@@ -56,7 +56,8 @@ async def served(engine_home: Path, llama_server_binary: str, tmp_path_factory: 
 
 @on_the_modules_loop
 async def test_routine_work_is_served_locally_and_hard_reasoning_by_the_frontier(served: Served) -> None:
-    await served.openai().chat.completions.create(model="auto", messages=CAPITAL, max_tokens=20)
+    # Cold: what happens to be no answer or a refusal would be asked of a better model, as it should.
+    await served.openai().chat.completions.create(model="auto", messages=CAPITAL, max_tokens=20, temperature=0)
     assert served.last().request.egress == "local"
     hard = "Do a threat model of our login service: attackers, trust boundaries, abuse cases. [[fake: say=STRIDE]]"
     reply = await served.openai().chat.completions.create(model="auto", messages=[{"role": "user", "content": hard}])
