@@ -16,8 +16,11 @@ LOCAL_ONLY = "FREEHOLD_LOCAL_ONLY"
 
 def start_over(listening_fd: int, arguments: list[str]) -> NoReturn:
     """Become a fresh Python that runs `main` below with this socket. Does not return."""
+    from freehold.server.signals import wait_to_stop
+
     os.set_inheritable(listening_fd, True)
     command = [sys.executable, "-P", "-m", "freehold.cli.fenced", str(listening_fd), *arguments]
+    wait_to_stop()
     os.execve(sys.executable, command, os.environ | {LOCAL_ONLY: "1"})  # noqa: S606 - ourselves, with no shell
 
 

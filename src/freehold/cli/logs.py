@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from signal import SIGTERM, default_int_handler, signal
+from signal import SIGINT, SIGTERM, default_int_handler, signal
 from threading import Event
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -32,7 +32,8 @@ def log(
     wanted: dict[str, Any] = {"outcome": outcome, "deployment": deployment, "session": session, "task": task}
     with reading_ledger(config) as engine:
         if follow:
-            signal(SIGTERM, default_int_handler)  # told to stop in either way, it ends well
+            for number in (SIGINT, SIGTERM):
+                signal(number, default_int_handler)  # told to stop in either way, it ends well
             with contextlib.suppress(KeyboardInterrupt):
                 _follow(engine, count, wanted, as_json=as_json)
             return

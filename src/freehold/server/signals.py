@@ -7,15 +7,22 @@ give that: the loop gives signals their default meaning back when it closes, whi
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, SIGUSR2, signal
+from signal import SIG_BLOCK, SIG_IGN, SIG_UNBLOCK, SIGHUP, SIGINT, SIGTERM, SIGUSR2, pthread_sigmask, signal
 
+STOPPING = (SIGINT, SIGTERM)
 HEEDED = (SIGHUP, SIGINT, SIGTERM, SIGUSR2)
 
 
 def stop_at_once() -> None:
     """While a process begins, and has nothing to end: who tells it to stop is obeyed on the spot."""
-    for number in (SIGINT, SIGTERM):
+    for number in STOPPING:
         signal(number, lambda _number, _frame: sys.exit(0))
+    pthread_sigmask(SIG_UNBLOCK, STOPPING)
+
+
+def wait_to_stop() -> None:
+    """Before a process becomes another program: who tells it to stop is heard when that one begins."""
+    pthread_sigmask(SIG_BLOCK, STOPPING)
 
 
 def on_signal(number: int, act: Callable[[], object]) -> None:

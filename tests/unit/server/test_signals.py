@@ -46,3 +46,14 @@ def test_told_to_stop_while_it_begins_it_ends_well_and_runs_no_further(name: str
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def test_told_to_stop_while_it_becomes_another_program_it_ends_when_that_begins() -> None:
+    other = "from freehold.server.signals import stop_at_once; print('began', flush=True); stop_at_once(); print('went on')"
+    script = (
+        "import os, signal, sys; from freehold.server.signals import wait_to_stop\n"
+        "wait_to_stop(); os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"os.execv(sys.executable, [sys.executable, '-c', {other!r}])"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "began\n", "")
