@@ -9,6 +9,7 @@ from freehold.gateways.fake import Act, FakeRuntime
 from freehold.server.app import wall_ms
 from freehold.server.budgeting import accounts_now
 from support.gateway import NO_ENGINE, Serve, base_url, deployment_toml, runtime_toml
+from support.ports import held_port
 
 ORDER = '[aliases]\nauto = ["first/m", "second/m"]\n[[rules]]\nname = "in order"\ntry = ["first/m", "second/m"]\n'
 PRICE = "{ input_usd_per_mtok = 3.0, output_usd_per_mtok = 15.0 }"
@@ -54,13 +55,12 @@ async def test_a_call_that_was_turned_down_costs_nothing(serve: Serve, failing: 
     assert detail.request.cost_nano_usd == detail.attempts[1].cost_nano_usd
 
 
-async def test_a_call_that_never_arrived_costs_nothing(serve: Serve, failing: Start, fake: FakeRuntime) -> None:
-    gone = await failing()
-    config = two(gone, fake)
-    await gone.stop()
-    detail = await ask(await serve(config))
+async def test_a_call_that_never_arrived_costs_nothing(serve: Serve, fake: FakeRuntime) -> None:
+    port, holding = held_port()
+    detail = await ask(await serve(two(fake, fake).replace(base_url(fake), f"http://127.0.0.1:{port}/v1", 1)))
     assert detail.attempts[0].cost_nano_usd == 0
     assert detail.request.cost_nano_usd > 0
+    holding.close()
 
 
 async def test_a_call_that_ended_in_silence_may_have_been_charged(serve: Serve, failing: Start, fake: FakeRuntime) -> None:

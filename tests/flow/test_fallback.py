@@ -10,6 +10,7 @@ import pytest
 from freehold.gateways.fake import Act, FakeRuntime
 from freehold.limits.breaker import Thresholds
 from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
+from support.ports import held_port
 
 ORDER = """
 [aliases]
@@ -90,13 +91,12 @@ async def ask(served: Served, *, streamed: bool, say: str) -> tuple[str, str]:
         return "".join(d[0]["delta"].get("content") or "" for d in deltas if d), reply.headers["x-freehold-deployment"]
 
 
-async def test_nobody_listening_falls_back(serve: Serve, failing: Any, fake: FakeRuntime) -> None:
-    gone = await failing()
-    config = two(gone, fake)
-    await gone.stop()
-    served = await serve(config)
+async def test_nobody_listening_falls_back(serve: Serve, fake: FakeRuntime) -> None:
+    port, holding = held_port()
+    served = await serve(two(fake, fake).replace(base_url(fake), f"http://127.0.0.1:{port}/v1", 1))
     assert (await ask(served, streamed=False, say="hello"))[1] == "second/m"
     assert served.last().attempts[0].fault == "connect_failed"
+    holding.close()
 
 
 async def test_silence_before_content_falls_back_at_its_deadline(serve: Serve, failing: Any, fake: FakeRuntime) -> None:

@@ -20,6 +20,7 @@ from freehold.gateways.http import Upstreams
 from freehold.runtime import Abilities, Egress
 from support import engines
 from support.engines import Engine, listed, ollama, running_engine, shown, tag
+from support.ports import held_port
 
 
 @pytest.fixture
@@ -196,9 +197,13 @@ async def test_a_context_nobody_told_stays_unknown_but_for_models_that_have_no_m
 
 
 async def test_an_engine_that_ends_is_gone_at_once(surveyor: Surveyor) -> None:
-    async with running_engine(engines.VLLM) as engine:
-        assert len(await surveyor.survey([engine.port])) == 1
-    assert await surveyor.survey([engine.port]) == ()
+    port, holding = held_port()
+    engine = Engine(dict(engines.VLLM))
+    await engine.start(port)
+    assert len(await surveyor.survey([port])) == 1
+    await engine.stop()
+    assert await surveyor.survey([port]) == ()
+    holding.close()
 
 
 async def test_a_busy_engine_is_kept_for_a_while(surveyor: Surveyor, monkeypatch: pytest.MonkeyPatch) -> None:
