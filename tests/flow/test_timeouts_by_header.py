@@ -40,7 +40,7 @@ async def test_it_holds_over_all_steps_together(serve: Serve, fake: FakeRuntime,
     served = await serve(config(fake, other_fake))
     begin = time.monotonic()
     with pytest.raises(openai.APIStatusError):
-        await served.openai().chat.completions.create(**ASK, extra_headers={"x-freehold-timeout-s": "1.0"})
+        await served.openai().chat.completions.create(**ASK, extra_headers={"x-freehold-timeout-s": "2.0"})
     assert time.monotonic() - begin < 20
     assert served.last().request.attempts == 2, "the second step is tried within the same deadline"
 
@@ -49,7 +49,7 @@ async def test_a_stream_that_takes_longer_is_ended_as_a_fault(serve: Serve, fake
     fake._script = lambda _received: Act(say="one two three", stall="mid")
     served = await serve(config(fake))
     with pytest.raises(openai.APIError):
-        stream = await served.openai().chat.completions.create(**ASK, stream=True, extra_headers={"x-freehold-timeout-s": "1.0"})
+        stream = await served.openai().chat.completions.create(**ASK, stream=True, extra_headers={"x-freehold-timeout-s": "2.0"})
         async for _ in stream:
             pass
     row = served.last().request
