@@ -358,7 +358,12 @@ async def test_a_batch_on_the_embedded_engine(serve: Serve, home_with_weights: P
             "custom_id": f"l{number}",
             "method": "POST",
             "url": "/v1/chat/completions",
-            "body": {"model": "auto", "max_tokens": 8, "messages": [{"role": "user", "content": f"Say {number}"}]},
+            "body": {
+                "model": "auto",
+                "max_tokens": 8,
+                "temperature": 0,
+                "messages": [{"role": "user", "content": f"Say {number}"}],
+            },
         }
         for number in range(3)
     ]
