@@ -180,5 +180,7 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     """A completion says what only a runtime of its own format can be asked: token ids, several prompts, `echo` ..."""
     needs_echo: bool = False
     """It wants `echo` or `best_of`, which some servers of that format pass over without a word."""
+    fetches: int = 0
+    """What whoever serves it would fetch from elsewhere: media named by an address, tools on servers that the request names."""
     hints: dict[str, str] = {}
     """Request headers `x-freehold-hint-*`, lower-cased, without the prefix."""

@@ -25,15 +25,17 @@ MODULES = (
     "gateways.audit_hook",
     "gateways.connector",
     "gateways.http",
+    "routing.features",
     "routing.plan",
     "server.app",
     "server.discovering",
     "server.intake",
     "server.endpoints.counts",
     "telemetry.log",
+    "wire.body",
 )
 # By name: some of them share theirs with a function that their package exports.
-assembly, load, audit_hook, connector, http, plan, server_app, discovering, intake, counts, log = (
+assembly, load, audit_hook, connector, http, features, plan, server_app, discovering, intake, counts, log, body = (
     importlib.import_module(f"freehold.{name}") for name in MODULES
 )
 MUTANTS: dict[str, tuple[tuple[str, ...], Callable[[], None]]] = {}
@@ -159,12 +161,28 @@ def discovery_probes_a_vendor() -> None:
 
 @mutant("image http://11")
 def addresses_of_images_are_fetched() -> None:
-    def fetch(_self: Any, call: Any) -> None:
-        at = call.body.find(b"http://", call.body.find(b"image_url"))
+    def fetch(block: bytes) -> None:
+        at = block.find(b"http://", block.find(b"image_url"))
         if at >= 0:
-            touch(urllib.parse.urlsplit(call.body[at:].split(b'"')[0].decode()).hostname or "")
+            touch(urllib.parse.urlsplit(block[at:].split(b'"')[0].decode()).hostname or "")
 
-    before(http.Upstreams, "open", fetch)
+    before(features, "count_in_block", fetch)
+
+
+@mutant("image http://11", "video_url in a chat", "image address among documents")
+def engines_are_sent_addresses() -> None:
+    plan._why_not_fetched = lambda *_args: None
+
+
+@mutant("steered by kv_transfer_params")
+def engines_are_told_where_to_fetch_from() -> None:
+    body.refuse_steering = lambda _names: None
+
+
+@mutant("steered by MODEL at /api/chat")
+def a_second_name_of_the_model_is_passed_on() -> None:
+    real = body.refuse_steering
+    body.refuse_steering = lambda names: real([name for name in names if name.islower()])
 
 
 @mutant()

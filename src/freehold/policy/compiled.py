@@ -62,6 +62,8 @@ class Candidate(msgspec.Struct, frozen=True):
     egress_rank: int
     has: int
     window: int | None
+    fetches: bool = False
+    """It may fetch what requests name by an address."""
 
 
 class Gate(msgspec.Struct, frozen=True):
@@ -228,7 +230,9 @@ def make_candidate(placed: Placed) -> Candidate:
     if placed.runtime.formats == ("openai_completions",):
         has &= ~CHAT  # only a chat template makes a prompt of a conversation, and this runtime is not asked to use one
     has |= _completion_bits(placed)
-    return Candidate(placed.id, placed, placed.runtime.name, EGRESS_ORDER[placed.egress], has, able.context)
+    quirks = (*placed.deployment.quirks, *placed.runtime.quirks)
+    rank = EGRESS_ORDER[placed.egress]
+    return Candidate(placed.id, placed, placed.runtime.name, rank, has, able.context, "fetches" in quirks)
 
 
 def _completion_bits(placed: Placed) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from freehold.gateways.fake import Act, Received
+from freehold.proof.fetching import obey
 from freehold.proof.packets import ANSWER_V4, ANSWER_V6
 
 KEPT_KEY = "keyring"
@@ -151,7 +152,8 @@ def _deployment(runtime: str, model: str) -> str:
 
 
 def play(received: Received) -> Act | None:
-    """The local server: an ordinary one for `plain`, else as its model's name says."""
+    """The local server: an ordinary one for `plain`, else as its model's name says. It fetches what engines fetch."""
+    obey(received.body)
     model = _model_of(received.body)
     if model in HOPS:
         status, to = HOPS[model]

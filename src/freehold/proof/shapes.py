@@ -169,11 +169,29 @@ def _fields() -> Iterator[Shape]:
         "service_tier": "priority",
     }.items():
         yield Shape(f"field {field}", post(CHATS[0], {**chat(CHATS[0], PLAIN), field: value}))
+    yield from _steered()
     responses = "/v1/responses"
     yield Shape("a conversation kept elsewhere", post(responses, {**chat(responses, PLAIN), "previous_response_id": "resp_x"}))
     yield Shape("a prompt kept elsewhere", post(responses, {**chat(responses, PLAIN), "prompt": {"id": "pmpt_x"}}))
     yield Shape("work in the background", post(responses, {**chat(responses, PLAIN), "background": True}))
     yield Shape("an answer kept elsewhere", get("/v1/responses/resp_x"))
+
+
+def _steered() -> Iterator[Shape]:
+    """Fields that an engine obeys by itself, and the model named a second time as servers in Go read it."""
+    remote = {"do_remote_prefill": True, "remote_host": str(ANSWER_V4), "remote_port": 80}
+    for field, value in {
+        "kv_transfer_params": remote,
+        "ec_transfer_params": remote,
+        "bootstrap_host": str(ANSWER_V4),
+        "custom_logit_processor": "planted",
+        "chat_template": "{{ planted }}",
+        "lora_path": "/etc/passwd",
+        "Model": "gpt-oss:120b-cloud",
+        "MODEL": "gpt-oss:120b-cloud",
+    }.items():
+        for path in CHATS:
+            yield Shape(f"steered by {field} at {path}", post(path, {**chat(path, PLAIN), field: value}))
 
 
 def _tools() -> Iterator[Shape]:
@@ -235,10 +253,20 @@ def _parts(url: str) -> Iterator[Shape]:
         {"type": "file", "file": {"file_data": url}},
         {"type": "input_audio", "input_audio": {"data": url, "format": "wav"}},
         {"type": "video_url", "video_url": {"url": url}},
+        {"type": "audio_url", "audio_url": {"url": url}},
+        {"type": "text", "text": "look", "image_url": {"url": url}},
+        {"type": "planted", "image": url},
     ):
         yield Shape(f"{other['type']} in a chat", post(CHATS[0], _with_part(f"or-{PLAIN}", other)))
     seen = {"role": "user", "content": "look", "images": [url]}
     yield Shape("image address in an Ollama chat", post("/api/chat", {"model": PLAIN, "messages": [seen]}))
+    said = {"model": PLAIN, "input": [{"type": "image_url", "image_url": {"url": url}}]}
+    yield Shape("image address in a moderation", post("/v1/moderations", said))
+    yield Shape(
+        "image address among documents", post("/v1/rerank", {"model": PLAIN, "query": "q", "documents": [{"image": url}]})
+    )
+    turn = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}
+    yield Shape("image address in embeddings", post("/v1/embeddings", {"model": PLAIN, "input": "x", "messages": [turn]}))
     edited: dict[str, object] = {"model": PLAIN, "prompt": "x", "image": url, "mask": url}
     yield Shape("image address in an edit", upload("/v1/images/edits", edited))
     yield Shape("text with addresses", post(CHATS[0], chat(CHATS[0], PLAIN, text=f"fetch {url} and mail a@b.example")))

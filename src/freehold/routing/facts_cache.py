@@ -32,6 +32,8 @@ class BlockFacts(msgspec.Struct, frozen=True):
     """What detectors found in it."""
     acts: tuple[Act, ...] = ()
     """What tools were asked for in it, and what came of that."""
+    fetches: int = 0
+    """What of it is only named by an address."""
 
 
 class FactsCache:

@@ -19,6 +19,7 @@ from freehold.routing.outcomes import Act, read_acts
 from freehold.routing.progress import weigh
 from freehold.routing.task_rules import Signals
 from freehold.runtime import Egress, lower
+from freehold.wire.addresses import count_beside, count_in_block, count_in_body
 from freehold.wire.codec import Block, Envelope
 
 MESSAGE_TOKENS = 4
@@ -75,6 +76,7 @@ class _Prompt(msgspec.Struct):
     findings: list[Finding]
     turns: int
     acts: list[Act]
+    fetches: int
 
 
 def gather(
@@ -103,9 +105,7 @@ def gather(
     client = agents.recognise(headers, envelope.session_hint)
     operation = operation or envelope.operation
     task, reason = _name_task(envelope, prompt, client, operation, describe, cache)
-    auxiliary = name_auxiliary(
-        task, reason, client, envelope, lambda: None if prompt.asking is None else _signals(prompt.asking, describe, cache)
-    )
+    auxiliary = name_auxiliary(task, reason, client, envelope, lambda: _signals(prompt.asking, describe, cache))
     return Features(
         operation=operation,
         fill_in=envelope.fill_in,
@@ -135,6 +135,7 @@ def gather(
         auxiliary=auxiliary,
         progress=weigh(prompt.acts, prompt.turns) if prompt.acts else None,
         ceiling=effective_ceiling(ceiling, caller, headers),
+        fetches=prompt.fetches,
         hints=hints_of(headers),
     )
 
@@ -150,7 +151,7 @@ def _read_prompt(
     digest, scope = cache.digest, cache.scope(caller, envelope.format) ^ detectors.salt
     findings: list[Finding] = []
     acts: list[Act] = []
-    tokens, images, messages, turns = REPLY_TOKENS, 0, 0, 0
+    tokens, images, messages, turns, fetches = REPLY_TOKENS, 0, 0, 0, count_beside(envelope.top)
     last: BlockFacts | None = None
     asking: _Asking | None = None
     before: _Read | None = None
@@ -161,7 +162,7 @@ def _read_prompt(
         if facts is None:
             block = describe(raw)
             joined = block.texts if block.role != "tools" else ()
-            facts = read_block(block, count, detectors.read_json(bytes(raw), joined))
+            facts = read_block(block, count, detectors.read_json(bytes(raw), joined), count_in_block(bytes(raw)))
             cache.put(place, facts)
         if facts.spots:
             findings += as_findings(facts.spots, at)
@@ -175,6 +176,7 @@ def _read_prompt(
         before = _Read(role, raw, place, block)
         tokens += facts.tokens
         images += facts.images
+        fetches += facts.fetches
         if role != "tools":
             messages += 1
             if role != "system":
@@ -182,7 +184,7 @@ def _read_prompt(
                 if role == "user" and not facts.tool_results:
                     asking = _Asking(raw, place, facts, block)
     _look_beside(envelope, cache, scope, detectors, findings)
-    return _Prompt(tokens, images, messages, last is not None and last.tool_results > 0, asking, findings, turns, acts)
+    return _Prompt(tokens, images, messages, last is not None and last.tool_results > 0, asking, findings, turns, acts, fetches)
 
 
 def _across(
@@ -237,7 +239,7 @@ def _name_task(
     decided = tasks.by_facts(facts)
     if decided is not None:
         return decided
-    return tasks.classify(None if prompt.asking is None else _signals(prompt.asking, describe, cache), facts)
+    return tasks.classify(_signals(prompt.asking, describe, cache), facts)
 
 
 def gather_embeddings(
@@ -251,11 +253,12 @@ def gather_embeddings(
     exact: bool,
     ceiling: Egress = Egress.VENDOR,
     token_inputs: int = 0,
+    top: Mapping[str, msgspec.Raw] | None = None,
 ) -> Features:
     """The features of an embeddings request.
 
     `prompt_tokens` is that of the longest input, since each has the window to itself; `messages` is the number of
-    inputs. `token_inputs` is the length of the longest input that came as token ids.
+    inputs. `token_inputs` is the length of the longest input that came as token ids, `top` the body's fields.
     """
     client = agents.recognise(headers, None)
     return Features(
@@ -282,21 +285,24 @@ def gather_embeddings(
         agent=client.agent,
         request_class=client.request_class,
         ceiling=effective_ceiling(ceiling, caller, headers),
+        fetches=count_in_body(top or {}),
         hints=hints_of(headers),
     )
 
 
-def read_block(block: Block, count: Callable[[str], int], spots: tuple[Spot, ...] = ()) -> BlockFacts:
+def read_block(block: Block, count: Callable[[str], int], spots: tuple[Spot, ...] = (), fetches: int = 0) -> BlockFacts:
     """What a block contributes: its texts counted, with what templates put around them, and what was found in it."""
     overhead = TOOLS_TOKENS if block.role == "tools" else MESSAGE_TOKENS
     tokens = overhead + sum(map(count, block.texts)) + block.token_ids
     tokens += TOOL_CALL_TOKENS * (block.tool_calls + block.tool_results) + IMAGE_TOKENS * block.images
     counts = block.tool_calls, block.tool_results, block.tool_errors
-    return BlockFacts(tokens, block.role, block.images, *counts, None, spots, read_acts(block))
+    return BlockFacts(tokens, block.role, block.images, *counts, None, spots, read_acts(block), fetches)
 
 
-def _signals(asking: _Asking, describe: Callable[[msgspec.Raw], Block], cache: FactsCache) -> Signals:
-    """What a user's last text asks for, read once."""
+def _signals(asking: _Asking | None, describe: Callable[[msgspec.Raw], Block], cache: FactsCache) -> Signals | None:
+    """What a user's last text asks for, read once; None: there is none."""
+    if asking is None:
+        return None
     signals = asking.facts.signals
     if signals is None:
         block = asking.block or describe(asking.raw)

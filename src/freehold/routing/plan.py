@@ -36,7 +36,7 @@ from freehold.record import Rejected
 from freehold.routing.permitted import model_matcher
 from freehold.routing.situation import Situation
 from freehold.routing.turned_away import LACKS, Funnel, Turned, refuse, refuse_over_budget, refuse_unknown
-from freehold.runtime import Egress, Placed
+from freehold.runtime import EGRESS_ORDER, Egress, Placed
 
 __all__ = ["Escalate", "Hold", "Plan", "Step", "make_plan"]
 
@@ -207,15 +207,8 @@ def _fill_in_need(features: Features) -> int:
 def _turn_away(candidate: Candidate, demand: _Demand) -> Turned | None:
     """Why the deployment cannot be a step: policy first, so that nothing blocked is judged any further."""
     one = candidate.id
-    if demand.key_allows is not None and not (demand.key_allows(one) or demand.key_allows(candidate.placed.model.id)):
-        return Turned(Funnel.POLICY, Rejected(one, f"the key '{demand.features.caller.key}' may not use it"))
-    for gate in demand.gates:
-        if (reason := gate.blocked.get(one)) is not None:
-            return Turned(Funnel.POLICY, Rejected(one, reason, gate.name))
-    if candidate.egress_rank > demand.ceiling_rank:
-        return Turned(
-            Funnel.POLICY, Rejected(one, f"{candidate.placed.egress} is above the {_CLASSES[demand.ceiling_rank]} ceiling")
-        )
+    if (refused := _refused_by_policy(candidate, demand)) is not None:
+        return Turned(Funnel.POLICY, refused)
     if lacks := demand.need & ~candidate.has:
         return Turned(Funnel.ABILITY, Rejected(one, LACKS[lacks]), lacks=lacks)
     situation, features = demand.situation, demand.features
@@ -231,6 +224,30 @@ def _turn_away(candidate: Candidate, demand: _Demand) -> Turned | None:
         return Turned(Funnel.HEALTH, Rejected(one, f"its breaker is open: {health.reason or 'it failed too often'}"))
     over = situation.budgets.get(one) if situation.budgets else None
     return None if over is None else Turned(Funnel.BUDGET, Rejected(one, over.why), over=over)
+
+
+def _refused_by_policy(candidate: Candidate, demand: _Demand) -> Rejected | None:
+    one = candidate.id
+    if demand.key_allows is not None and not (demand.key_allows(one) or demand.key_allows(candidate.placed.model.id)):
+        return Rejected(one, f"the key '{demand.features.caller.key}' may not use it")
+    for gate in demand.gates:
+        if (reason := gate.blocked.get(one)) is not None:
+            return Rejected(one, reason, gate.name)
+    if candidate.egress_rank > demand.ceiling_rank:
+        return Rejected(one, f"{candidate.placed.egress} is above the {_CLASSES[demand.ceiling_rank]} ceiling")
+    why = _why_not_fetched(candidate, demand) if demand.features.fetches else None
+    return None if why is None else Rejected(one, why)
+
+
+def _why_not_fetched(candidate: Candidate, demand: _Demand) -> str | None:
+    """Why a runtime of ours is not given addresses: it would fetch from any host that a request names. A vendor fetches at home."""
+    if candidate.egress_rank == EGRESS_ORDER[_VENDOR]:
+        return None
+    if not candidate.fetches:
+        return "it would fetch what the request names by an address; send the data itself, as a data: URL"
+    if demand.ceiling_rank < EGRESS_ORDER[_VENDOR]:
+        return f"it would fetch what the request names by an address, from anywhere, above the {_CLASSES[demand.ceiling_rank]} ceiling"
+    return None
 
 
 def _why_late(candidate: Candidate, demand: _Demand) -> str | None:

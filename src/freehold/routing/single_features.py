@@ -7,7 +7,8 @@ from freehold.routing import agents
 from freehold.routing.features import effective_ceiling, hints_of
 from freehold.routing.labels import Labelled
 from freehold.runtime import Egress
-from freehold.wire.singles.shape import SingleEnvelope, SingleOperation
+from freehold.wire.addresses import count_in_body, is_address
+from freehold.wire.singles.shape import JsonBody, SingleEnvelope, SingleOperation
 
 _TASKS: dict[SingleOperation, tuple[Task, str]] = {
     "image_generation": (Task.IMAGE_GENERATION, "images-endpoint"),
@@ -16,6 +17,10 @@ _TASKS: dict[SingleOperation, tuple[Task, str]] = {
     "moderation": (Task.MODERATION, "moderation-endpoint"),
     "rerank": (Task.RERANK, "rerank-endpoint"),
 }
+
+
+_WORDS = frozenset({"prompt", "model", "user"})
+"""Fields of forms that hold words."""
 
 
 def gather_single(
@@ -60,5 +65,15 @@ def gather_single(
         agent=client.agent,
         request_class=client.request_class,
         ceiling=effective_ceiling(ceiling, caller, headers),
+        fetches=_count_fetches(envelope),
         hints=hints_of(headers),
     )
+
+
+def _count_fetches(envelope: SingleEnvelope) -> int:
+    """What of it is only named by an address: in JSON, or in the text fields of a form."""
+    sent = envelope.sent
+    if isinstance(sent, JsonBody):
+        return count_in_body(sent.top)
+    fields = sent.form.fields()
+    return sum(is_address(said) for name, said in fields if name not in _WORDS)

@@ -183,6 +183,7 @@ class Intake:
             exact=tokenizer is not None,
             ceiling=snapshot.policy.server_ceiling,
             token_inputs=max(map(len, envelope.token_arrays), default=0),
+            top=envelope.top,
         )
         flight = self._single_flight(request_id, features, headers, snapshot, due_s)
         flight.is_bulk = envelope.inputs > 1

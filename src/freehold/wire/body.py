@@ -12,6 +12,7 @@ from codecs import BOM_UTF8
 import msgspec
 
 from freehold.fault import FaultError, Kind, faulty
+from freehold.wire.steering import refuse_steering, refuse_template_options
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding somebody else's JSON can raise (a ValidationError is a DecodeError)."""
@@ -48,6 +49,9 @@ def split_top(body: bytes) -> dict[str, msgspec.Raw]:
     compact = 1 + 4 * len(top) + sum(map(len, top)) + sum(map(len, top.values()))
     if len(body) != compact and top and not _is_spaced(body, top):
         _refuse_repeats(body, top)
+    refuse_steering(top)
+    if "chat_template_kwargs" in top:
+        refuse_template_options(_decode(top["chat_template_kwargs"]))
     for key, value in top.items():
         if len(value) > SHORTEST_REPEAT_BYTES and key not in PROMPT_FIELDS and (data := bytes(value))[0] == _BRACE:
             refuse_repeats(data, key)

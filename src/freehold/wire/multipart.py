@@ -69,10 +69,15 @@ class Form(msgspec.Struct, frozen=True):
         except UnicodeDecodeError:
             raise faulty(Kind.INVALID_REQUEST, f"{name}: is not valid UTF-8", param=name) from None
 
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """The name and the text of every field that is no file."""
+        return tuple(
+            (part.name, self.body[part.start : part.end].decode(errors="replace")) for part in self.parts if not part.is_file
+        )
+
     def texts(self) -> tuple[str, ...]:
         """Every field that is no file, as far as it is text, and the names of the files."""
-        fields = (self.body[part.start : part.end].decode(errors="replace") for part in self.parts if not part.is_file)
-        return (*fields, *(part.filename for part in self.parts if part.filename))
+        return (*(said for _, said in self.fields()), *(part.filename for part in self.parts if part.filename))
 
     def with_text(self, name: str, value: str) -> bytes:
         """The body with that field's value replaced; put in front where it is missing. All other bytes are kept.

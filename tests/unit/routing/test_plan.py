@@ -287,3 +287,34 @@ def test_denying_a_class_lowers_the_ceiling_below_it() -> None:
     plan = make_plan(asking(), policy(rule(deny={"egress": "vendor"})), NOON)
     assert plan.ceiling is Egress.SELF_HOSTED
     assert make_plan(asking(), policy(rule(deny={"egress": "self_hosted"})), NOON).ceiling is Egress.LOCAL
+
+
+def fetching(one: Placed) -> Placed:
+    return msgspec.structs.replace(one, deployment=msgspec.structs.replace(one.deployment, quirks=("fetches",)))
+
+
+def test_only_a_vendor_is_sent_addresses_for_media() -> None:
+    plan = make_plan(asking(fetches=1), policy(), NOON)
+    assert ids(plan) == ["cloud/big"]
+    assert [(one.deployment, "data: URL" in one.reason) for one in plan.rejected] == [("box/small", True), ("team/mid", True)]
+
+
+def test_where_no_vendor_may_be_called_addresses_are_refused() -> None:
+    for plan in (
+        make_plan(asking(fetches=1), policy(ceiling=Egress.SELF_HOSTED), NOON),
+        make_plan(asking(fetches=1, ceiling=Egress.LOCAL), policy(placed=[fetching(place("box/small"))]), NOON),
+        make_plan(asking(fetches=1), policy(placed=[fetching(place("team/mid"))], ceiling=Egress.SELF_HOSTED), NOON),
+    ):
+        assert plan.refusal is not None
+        assert plan.refusal.kind is Kind.REFUSED_BY_POLICY
+        assert "address" in plan.refusal.message
+
+
+def test_a_runtime_that_may_fetch_does_so_under_a_vendors_ceiling_alone() -> None:
+    assert ids(make_plan(asking(fetches=2), policy(placed=[fetching(place("box/small"))]), NOON)) == ["box/small"]
+
+
+def test_no_escalation_is_sent_addresses_either() -> None:
+    up = rule(**{"try": ["vendor"], "escalate": {"to": ["self_hosted"], "on": ["refusal"]}})
+    assert make_plan(asking(), policy(up), NOON).escalate is not None
+    assert make_plan(asking(fetches=1), policy(up), NOON).escalate is None

@@ -2,7 +2,7 @@
 
 Source: OpenAI's `CreateImageRequest`, `CreateImageEditRequest`, `EditImageBodyJsonParam`, `CreateImageVariationRequest`,
 `ImagesResponse` and their stream events. An edit comes as a form with files or as JSON that points at images; an
-address in it is passed on and never fetched by us.
+address in it is passed on to vendors alone and never fetched by us.
 """
 
 import msgspec

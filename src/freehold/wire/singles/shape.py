@@ -14,6 +14,7 @@ from freehold.wire.body import PROMPT_FIELDS, UNREADABLE, refusal, refuse_repeat
 from freehold.wire.codec import EditName
 from freehold.wire.multipart import Form, is_multipart, read_form
 from freehold.wire.openai_faults import read_fault
+from freehold.wire.steering import refuse_steering
 
 SingleOperation = Literal["image_generation", "transcription", "speech", "moderation", "rerank"]
 """Also the name of the ability that a deployment needs for it."""
@@ -163,6 +164,7 @@ def read_multipart(body: bytes, content_type: str, files: tuple[str, ...]) -> Fo
     if not is_multipart(content_type):
         raise faulty(Kind.INVALID_REQUEST, "content-type: this endpoint takes multipart/form-data", param="content-type")
     form = read_form(body, content_type)
+    refuse_steering([part.name for part in form.parts])
     given = [part for part in form.parts if part.name in files]
     if not given or not all(part.is_file and part.end > part.start for part in given):
         complaint = "is empty or not a file" if given else "is missing"
