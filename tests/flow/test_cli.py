@@ -198,7 +198,9 @@ def test_what_is_configured_is_listed_without_a_server(place: Place) -> None:
     assert place.json("runtimes")["server"] == "not running"
     assert max(len(line) for line in place.run("runtimes").splitlines()) <= 80
     assert max(len(line) for line in place.run("models").splitlines()) <= 80
-    assert {row["name"] for row in place.json("models")} >= {"auto", "claude-*", "embedded/smollm2-135m-instruct"}
+    told = place.json("models")
+    assert {row["name"] for row in told["models"]} >= {"auto", "claude-*", "embedded/smollm2-135m-instruct"}
+    assert (told["server"], told["url"]) == ("not running", f"http://127.0.0.1:{place.port}")
     assert {row["state"] for row in place.json("pull", "--list")} == {"not here"}
 
 
@@ -361,6 +363,13 @@ def test_the_running_server_is_described(served: Place) -> None:
     assert [(one["name"], one["state"], one["deployments"]) for one in told["runtimes"]] == [
         ("demo", "configured", ["demo/fake", "demo/fake-embed"])
     ]
+    told = served.json("models")
+    assert told["names_told"]
+    assert [(one["name"], one["means"], one["abilities"], one["context"], one["state"]) for one in told["models"]][1:3] == [
+        ("fake-embed", ["demo/fake-embed"], ["embeddings"], 8192, "configured"),
+        ("demo/fake", ["demo/fake"], ["chat", "images", "reasoning", "tools"], 131072, "configured"),
+    ]
+    assert served.run("models").startswith(f"as the running server at http://127.0.0.1:{served.port} has it\n")
 
 
 def test_every_command_that_prints_takes_json(place: Place) -> None:

@@ -242,7 +242,7 @@ def runtimes(*, config: ConfigOption = None, as_json: JsonOption = False) -> Non
 
 @app.command()
 def models(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """List the names clients may ask for and what they mean."""
+    """List the names clients may ask for and what they mean: as the running server has them, else as the configuration says."""
     from freehold.cli import looking
 
     looking.models(config, as_json=as_json)

@@ -16,7 +16,7 @@ from freehold.cli import show
 from freehold.cli.banner import not_used
 from freehold.cli.diagnosis import Trial, advise, agent_windows, try_out
 from freehold.cli.finding import survey
-from freehold.cli.looking import ask_server
+from freehold.cli.live import ask_server
 from freehold.config import Config, ConfigError, load
 from freehold.config.discovered import with_discovered
 from freehold.fault import FaultError
@@ -87,8 +87,10 @@ def _look(path: Path | None, environ: Mapping[str, str]) -> Report:
         reachable = [one for one in away if one.runtime.name not in laid_over.without_credentials]
         live = asyncio.run(ask_server(config))
         if live is not None:
-            server = tuple(name for one in live.runtimes for name in one.deployments if name not in laid_over.policy.placed)
-        serves = bool(reachable) or any(trial.fault is None for trial in trials) or (live is not None and live.ready)
+            server = tuple(
+                name for one in live.readiness.runtimes for name in one.deployments if name not in laid_over.policy.placed
+            )
+        serves = bool(reachable) or any(trial.fault is None for trial in trials) or (live is not None and live.readiness.ready)
     return Report(
         serves=serves,
         server=server,
