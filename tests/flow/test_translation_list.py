@@ -375,3 +375,32 @@ async def test_a_key_that_a_runtime_refuses_is_never_the_client_s_401(serve: Ser
         assert len(runtime.journal) == before + 1
         assert (served.last().request.status, served.last().attempts[0].status) == (400, 401)
     await runtime.stop()
+
+
+@pytest.mark.parametrize(("kind", "is_for_a_template"), [("local", True), ("self_hosted", True), ("vendor", False)])
+async def test_a_runtime_of_ours_that_nobody_described_gets_system_text_as_templates_take_it(
+    serve: Serve, fake: FakeRuntime, kind: str, is_for_a_template: bool
+) -> None:
+    served = await serve(NO_ENGINE + runtime_toml("box", kind, base_url(fake)) + deployment_toml("box", "small", "small-model"))
+    late: Any = [{"role": "user", "content": "fix it"}, {"role": "system", "content": "The folder is /src."}]
+    sent, _ = await asked(served, fake, model="small", system="You are an agent.", messages=late)
+    gathered = [{"role": "system", "content": "You are an agent.\n\nThe folder is /src."}, late[0]]
+    assert sent["messages"] == (gathered if is_for_a_template else [{"role": "system", "content": "You are an agent."}, *late])
+
+    items: Any = [
+        {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "You are Codex."}]},
+        {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "Ask nobody."}]},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "The shell is zsh."}]},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "fix it"}]},
+    ]
+    await served.openai().responses.create(model="small", input=items)
+    messages = json.loads(fake.journal[-1].body)["messages"]
+    roles = [message["role"] for message in messages]
+    assert roles == (["system", "user"] if is_for_a_template else ["system", "system", "user"])
+    if is_for_a_template:
+        assert messages[0]["content"] == "You are Codex.\n\nAsk nobody."
+    assert [part["text"] for part in messages[-1]["content"]] == ["The shell is zsh.", "fix it"]
+
+    own: Any = [{"role": "user", "content": "fix it"}, {"role": "system", "content": "The folder is /src."}]
+    await served.openai().chat.completions.create(model="small", messages=own)
+    assert json.loads(fake.journal[-1].body)["messages"] == own  # a relay keeps the client's order

@@ -11,7 +11,7 @@ from freehold.dispatch.call_reader import CallReader, reads_calls
 from freehold.dispatch.client_place import as_client_counts
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.heard import Heard
-from freehold.dispatch.mend import as_asked_of, must_be_read, needs_mending
+from freehold.dispatch.mend import as_asked_of, must_be_read, needs_mending, quirks_of
 from freehold.dispatch.paying import must_reserve, reserve_for_chat
 from freehold.dispatch.reach import Headers
 from freehold.fault import Fault, FaultError
@@ -37,13 +37,12 @@ class ChatAttempt(Attempt):
 
     def __init__(self, means: Means, flight: ChatFlight, step: Step, hold: Hold, *, by_schema: bool = False) -> None:
         """`by_schema`: the model is held to its tools by constrained decoding, whatever its quirks say."""
-        runtime, deployment = step.placed.runtime, step.placed.deployment
-        has_quirks = bool(deployment.quirks or runtime.quirks)
-        self.quirks = frozenset((*deployment.quirks, *runtime.quirks)) if has_quirks else frozenset[str]()
-        if by_schema:
-            self.quirks |= {"tools_by_schema"}
+        runtime = step.placed.runtime
         speaks_it = flight.codec.FORMAT in runtime.formats
         upstream_codec: Codec = flight.codec if speaks_it else _codec_of(runtime, flight.envelope)
+        self.quirks = quirks_of(step.placed, flight.codec.FORMAT, upstream_codec.FORMAT)
+        if by_schema:
+            self.quirks |= {"tools_by_schema"}
         self.reads_calls = bool(flight.features.tools) and reads_calls(flight, self.quirks, step.placed.egress, upstream_codec)
         sends_as_is = (
             hold == "none"
@@ -69,6 +68,9 @@ class ChatAttempt(Attempt):
         self.is_by_schema = by_schema
         if by_schema:
             self.tap.edits.add("call_by_schema")
+        self._cut_of: Usage | None = None
+        self._cut = ""
+        """What this report says of the prompt: asked for by the record, the headers and the row."""
         self.tell: Callable[[Fault], bytes] | None = None
         """How the stream under way tells a fault, once there is one."""
 
@@ -77,12 +79,15 @@ class ChatAttempt(Attempt):
         features = self.flight.features
         if usage is None or usage.basis != "reported" or features.images or features.operation != "chat":
             return ""
-        return find_cut(
-            features.prompt_tokens,
-            is_exact=features.prompt_tokens_exact,
-            sent_bytes=self._body_bytes,
-            read_tokens=usage.input_tokens,
-        )
+        if self._cut_of is not usage:
+            self._cut_of = usage
+            self._cut = find_cut(
+                features.prompt_tokens,
+                is_exact=features.prompt_tokens_exact,
+                sent_bytes=self._body_bytes,
+                read_tokens=usage.input_tokens,
+            )
+        return self._cut
 
     def _usage(self) -> Usage | None:
         """As `Attempt._usage`. A prompt that was cut is told on the record, whether or not a rule asks for it."""

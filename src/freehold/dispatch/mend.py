@@ -13,7 +13,7 @@ from freehold.chat import ChatRequest, Message, TextPart, ToolCallPart, ToolResu
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.plain_schema import make_plain
 from freehold.dispatch.schema_tools import offer_by_schema
-from freehold.runtime import Egress
+from freehold.runtime import Egress, Placed
 from freehold.wire.anthropic_messages import has_unsigned_thinking
 from freehold.wire.carry import carry_request
 from freehold.wire.codec import Envelope
@@ -27,7 +27,23 @@ GO_ON = "Go on."
 _MESSAGE = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _KNOWN_FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "refusal", "audio", "reasoning_content"})
 """Of OpenAI's chat messages, and the thinking that local servers take."""
+_NO_QUIRKS = frozenset[str]()
+_OF_TEMPLATES = frozenset({"system_first"})
 _TOOL_PARTS = (ToolCallPart, ToolResultPart)
+
+
+def quirks_of(placed: Placed, client: WireFormat, asked_in: WireFormat) -> frozenset[str]:
+    """The quirks of a deployment that a client of one format is served by in another.
+
+    Chat Completions written anew for what is no vendor's go to a chat template, and many of those (Qwen's, Llama's, Gemma's) refuse
+    a system message that is not the first. Agents send such messages (Claude Code amid the conversation, Codex two at its front),
+    so their system text is gathered whether or not anybody said so. A client's own Chat Completions keep their order.
+    """
+    deployment, runtime = placed.deployment, placed.runtime
+    has_quirks = bool(deployment.quirks or runtime.quirks)
+    quirks = frozenset((*deployment.quirks, *runtime.quirks)) if has_quirks else _NO_QUIRKS
+    is_for_a_template = client != asked_in and asked_in == "openai_chat" and placed.egress is not Egress.VENDOR
+    return quirks | _OF_TEMPLATES if is_for_a_template else quirks
 
 
 def needs_mending(flight: ChatFlight, quirks: frozenset[str]) -> bool:
@@ -69,7 +85,7 @@ def as_asked_of(
     """
     request = mend(carry_request(flight.request_of(envelope), wire_format), quirks)
     if wire_format != "openai_responses":
-        request = end_with_a_question(request, flight.codec.FORMAT)
+        request = join_users(end_with_a_question(request, flight.codec.FORMAT), flight.codec.FORMAT)
     elif flight.codec.FORMAT == "openai_responses":
         return request, {}
     return with_legal_names(request, wire_format)
@@ -101,6 +117,30 @@ def end_with_a_question(request: ChatRequest, client: WireFormat) -> ChatRequest
     if any(isinstance(part, ToolCallPart) for part in last.parts):
         return request  # its results are missing: the caller's fault, as it stands
     return msgspec.structs.replace(request, messages=(*request.messages, Message("user", (TextPart(GO_ON),))))
+
+
+def join_users(request: ChatRequest, client: WireFormat) -> ChatRequest:
+    """The request with one turn of the user where a Responses client sent several behind each other.
+
+    Items are no turns: Codex says its surroundings in an item of their own before the question. Chat templates that want roles to
+    alternate (Mistral's, Gemma's) refuse two turns; a turn of several texts is the same to all others.
+    """
+    if client != "openai_responses":
+        return request
+    joined: list[Message] = []
+    for message in request.messages:
+        before = joined[-1] if joined else None
+        if before is not None and _are_one_turn(before, message):
+            joined[-1] = Message("user", (*before.parts, *message.parts), message.name)
+        else:
+            joined.append(message)
+    return request if len(joined) == len(request.messages) else msgspec.structs.replace(request, messages=tuple(joined))
+
+
+def _are_one_turn(before: Message, message: Message) -> bool:
+    if before.role != "user" or message.role != "user" or before.name != message.name:
+        return False
+    return not any(isinstance(part, ToolResultPart) for part in (*before.parts, *message.parts))
 
 
 def _has_tool_parts(flight: ChatFlight) -> bool:

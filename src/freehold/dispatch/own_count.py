@@ -10,7 +10,7 @@ Source: llama.cpp's server, `tools/server/README.md`: `POST /apply-template`, `P
 import msgspec
 
 from freehold.dispatch.flight import ChatFlight
-from freehold.dispatch.mend import as_asked_of
+from freehold.dispatch.mend import as_asked_of, quirks_of
 from freehold.dispatch.reach import Reach
 from freehold.fault import FaultError
 from freehold.gateways.http import Call, Upstreams
@@ -39,7 +39,7 @@ async def count_prompt(upstreams: Upstreams, flight: ChatFlight) -> int | None:
     step = plan.steps[0] if plan.steps and plan.refusal is None else None
     if step is None or step.redacted or step.placed.egress is not Egress.LOCAL or flight.features.images:
         return None
-    quirks = frozenset((*step.placed.deployment.quirks, *step.placed.runtime.quirks))
+    quirks = quirks_of(step.placed, flight.codec.FORMAT, "openai_chat")
     if "own_tokenizer" not in quirks or "openai_chat" not in step.placed.runtime.formats:
         return None
     request, _ = as_asked_of(flight, flight.envelope_at(Egress.LOCAL), "openai_chat", quirks)

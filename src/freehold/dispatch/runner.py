@@ -24,6 +24,7 @@ from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.limits.over_budget import OverBudgetError
 from freehold.routing.plan import Escalate, Hold, Step
 from freehold.sessions.sticky import Sticky, lane_of
+from freehold.wire.call_ids import CallIdReader
 from freehold.wire.codec import Pipe, Reader, Writer
 from freehold.wire.tool_names import NameReader
 from freehold.wire.translate import TranslatePipe, note_events
@@ -219,6 +220,8 @@ class Dispatch:
             request = attempt.chat.request()
             if offers_by_schema(request):
                 return SchemaToolReader(reader, attempt.chat.request_id, reply_is_json=request.output is not None)
+        if attempt.chat.features.tools:
+            reader = CallIdReader(reader, attempt.chat.envelope.body, attempt.chat.request_id)
         if attempt.reads_calls:
             attempt.calls = read_calls(
                 reader, attempt.chat.offering(), attempt.chat.request_id, attempt.quirks, attempt.own_names

@@ -156,7 +156,7 @@ class MessagesWriter:
         self._started = True
         asked = self._asked
         usage = started.usage or Usage(input_tokens=asked.prompt_tokens, output_tokens=0)
-        message = _message(started.id or asked.reply_id, asked.model, [], None, None, usage)
+        message = _message(_id_of(started.id, asked), asked.model, [], None, None, usage)
         return b'event: message_start\ndata: {"type":"message_start","message":%b}\n\n' % _encode(message)
 
     def _place(self, event: Event) -> bytes:
@@ -292,6 +292,15 @@ def _guess(asked: Asked, characters: int) -> Usage:
     return Usage(input_tokens=asked.prompt_tokens, output_tokens=output, basis="estimated")
 
 
+def _id_of(given: str | None, asked: Asked) -> str:
+    """The reply's id. Other formats' are not kept: some runtimes begin anew with each answer, or draw one of a thousand (Ollama's
+    `chatcmpl-7`), and Claude Code takes messages of one id for one.
+    """
+    if given is not None and given.startswith("msg_"):
+        return given
+    return f"msg_{asked.reply_id.removeprefix('req_').removeprefix('msg_')}"
+
+
 def _message(
     message_id: str, model: str, content: list[dict[str, object]], reason: str | None, stop_sequence: str | None, usage: Usage
 ) -> dict[str, object]:
@@ -331,7 +340,7 @@ def write_whole(reply: Reply, asked: Asked) -> bytes:
     reason = spell_stop_reason(choice.finish, called=called, refused=choice.refusal is not None)
     said = sum(len(part.arguments if isinstance(part, ToolCallPart) else part.text) for part in choice.parts)
     usage = reply.usage or _guess(asked, said + len(choice.refusal or ""))
-    return _encode(_message(reply.id or asked.reply_id, asked.model, content, reason, choice.stop_sequence, usage))
+    return _encode(_message(_id_of(reply.id, asked), asked.model, content, reason, choice.stop_sequence, usage))
 
 
 def _input(arguments: str, *, was_cut: bool) -> msgspec.Raw:

@@ -188,6 +188,9 @@ def _write_messages(messages: tuple[Message, ...], quirks: frozenset[str]) -> li
 
 def _merge_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """One leading system message of all system text: many local templates refuse any other place."""
+    system = [message for message in messages if message.role == "system"]
+    if len(system) == 1 and system[0] is messages[0] and not all(isinstance(part, TextPart) for part in system[0].parts):
+        return messages  # nothing to gather
     texts: list[str] = []
     for at, message in enumerate(messages):
         if message.role == "system":
