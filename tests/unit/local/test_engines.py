@@ -89,23 +89,24 @@ async def test_it_answers_whole_streamed_and_by_schema_and_refuses_what_it_shoul
 
 
 async def test_going_away_while_the_prompt_is_read_frees_the_slot(engines):
-    """Reading this prompt to its end takes about a minute."""
+    """Reading this prompt of 6,000 tokens to its end takes a minute, and more on a busy machine: what was read of it counts."""
     state = engines.state("text")
     headers = {"authorization": f"Bearer {state.api_key.reveal()}"}
     body = {"messages": [user("cancel me " * 3000)], "max_tokens": 8, "stream": True, "return_progress": True}
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
 
-        async def busy():
+        async def reading():
+            """The tokens that each busy slot has read of its prompt."""
             async with session.get(state.base_url.removesuffix("/v1") + "/slots", headers=headers) as answer:
-                return any(slot["is_processing"] for slot in await answer.json())
+                return [slot["n_prompt_tokens_processed"] for slot in await answer.json() if slot["is_processing"]]
 
         async with session.post(state.base_url + "/chat/completions", json=body, headers=headers) as answer:
             first = await answer.content.readline()
             assert b"prompt_progress" in first
-            assert await busy()
-        async with asyncio.timeout(20):
-            while await busy():
-                pass
+            assert await reading()
+        while read := await reading():
+            assert max(read) < 2000, "it reads on for nobody"
+            await asyncio.sleep(0.02)  # who asks takes the core that it reads with
 
 
 async def test_embeddings_have_unit_length_and_put_similar_texts_together(ask):
@@ -163,7 +164,7 @@ async def test_the_real_engines_come_back_after_kill_9(engines):
             lambda changed, state, name=name, back=back: back.set() if (changed, state.status) == (name, "ready") else None
         )
         os.kill(before.pid, signal.SIGKILL)
-        await asyncio.wait_for(back.wait(), 20)
+        await asyncio.wait_for(back.wait(), 50)
         assert engines.state(name).pid != before.pid
         assert engines.state(name).restarts == 1
 
