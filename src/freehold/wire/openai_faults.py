@@ -1,7 +1,8 @@
 """Faults of the OpenAI formats, both ways: what an upstream's error means, and how ours is spelled.
 
 Sources: OpenAI's error guide and `ErrorResponse` schema; llama.cpp's `exceed_context_size_error` and "Loading model";
-vLLM's flat errors; FastAPI's `detail`; OpenRouter's numeric codes. An upstream's words are cut to 500 characters; those
+vLLM's flat errors; FastAPI's `detail`; OpenRouter's numeric codes; Gemini's lists of one error with a `RetryInfo`; LM Studio's, xAI's
+and Gemini's 400 for what is no fault of the request; Groq's 413 for a rate. An upstream's words are cut to 500 characters; those
 about credentials are never repeated, because vendors quote the key in them.
 """
 
@@ -14,7 +15,7 @@ import msgspec
 from freehold.fault import LASTING, Fault, Kind
 from freehold.wire.body import UNREADABLE
 from freehold.wire.overflow import read_overflow
-from freehold.wire.retry_after import read_retry_after
+from freehold.wire.retry_after import LONGEST_S, read_retry_after
 from freehold.wire.statuses import status_of
 
 _LONGEST_WORDS = 500
@@ -28,6 +29,11 @@ _MODEL_MISSING = re.compile(
 )
 _CANNOT_TAKE = re.compile(r"(?:image|audio|video) input is not supported|failed to parse messages", re.IGNORECASE)
 """llama.cpp's words, under 500, for a request that it will refuse each time."""
+_BROKE_DOWN = re.compile(r"(?:the )?model has crashed|failed to load (?:the )?model", re.IGNORECASE)
+"""LM Studio's words, under 400, for what went wrong with itself."""
+_KEY_REFUSED = re.compile(r"(?:incorrect|invalid) api key provided|api key (?:not valid|not found|expired)", re.IGNORECASE)
+"""xAI's and Gemini's words, under 400, for a key that they refuse."""
+_DELAY = re.compile(r"\d{1,6}(?:\.\d{1,9})?s", re.ASCII)
 _QUOTED_INPUT = re.compile(r"""['"]input['"]\s*:""")
 _STATUS_OF_TYPE = {
     "rate_limit_exceeded": 429,
@@ -97,12 +103,14 @@ class _Words(msgspec.Struct, frozen=True):
     param: str | None = None
     prompt_tokens: int | None = None
     limit_tokens: int | None = None
+    wait_s: float | None = None
 
 
 def read_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     """See `wire.codec.Codec.read_fault`."""
     words = _read_words(body)
     meant = status if status >= 400 else _status_of(words)
+    wait_s = read_retry_after(headers)
     overflow, prompt_tokens, limit_tokens = read_overflow(f"{words.type} {words.code} {words.message}")
     kind = _kind_of(meant, words, overflow)
     details: dict[str, str | int | float | list[str] | None] = {}
@@ -120,7 +128,7 @@ def read_fault(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
         is_quoted=bool(words.message),
         param=words.param if kind is Kind.UPSTREAM_REJECTED else None,
         status=meant,
-        retry_after_s=read_retry_after(headers),
+        retry_after_s=words.wait_s if wait_s is None else wait_s,
         details=details,
     )
 
@@ -157,6 +165,8 @@ def _read_words(body: bytes) -> _Words:
     except UNREADABLE:
         text = body[:_LONGEST_BODY_BYTES].decode(errors="replace")
         return _Words(message=_plain(text))
+    if isinstance(said, list) and len(said) == 1:
+        said = said[0]
     if not isinstance(said, dict):
         return _Words(message=_plain(said) if isinstance(said, str) else "")
     error = said.get("error")
@@ -178,7 +188,17 @@ def _read_object(error: dict[str, Any]) -> _Words:
         param=param[:200] if isinstance(param, str) and param else None,
         prompt_tokens=_count(error.get("n_prompt_tokens")),
         limit_tokens=_count(error.get("n_ctx")),
+        wait_s=_read_wait(error.get("details")),
     )
+
+
+def _read_wait(details: object) -> float | None:
+    """Google's `RetryInfo`: seconds such as `17.5s`."""
+    for detail in details[:20] if isinstance(details, list) else ():
+        delay = detail.get("retryDelay") if isinstance(detail, dict) else None
+        if isinstance(delay, str) and _DELAY.fullmatch(delay):
+            return min(float(delay[:-1]), LONGEST_S)
+    return None
 
 
 def _read_detail(detail: object) -> str:
@@ -233,6 +253,12 @@ def _kind_of(status: int, words: _Words, overflow: bool) -> Kind:
         return Kind.UPSTREAM_MODEL_MISSING
     if words.type == _CONFIGURATION:  # another Freehold, whose client we are: not this request is at fault
         return Kind.UPSTREAM_ERROR
+    if status == 400 and _KEY_REFUSED.match(words.message):
+        return Kind.UPSTREAM_AUTH
+    if status == 400 and _BROKE_DOWN.match(words.message):
+        return Kind.UPSTREAM_ERROR
+    if status == 413 and words.code == "rate_limit_exceeded":
+        return Kind.RATE_LIMITED
     if status == 503 and "loading model" in words.message.lower():
         return Kind.ENGINE_NOT_READY
     if status == 500 and _CANNOT_TAKE.search(words.message):

@@ -27,6 +27,7 @@ _WORDINGS = (
     r"reduce the length of the (?:messages|input|prompt)",
     r"maximum prompt length",
     r"tokens to keep from the initial prompt is greater than the context length",
+    r"tokens when (?:the )?context (?:the )?overflows",
     r"inputs` must have less than \d+ tokens",
     r"`?inputs`? tokens \+ `?max_new_tokens`? must be",
 )
@@ -46,6 +47,9 @@ _COUNTS = tuple(
         rf"Prompt contains (?P<prompt>{_NUMBER}) tokens .{{0,80}}?with (?P<limit>{_NUMBER}) maximum",
         rf"context length is (?P<limit>{_NUMBER}) tokens.{{0,80}}?\((?P<prompt>{_NUMBER}) in (?:the|your) (?:messages|prompt)",
         rf"(?:context|prompt) length is (?P<limit>{_NUMBER}).{{0,100}}?(?P<prompt>{_NUMBER}) (?:input )?tokens",
+        rf"first (?P<prompt>{_NUMBER}) tokens when .{{0,80}}?context length of (?:only )?(?P<limit>{_NUMBER})",
+        rf"n_keep: (?P<prompt>{_NUMBER}) ?>= ?n_ctx: (?P<limit>{_NUMBER})",
+        rf"context length of (?P<limit>{_NUMBER}) tokens.{{0,80}}? (?P<prompt>{_NUMBER}) tokens from the input",
         rf"context length is (?:only )?(?P<limit>{_NUMBER})",
         rf"token limit: (?P<limit>{_NUMBER})",
     )

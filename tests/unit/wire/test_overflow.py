@@ -25,6 +25,10 @@ from freehold.wire.overflow import read_overflow
         ("MAXIMUM CONTEXT LENGTH", None, None),
         ("context window exceeds limit", None, None),
         ("prompt token count of 70000 exceeds the limit of 64000", 70000, 64000),
+        ("Trying to keep the first 10136 tokens when context the overflows. However, the model is loaded with context length of only 7866 tokens, which is not enough.", 10136, 7866),
+        ("Trying to keep the first 6547 tokens when context overflows. However, the model is loaded with a context length of only 4096 tokens", 6547, 4096),
+        ("The number of tokens to keep from the initial prompt is greater than the context length (n_keep: 5000>= n_ctx: 4096). Try to load", 5000, 4096),
+        ("Requested token count exceeds the model's maximum context length of 4096 tokens. You requested a total of 5000 tokens: 4980 tokens from the input messages and 20 tokens for the completion.", 4980, 4096),
     ],
 )  # fmt: skip
 def test_every_known_wording_is_recognised_with_its_numbers(text: str, prompt: int | None, limit: int | None):

@@ -54,6 +54,29 @@ def error(message: str = "boom", **fields: Any) -> bytes:
         ),
         (500, error("Failed to parse messages: Unsupported tool call type: {", code=500), Kind.UPSTREAM_REJECTED),
         (500, error("the image processor failed"), Kind.UPSTREAM_ERROR),
+        # LM Studio says 400 for what went wrong with itself.
+        (
+            400,
+            b'{"error":"The model has crashed without additional information. (Exit code: 18446744072635812000)"}',
+            Kind.UPSTREAM_ERROR,
+        ),
+        (400, error('Failed to load model "qwen/qwen3-coder-30b". Error: Operation canceled.'), Kind.UPSTREAM_ERROR),
+        # xAI and Gemini say 400 for a key that they refuse.
+        (
+            400,
+            b'{"code":"Client specified an invalid argument","error":"Incorrect API key provided: xa***ys."}',
+            Kind.UPSTREAM_AUTH,
+        ),
+        (400, b'[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key."}}]', Kind.UPSTREAM_AUTH),
+        (400, error("API key expired. Please renew the API key."), Kind.UPSTREAM_AUTH),
+        (400, error("tools[0]: the description speaks of an invalid API key"), Kind.UPSTREAM_REJECTED),
+        # Groq says 413 for more tokens than a minute has.
+        (413, error("Request too large for model `m` on tokens per minute (TPM)", code="rate_limit_exceeded"), Kind.RATE_LIMITED),
+        (413, error("Payload Too Large"), Kind.UPSTREAM_REJECTED),
+        (400, b'[{"error":{"code":400,"message":"Unknown name","status":"INVALID_ARGUMENT"}}]', Kind.UPSTREAM_REJECTED),
+        (429, b'[{"error":{"code":429,"message":"quota","status":"RESOURCE_EXHAUSTED"}}]', Kind.RATE_LIMITED),
+        (200, b'[{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}]', Kind.OVERLOADED),
+        (400, b"[[]]", Kind.UPSTREAM_REJECTED),
     ],
 )
 def test_status_and_words_of_an_upstream_give_the_kind(status: int, body: bytes, kind: Kind):
@@ -98,7 +121,26 @@ def test_long_words_are_cut_and_prompts_are_not_repeated():
 
 
 def test_a_key_quoted_by_a_vendor_is_never_repeated():
-    assert "sk-" not in read_fault(401, {}, error("Incorrect API key provided: sk-abcdef")).message
+    for status in (400, 401):
+        assert "sk-" not in read_fault(status, {}, error("Incorrect API key provided: sk-abcdef")).message
+
+
+def test_what_gemini_says_in_a_list_is_passed_on_with_its_wait():
+    said = {
+        "code": 429,
+        "message": "You exceeded your current quota.",
+        "status": "RESOURCE_EXHAUSTED",
+        "details": [
+            {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaValue": "15"}]},
+            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17.5s"},
+        ],
+    }
+    fault = read_fault(429, {}, json.dumps([{"error": said}]).encode())
+    assert (fault.message, fault.retry_after_s) == ("the runtime answered 429: You exceeded your current quota.", 17.5)
+    assert read_fault(429, {"retry-after": "3"}, json.dumps({"error": said}).encode()).retry_after_s == 3.0
+    for odd in ("", "17", "-1s", "9e9s", "1" * 400 + "s", 5, None):
+        body = json.dumps({"error": {"message": "m", "details": [{"retryDelay": odd}, 5]}}).encode()
+        assert read_fault(429, {}, body).retry_after_s is None
 
 
 @pytest.mark.parametrize("kind", list(Kind))
