@@ -108,6 +108,18 @@ def test_every_row_of_both_is_kept(place: Place) -> None:
     assert not events(place, "ledger.doubled")
 
 
+def test_what_does_not_fit_is_counted_over_all_workers(place: Place) -> None:
+    body = {"model": "fake", "messages": [{"role": "user", "content": "word " * 135_000}]}
+    said = []
+    for _ in range(6):  # each by a connection of its own, which whichever worker takes
+        asking = http.client.HTTPConnection("127.0.0.1", place.port, timeout=30)
+        headers = {"connection": "close", "content-type": "application/json", "x-freehold-session": "too-long"}
+        with contextlib.closing(asking):
+            asking.request("POST", "/v1/chat/completions", json.dumps(body), headers)
+            said.append(json.loads(asking.getresponse().read())["error"]["code"])
+    assert said == ["context_length_exceeded"] * 3 + ["loop_stopped"] * 3
+
+
 def test_a_rolling_restart_fails_nobody_and_cuts_nothing(place: Place, server: subprocess.Popen[bytes]) -> None:
     words = " ".join("abcdefghijklmnopqrstuvwxyz" * 2)
     running = [place.start("ask", "--model", "fake", f"[[fake: say={words}]][[fake: slow=40ms]]") for _ in range(2)]

@@ -52,7 +52,7 @@ from freehold.server.redacting import PlaceholderKey
 from freehold.server.routes import make_routes, make_tails, speller_of
 from freehold.server.snapshot import make_snapshot, require_keys_beyond_loopback
 from freehold.server.standing import status_of
-from freehold.server.stores import journal_place, shared_rates, store_place, store_url
+from freehold.server.stores import journal_place, shared_overflows, shared_rates, store_place, store_url
 from freehold.server.swap import Changes, compare, keep_fixed, unchanged_deployments
 from freehold.server.workers.told import ToldEngines
 from freehold.sessions.loops import Loops
@@ -203,7 +203,9 @@ class App:
             keys=KeyDesk(self._store, self.keys, now_ms=wall_ms, log=self.log),
             rates=self.rates,
             accounts=lambda: accounts_now(self.config, self.budgets, wall_ms()),
-            loops=Loops(os.urandom(32), time.monotonic, lambda: self.config.settings.sessions),
+            loops=Loops(
+                os.urandom(32), time.monotonic, lambda: self.config.settings.sessions, shared_overflows(self.config, self.log)
+            ),
             idempotency=self.idempotency,
         )
 

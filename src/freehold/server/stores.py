@@ -5,10 +5,12 @@ from pathlib import Path
 from freehold.config import Config
 from freehold.config.load import REDIS
 from freehold.server.clock import wall_us
+from freehold.storage.host_overflows import HostOverflows
 from freehold.storage.host_rates import HostRates
 from freehold.storage.leftovers import SUFFIX
 from freehold.storage.rates import RateStore
 from freehold.storage.store import StoreError, sqlite_path, sqlite_url
+from freehold.telemetry.log import Log
 
 
 def store_url(config: Config) -> str:
@@ -37,6 +39,17 @@ def redis_url(config: Config) -> tuple[str, str | None] | None:
         return None
     password = config.secrets.get(REDIS)
     return url, None if password is None else password.reveal()
+
+
+def shared_overflows(config: Config, log: Log) -> HostOverflows | None:
+    """Where overflows are counted for several processes together; None: in this one alone."""
+    if config.settings.server.workers == 1:
+        return None
+    try:
+        return HostOverflows(config.data_dir / "overflows")
+    except OSError as error:
+        log.event("overflows.counted_apart", level="warning", says=str(error))
+        return None
 
 
 def shared_rates(config: Config) -> RateStore | None:

@@ -5,7 +5,7 @@ because an answer lacked a word. Nobody waits for those answers, and some are pa
 
 Promised: a session is its caller's, so nobody stops another's; memory is constant, and no text is kept, only hashes under a key
 of this process; an ordinary turn costs a look-up, because a request is hashed only where the one before was as long. Not done:
-sharing between processes, requests without a session, and judging what is asked (`freehold.routing.repeats` judges answers).
+sharing these counts between processes (overflows may be), requests without a session, and judging what is asked (`freehold.routing.repeats` judges answers).
 """
 
 import sys
@@ -17,7 +17,7 @@ from blake3 import blake3
 
 from freehold.fault import Kind, faulty
 from freehold.features import Caller, Features
-from freehold.sessions.overflows import OverflowLimit, Overflows
+from freehold.sessions.overflows import OverflowLimit, Overflows, Rows
 from freehold.wire.codec import Envelope
 
 SPAN_S = 60.0
@@ -66,12 +66,14 @@ class _Session:
 class Loops:
     """What sessions asked lately. `now` is a monotonic clock in seconds; `key` is 32 random bytes of this process."""
 
-    def __init__(self, key: bytes, now: Callable[[], float], limits: Callable[[], LoopLimits]) -> None:
+    def __init__(
+        self, key: bytes, now: Callable[[], float], limits: Callable[[], LoopLimits], overflows: Rows | None = None
+    ) -> None:
         self._key = key
         self._now = now
         self._limits = limits
         self._sessions: OrderedDict[tuple[str, str, str], _Session] = OrderedDict()
-        self.overflows = Overflows(now, limits)
+        self.overflows = Overflows(now, limits, overflows)
         """What did not fit lately, and is refused otherwise when shortening does not help."""
         self._digest: Callable[[bytes], int] = hash if sys.flags.hash_randomization else self._blake3
         """As `routing.features.FactsCache.digest`."""

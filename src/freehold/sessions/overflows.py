@@ -6,9 +6,11 @@ Told something else than an overflow, every client reports it and stops.
 
 Promised: only what would have been refused anyway is told otherwise, so nothing is stopped that fits; a conversation is its
 caller's; each lane of a session, and each sub-agent, counts for itself; as long as a client gets somewhere, it is told the truth;
-memory is constant. Not done: sharing between processes, and requests without a session.
+memory is constant; a request that is served costs no more than a look whether anything did not fit lately. Not done: requests
+without a session.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -17,6 +19,7 @@ from freehold.fault import Fault, Kind
 from freehold.features import Features
 from freehold.routing.agents import part_of
 from freehold.sessions.sticky import lane_of
+from freehold.storage.host_overflows import OverflowRow
 
 REST_S = 600.0
 """Whoever comes back later, starts anew: a summary on a slow machine takes a minute or two."""
@@ -35,33 +38,66 @@ class OverflowLimit(Protocol):
         """Overflows in a row that a session is told of. 0: as many as there are."""
 
 
-class _Row:
-    """Overflows with nothing served between them."""
+class Rows(Protocol):
+    """Where overflows are counted: `OwnRows`, or `storage.host_overflows` for the processes of one machine together."""
 
-    __slots__ = ("last_s", "shortest", "times")
+    @property
+    def newest_s(self) -> float:
+        """When the newest row was written."""
 
-    def __init__(self, shortest: int, now_s: float) -> None:
-        self.shortest = shortest
-        """Tokens of the prompt."""
-        self.times = 1
-        self.last_s = now_s
+    def get(self, names: _Key, /) -> OverflowRow | None:
+        """The row of a conversation."""
+
+    def put(self, names: _Key, row: OverflowRow, /) -> None:
+        """Keep it."""
+
+    def drop(self, names: _Key, /) -> None:
+        """Forget it."""
 
 
-class Overflows:
-    """Which conversations do not fit, again and again. `now` is a monotonic clock in seconds."""
+class OwnRows:
+    """The rows of this process alone."""
 
-    def __init__(self, now: Callable[[], float], limit: Callable[[], OverflowLimit]) -> None:
-        self._now = now
-        self._limit = limit
-        self._rows: OrderedDict[_Key, _Row] = OrderedDict()
+    def __init__(self) -> None:
+        self._rows: OrderedDict[_Key, OverflowRow] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def newest_s(self) -> float:
+        """As `Rows.newest_s`."""
+        return next(reversed(self._rows.values())).last_s if self._rows else -math.inf
+
+    def get(self, names: _Key, /) -> OverflowRow | None:
+        """As `Rows.get`."""
+        return self._rows.get(names)
+
+    def put(self, names: _Key, row: OverflowRow, /) -> None:
+        """As `Rows.put`; instead of the oldest where there are too many."""
+        self._rows[names] = row
+        self._rows.move_to_end(names)
+        if len(self._rows) > MOST_KEPT:
+            self._rows.popitem(last=False)
+
+    def drop(self, names: _Key, /) -> None:
+        """As `Rows.drop`."""
+        self._rows.pop(names, None)
+
+
+class Overflows:
+    """Which conversations do not fit, again and again. `now` is a monotonic clock in seconds, the same for all who share `rows`."""
+
+    def __init__(self, now: Callable[[], float], limit: Callable[[], OverflowLimit], rows: Rows | None = None) -> None:
+        self._now = now
+        self._limit = limit
+        self._rows = OwnRows() if rows is None else rows
+
     def fits(self, features: Features, headers: Mapping[str, str]) -> None:
         """A request was served: whatever did not fit before it is over."""
-        if self._rows and features.session is not None:
-            self._rows.pop(_key(features, features.session, headers), None)
+        newest_s = self._rows.newest_s
+        if features.session is not None and newest_s > -math.inf and self._now() - newest_s <= REST_S:
+            self._rows.drop(_key(features, features.session, headers))
 
     def tell(self, fault: Fault, features: Features, headers: Mapping[str, str]) -> Fault:
         """What the client is told of this fault: an overflow too many is LOOP_STOPPED, all else is what it is."""
@@ -82,18 +118,13 @@ class Overflows:
         """How many overflows there were in a row, with this one."""
         now_s = self._now()
         row = self._rows.get(key)
-        if row is None or now_s - row.last_s > REST_S:
-            self._rows[key] = _Row(tokens, now_s)
-            self._rows.move_to_end(key)
-            if len(self._rows) > MOST_KEPT:
-                self._rows.popitem(last=False)
-            return 1
-        self._rows.move_to_end(key)
-        row.last_s = now_s
-        if tokens <= row.shortest * GETS_SOMEWHERE:
-            row.shortest = tokens
+        if row is None or not 0 <= now_s - row.last_s <= REST_S:
+            row = OverflowRow(tokens, 1, now_s)
+        elif tokens <= row.shortest * GETS_SOMEWHERE:
+            row = OverflowRow(tokens, row.times, now_s)
         else:
-            row.times += 1
+            row = OverflowRow(row.shortest, row.times + 1, now_s)
+        self._rows.put(key, row)
         return row.times
 
 
