@@ -182,5 +182,7 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     """It wants `echo` or `best_of`, which some servers of that format pass over without a word."""
     fetches: int = 0
     """What whoever serves it would fetch from elsewhere: media named by an address, tools on servers that the request names."""
+    dearer: str = ""
+    """The field by which it asks a vendor for other rates than its price says, such as `service_tier`; "": none."""
     hints: dict[str, str] = {}
     """Request headers `x-freehold-hint-*`, lower-cased, without the prefix."""

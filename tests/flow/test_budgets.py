@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import anthropic
+import httpx
 import openai
 import pytest
 
@@ -150,6 +151,47 @@ async def test_a_budget_that_refuses_lets_nothing_free_take_the_place_of_what_wa
             await ask(served)
         assert told.value.status_code == 402
     assert fake.journal == other_fake.journal == []
+
+
+DEARER = [
+    ("/v1/chat/completions", {"messages": HELLO, "service_tier": "priority"}),
+    ("/v1/chat/completions", {"messages": HELLO, "service_tier": ["a new one"]}),
+    ("/v1/responses", {"input": "hi", "service_tier": "Fast"}),
+    ("/v1/messages", {"messages": HELLO, "max_tokens": 9, "speed": "fast"}),
+    ("/v1/messages", {"messages": HELLO, "max_tokens": 9, "inference_geo": "us"}),
+    ("/v1/embeddings", {"model": "embed", "input": "hi", "service_tier": "priority"}),
+    ("/v1/images/generations", {"model": "media", "prompt": "a hat", "service_tier": "priority"}),
+]
+
+
+async def test_what_asks_a_vendor_for_dearer_rates_is_not_paid_from_a_budget_by_the_ordinary_ones(
+    serve: Serve, fake: FakeRuntime, tmp_path: Any
+):
+    formats = '["openai_chat", "openai_responses", "anthropic_messages"]'
+    config = paid(fake, formats=formats) + "".join(
+        deployment_toml("cloud", name, f"fake-{name}", abilities=abilities, price=PRICE)
+        for name, abilities in (
+            ("embed", "{ embeddings = true, chat = false }"),
+            ("media", "{ chat = false, image_generation = true }"),
+        )
+    )
+    config += '[[rules]]\nname = "anywhere"\ntry = ["vendor"]\n'  # rules of one's own stand in place of those that come along
+    held = await serve(NO_ENGINE + config + budget(), home=tmp_path / "held")
+    free_hand = await serve(NO_ENGINE + config, home=tmp_path / "free")
+    async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
+        for path, body in DEARER:
+            (field,) = {"service_tier", "speed", "inference_geo"} & body.keys()
+            refused = await client.post(held.url + path, json={"model": "big", **body})
+            assert refused.status_code == 402, f"{path}: {refused.text}"
+            assert field in refused.text
+            assert not fake.journal
+        for value in ("auto", "default", "flex", None):
+            asked = {"model": "big", "messages": HELLO, "max_tokens": 9, "service_tier": value}
+            assert (await client.post(f"{held.url}/v1/chat/completions", json=asked)).status_code == 200
+        asked = {"model": "big", "messages": HELLO, "max_tokens": 9, "service_tier": "priority"}
+        assert (await client.post(f"{free_hand.url}/v1/chat/completions", json=asked)).status_code == 200
+    (attempt,) = free_hand.last().attempts
+    assert (attempt.cost_nano_usd, attempt.cost_basis) == (None, "unknown")
 
 
 async def test_a_short_budget_sends_a_lower_max_tokens_and_the_attempt_says_so(serve: Serve, fake: FakeRuntime):

@@ -2,7 +2,7 @@
 
 Promised: for any usage within the bounds given, `costs.price` charges no more than `cost_of` says here. Every token counts
 at the dearest rate it may have (a cache write, audio, an image), and every tier that the prompt may reach is considered.
-Not done: what a vendor charges beyond the request (its own tools' fees, dearer service tiers): docs/budgets.md.
+Not done: what a vendor charges beyond the request (its own tools' fees): docs/budgets.md.
 """
 
 from typing import Literal
@@ -33,6 +33,8 @@ class Most(msgspec.Struct, frozen=True, kw_only=True):
     """Some of the input may be images."""
     speaks: bool = False
     """Some of the output may be audio."""
+    dearer: str = ""
+    """The field by which other rates are asked for than the price says (`costs.dearer`); "": none."""
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -71,10 +73,10 @@ def price_state(placed: Placed, at_ms: int) -> PriceState:
 
 
 def bound(most: Most, placed: Placed, at_ms: int) -> Bound | None:
-    """The most it can cost on a priced deployment. None: a rate that it may need is not known."""
+    """The most it can cost on a priced deployment. None: a rate that it may need is not known, or it asks for another one."""
     prices = placed.deployment.price
     tariff = None if prices is None else price_at(prices, at_ms)
-    if tariff is None:
+    if tariff is None or most.dearer:
         return None
     reached = (tariff, *(longer for longer in tariff.long_prompts if most.input_tokens > longer.above_input_tokens))
     bounds = [_bound_at(most, rates) for rates in reached]

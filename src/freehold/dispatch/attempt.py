@@ -5,6 +5,7 @@ added to the flight, so that what remains of a request's duration is our own ove
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
@@ -12,6 +13,7 @@ import msgspec
 
 from freehold.chat import Usage, WireFormat
 from freehold.costs.price import price
+from freehold.dispatch.deadlines import head_timeout_s, left_for_content
 from freehold.dispatch.flight import Flight
 from freehold.dispatch.heard import Heard
 from freehold.dispatch.in_flight import InFlight
@@ -36,8 +38,6 @@ MAX_SILENT_BYTES = 12 * 1024 * 1024
 """What a stream may send before its first content: room for one event of the longest kind, and for pings by the thousand."""
 MAX_FAULT_BYTES = 256 * 1024
 FAULT_TIMEOUT_S = 3.0
-SLOWEST_TOKEN_S = 0.25
-"""An answer that comes slower is not waited for where it can only be had whole: people read faster."""
 AFTER_FINISH_S = 5.0
 """For what follows the finish: usage, the end of the stream. A runtime that keeps the connection open is not waited for."""
 ANSWER_WORK = 200.0
@@ -111,7 +111,10 @@ class Attempt:
         self._admission: Admission | None = None
         """What it took of rates. None: no rate holds for it."""
         self._exchange: Exchange | None = None
-        self._queued_s = 0.0
+        self._runs_from_s = self.started_s
+        """What the runtime's deadlines count from: the start, put off by waits for a place or for money."""
+        self._ends_s = math.inf
+        """When a stream must be over that has begun; known when it was sent."""
         self._silent_bytes = 0
         self._last_words_s: float | None = None
         self._ended = False
@@ -122,7 +125,7 @@ class Attempt:
     def pay(self, held: Held) -> None:
         """It is paid for: `held` is settled with its end. The time it took does not count against the runtime."""
         self.held, self.heard.most_tokens = held, held.output_tokens * held.asking.choices
-        self._queued_s += held.waited_s
+        self._runs_from_s += held.waited_s
         self.flight.waited_s += held.waited_s
 
     @property
@@ -146,7 +149,10 @@ class Attempt:
             egress=placed.egress,
             ceiling=self.flight.plan.ceiling,
             connect_timeout_s=runtime.connect_timeout_s,
-            head_timeout_s=min(self._head_timeout_s(), self.flight.step_ends_s - self.started_s),
+            head_timeout_s=min(
+                head_timeout_s(runtime, self.flight.features.max_tokens, streams=self.streams),
+                self.flight.step_ends_s - self.started_s,
+            ),
             max_connections=places_of(runtime),
             queue_wait_s=self.flight.queue_wait_s,
             caller=self.flight.features.caller.user,
@@ -160,7 +166,10 @@ class Attempt:
         try:
             self._exchange = exchange = await self.means.upstreams.open(call)
             self.status = exchange.status
-            self._queued_s += exchange.queued_s
+            self._runs_from_s += exchange.queued_s
+            self._ends_s = self._runs_from_s + runtime.total_timeout_s
+            if self.flight.ends_s is not None:
+                self._ends_s = min(self._ends_s, self.flight.ends_s)
             if exchange.status >= 300:
                 raise FaultError(await self._read_fault(exchange, read_fault))
         finally:
@@ -177,16 +186,6 @@ class Attempt:
                 is_background=self.flight.is_background,
                 placed=self.step.placed,
             )
-
-    def _head_timeout_s(self) -> float:
-        """A whole answer's head comes when all of it was made: its deadline grows with what the client lets it become."""
-        runtime = self.step.placed.runtime
-        if self.streams:
-            return runtime.first_content_timeout_s
-        most_tokens = self.flight.features.max_tokens
-        if most_tokens is None:
-            return runtime.total_timeout_s
-        return min(runtime.total_timeout_s, runtime.first_content_timeout_s + most_tokens * SLOWEST_TOKEN_S)
 
     async def _read_fault(self, exchange: Exchange, read_fault: FaultReader) -> Fault:
         exchange.arm(FAULT_TIMEOUT_S, Kind.FIRST_CONTENT_TIMEOUT)
@@ -211,17 +210,18 @@ class Attempt:
 
         Behind the finish it does not matter how the connection ends: whoever reads the stream knows whether it was whole.
         """
-        before_s = self.means.now()
+        exchange, now = self.exchange, self.means.now
+        before_s = now()
         try:
-            self._arm()
-            data = await self.exchange.chunk()
+            self._arm(exchange, before_s)
+            data = await exchange.chunk()
         except FaultError:
             if not self._has_finished():
                 raise
             self.abort()
             return b""
         finally:
-            self.flight.waited_s += self.means.now() - before_s
+            self.flight.waited_s += now() - before_s
         if self.tap.content:
             self.heard.more(data)
         else:
@@ -231,12 +231,13 @@ class Attempt:
 
     async def whole(self, limit_bytes: int = MAX_REPLY_BYTES) -> bytes:
         """The upstream's whole body."""
-        self._arm()
-        before_s = self.means.now()
+        exchange, now = self.exchange, self.means.now
+        before_s = now()
+        self._arm(exchange, before_s)
         try:
-            return await self.exchange.read(limit_bytes)
+            return await exchange.read(limit_bytes)
         finally:
-            self.flight.waited_s += self.means.now() - before_s
+            self.flight.waited_s += now() - before_s
 
     def _count_silence(self, size: int) -> None:
         self._silent_bytes += size
@@ -244,32 +245,25 @@ class Attempt:
             self.abort()
             raise faulty(Kind.INVALID_REPLY, f"the runtime sent over {MAX_SILENT_BYTES} bytes without any content")
 
-    def _arm(self) -> None:
-        runtime, flight = self.step.placed.runtime, self.flight
-        now_s = self.means.now()
-        spent_s = now_s - self.started_s - self._queued_s
-        total_left_s = runtime.total_timeout_s - spent_s
-        if not self.streams:
-            left_s, kind = total_left_s, Kind.TOTAL_TIMEOUT
-        elif self.tap.content:
-            left_s, kind = runtime.chunk_timeout_s, Kind.CHUNK_TIMEOUT
-            if flight.ends_s is not None:
-                total_left_s = min(total_left_s, flight.ends_s - now_s)
-            if self._has_finished():
+    def _arm(self, exchange: Exchange, now_s: float) -> None:
+        """Set the deadline that holds for what is awaited from now on."""
+        tap = self.tap
+        if not (tap.content and self.streams):
+            left_s, kind, ends_s = left_for_content(self.step.placed.runtime, self._runs_from_s, now_s, streams=self.streams)
+            if not tap.content:
+                left_s = min(left_s, self.flight.step_ends_s - now_s)
+        else:
+            left_s, kind, ends_s = self.step.placed.runtime.chunk_timeout_s, Kind.CHUNK_TIMEOUT, self._ends_s
+            if tap.finish is not None and self._has_finished():
                 if self._last_words_s is None:
                     self._last_words_s = now_s + AFTER_FINISH_S
                 left_s = min(left_s, self._last_words_s - now_s)
-        else:
-            # Measured from the start: pings and keep-alives do not push it on.
-            left_s, kind = runtime.first_content_timeout_s - spent_s, Kind.FIRST_CONTENT_TIMEOUT
-        if not self.tap.content:
-            left_s = min(left_s, flight.step_ends_s - now_s)
-        if total_left_s < left_s:
-            left_s, kind = total_left_s, Kind.TOTAL_TIMEOUT
+        if ends_s - now_s < left_s:
+            left_s, kind = ends_s - now_s, Kind.TOTAL_TIMEOUT
         if left_s <= 0:
-            self.exchange.abort()
-            raise faulty(kind, f"runtime '{runtime.name}' gave no answer within its deadline")
-        self.exchange.arm(left_s, kind)
+            exchange.abort()
+            raise faulty(kind, f"runtime '{self.step.placed.runtime.name}' gave no answer within its deadline")
+        exchange.arm(left_s, kind)
 
     def _has_finished(self) -> bool:
         return self.tap.finish is not None and self.flight.features.choices == 1
@@ -301,29 +295,31 @@ class Attempt:
         if self._ended:
             return
         self._ended = True
-        if not self.flight.yields:
-            self.means.in_flight.end(self.step.placed.runtime.name)
+        means, flight, placed, tap = self.means, self.flight, self.step.placed, self.tap
+        if not flight.yields:
+            means.in_flight.end(placed.runtime.name)
         self.abort()  # does nothing where the answer was read to its end
-        now_s, placed = self.means.now(), self.step.placed
-        seconds, share_s = now_s - self.started_s, self.means.shares.end(placed.runtime, self._share_mark, now_s)
+        now_s = means.now()
+        seconds, share_s = now_s - self.started_s, means.shares.end(placed.runtime, self._share_mark, now_s)
         self.usage = usage = believed(self._usage())
-        cost_nano_usd, basis = price(usage, placed, share_s, self.started_ms, images=self.images, audio_s=self.audio_s)
+        units = self.images, self.audio_s
+        cost_nano_usd, basis = price(usage, placed, share_s, self.started_ms, *units, dearer=bool(flight.features.dearer))
         was_turned_down = self._was_turned_down(fault)
         if cost_nano_usd is None and was_turned_down and (placed.egress is Egress.VENDOR or self.held is not None):
             cost_nano_usd, basis = 0, "metered"
-        tap = self.tap
+        redacted = [f"redacted {one.count} {one.kind}" for one in flight.features.redacted] if flight.features.redacted else ()
         record = AttemptRecord(
-            attempt_id=f"{self.flight.request_id}.{self.number}",
-            request_id=self.flight.request_id,
+            attempt_id=f"{flight.request_id}.{self.number}",
+            request_id=flight.request_id,
             number=self.number,
-            deployment=self.step.placed.id,
-            runtime=self.step.placed.runtime.name,
-            egress=self.step.placed.egress.value,
-            sent_model=self.step.placed.deployment.served_as,
+            deployment=placed.deployment.id,
+            runtime=placed.runtime.name,
+            egress=placed.egress.value,
+            sent_model=placed.deployment.served_as,
             answered_model=shown(tap.answered_model),
             fingerprint=shown(tap.fingerprint),
             mode=self.mode(),
-            edits=(*sorted(tap.edits), *(f"redacted {one.count} {one.kind}" for one in self.flight.features.redacted)),
+            edits=(*sorted(tap.edits), *redacted),
             started_ms=self.started_ms,
             first_content_ms=None if self.first_content_s is None else (self.first_content_s - self.started_s) * 1000,
             duration_ms=seconds * 1000,

@@ -52,7 +52,7 @@ async def _reserve(attempt: "Attempt", most: Most, output_tokens: int, lowest: i
     features = flight.features
     items = items_of(flight.budgets, placed, features.caller, most, attempt.started_ms, budgets.spans)
     if isinstance(items, UnknownPrice):
-        raise unknown_price(items.line, placed.id)
+        raise unknown_price(items.line, placed.id, items.dearer)
     if not items:
         return output_tokens
     ends_s = flight.step_ends_s if flight.ends_s is None else min(flight.step_ends_s, flight.ends_s)

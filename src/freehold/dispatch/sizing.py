@@ -9,6 +9,8 @@ conversation) by the window alone. Not done: a vendor's own tools, which go roun
 import re
 from collections.abc import Mapping
 
+import msgspec
+
 from freehold.costs.bound import Most
 from freehold.features import Features
 from freehold.fit.tokens import EXACT
@@ -67,6 +69,7 @@ def most_of_chat(
         hears=hides or b'"input_audio"' in body,
         sees=features.images > 0,
         speaks="audio" in top,
+        dearer=features.dearer,
     )
 
 
@@ -84,6 +87,11 @@ def _is_counted(features: Features, placed: Placed, top: Mapping[str, object]) -
 
 def most_of_single(features: Features, placed: Placed, body: bytes, text_bytes: int) -> Most:
     """Any other operation whose body is sent like this; `text_bytes` are those of its texts, without its files."""
+    most = _most_of_single(features, placed, body, text_bytes)
+    return msgspec.structs.replace(most, dearer=features.dearer) if features.dearer else most
+
+
+def _most_of_single(features: Features, placed: Placed, body: bytes, text_bytes: int) -> Most:
     able = placed.deployment.abilities
     images = features.images * TOKENS_PER_IMAGE
     match features.operation:

@@ -41,9 +41,11 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class UnknownPrice(msgspec.Struct, frozen=True):
-    """A budget of money holds a deployment whose price is not known."""
+    """A budget of money holds a deployment whose price, or the price of what is asked of it, is not known."""
 
     line: BudgetLine
+    dearer: str = ""
+    """The field by which other rates are asked for; "": it is the deployment's own price."""
 
 
 class Spans:
@@ -90,7 +92,7 @@ def items_of(
                 account = account_of(line, "usd", span.name, caller, placed.model.id)
                 items.append(Item(line, "usd", account, line.nano_usd, span.resets_ms, money))
             elif budget.unknown_price == "refuse":
-                return UnknownPrice(line)
+                return UnknownPrice(line, most.dearer if state == "priced" else "")
         if budget.tokens is not None and (state != "free" or budget.local_tokens):
             account = account_of(line, "tokens", span.name, caller, placed.model.id)
             tokens = Bound(most.input_tokens, most.choices * FEMTO_PER_NANO)

@@ -58,12 +58,19 @@ def over_budget(item: Item, balance: Balance, needed: int, now_ms: int) -> OverB
     )
 
 
-def unknown_price(line: BudgetLine, deployment: str) -> OverBudgetError:
-    """The price of a deployment is not known, and a budget of money holds it."""
+def unknown_price(line: BudgetLine, deployment: str, dearer: str = "") -> OverBudgetError:
+    """The price of a deployment, or what the field `dearer` asks of it, is not known, and a budget of money holds it."""
+    if dearer:
+        said = (
+            f"`{dearer}` asks '{deployment}' for other rates than its price, and budget '{line.name}' counts money: leave it out"
+        )
+    else:
+        said = f"{why_unknown(line)}: '{deployment}' is not used; give it a `price`, or declare it `free`, in freehold.toml"
     return OverBudgetError(
         Fault(
             kind=Kind.BUDGET_SPENT,
-            message=f"{why_unknown(line)}: '{deployment}' is not used; give it a `price`, or declare it `free`, in freehold.toml",
+            message=said,
+            param=dearer or None,
             details={"budget": line.name},
         ),
         refuses=False,

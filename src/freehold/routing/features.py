@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from freehold.costs.dearer import asked_dearer
 from freehold.fault import Kind, faulty
 from freehold.features import Caller, Features, Finding, Task
 from freehold.routing import agents, tasks
@@ -136,6 +137,7 @@ def gather(
         progress=weigh(prompt.acts, prompt.turns) if prompt.acts else None,
         ceiling=effective_ceiling(ceiling, caller, headers),
         fetches=prompt.fetches,
+        dearer=asked_dearer(envelope.top),
         hints=hints_of(headers),
     )
 
@@ -286,6 +288,7 @@ def gather_embeddings(
         request_class=client.request_class,
         ceiling=effective_ceiling(ceiling, caller, headers),
         fetches=count_in_body(top or {}),
+        dearer=asked_dearer(top or {}),
         hints=hints_of(headers),
     )
 

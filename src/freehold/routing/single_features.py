@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from freehold.costs.dearer import asked_dearer
 from freehold.features import Caller, Features, Task
 from freehold.routing import agents
 from freehold.routing.features import effective_ceiling, hints_of
@@ -66,6 +67,7 @@ def gather_single(
         request_class=client.request_class,
         ceiling=effective_ceiling(ceiling, caller, headers),
         fetches=_count_fetches(envelope),
+        dearer=asked_dearer(sent.top if isinstance(sent := envelope.sent, JsonBody) else dict(sent.form.fields())),
         hints=hints_of(headers),
     )
 
