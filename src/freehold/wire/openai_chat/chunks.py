@@ -1,7 +1,7 @@
 """The shapes of Chat Completions replies, as upstreams really send them, and what their words mean in the middle.
 
 Sources: OpenAI's published schema (`CreateChatCompletionResponse`, `CreateChatCompletionStreamResponse`,
-`CompletionUsage`), and what vLLM, llama.cpp, DeepSeek, xAI and OpenRouter add to it or leave out. Wrong JSON types are
+`CompletionUsage`), Mistral's (`ThinkChunk`), and what vLLM, llama.cpp, DeepSeek, xAI and OpenRouter add to it or leave out. Wrong JSON types are
 refused; missing fields are tolerated here and judged by the reader.
 """
 
@@ -33,10 +33,17 @@ class CallPiece(msgspec.Struct, frozen=True):
     function: CallFunction | None = None
 
 
+class ContentPart(msgspec.Struct, frozen=True):
+    """An entry of content that is a list: Mistral's models that think answer so."""
+
+    text: str | None = None
+    thinking: "list[ContentPart] | str | None" = None
+
+
 class Said(msgspec.Struct, frozen=True):
     """A `message` or a `delta`: what the assistant said."""
 
-    content: str | None = None
+    content: str | list[ContentPart] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None

@@ -3,9 +3,11 @@
 Promised: bytes cut anywhere give the same events; every call has an id unique in its choice and an index that counts
 from 0; an error object is raised as the fault it means; a stream without an end for every choice is BROKEN_STREAM.
 Repaired: a missing `index` or `id` of a call, arguments given as an object, a `stop` behind tool calls. A missing
-`[DONE]` is fine. Not carried: audio, annotations, and what comes after a choice's finish.
+`[DONE]` is fine. Content that is a list is its thinking and its text. Not carried: audio, annotations, and what comes after a choice's
+finish.
 """
 
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
 import msgspec
@@ -28,6 +30,8 @@ from freehold.wire.openai_chat.chunks import (
     CallPiece,
     Chunk,
     ChunkChoice,
+    ContentPart,
+    LogProbs,
     Said,
     read_arguments,
     read_chunk,
@@ -154,14 +158,14 @@ class ChatReader(EventReader):
     def _take_choice(self, choice: ChunkChoice, said: Said | None, data: bytes, events: list[Event]) -> None:
         at = choice.index
         if said is not None:
-            thought = said.reasoning_content or said.reasoning
+            thought, content = said.reasoning_content or said.reasoning, said.content
             if thought:
                 events.append(ReasoningDelta(thought, at))
-            if choice.logprobs is not None:
-                self._take_with_logprobs(choice, said, events)
+            if choice.logprobs is not None or isinstance(content, list):
+                self._take_apart(choice, said, events)
             else:
-                if said.content:
-                    events.append(TextDelta(said.content, at))
+                if content:
+                    events.append(TextDelta(content, at))
                 if said.refusal:
                     events.append(TextDelta(said.refusal, at, None, True))
             if said.tool_calls:
@@ -174,13 +178,23 @@ class ChatReader(EventReader):
             self._progress.finish(at)
             events.append(Finished(reason, stop, at))
 
-    def _take_with_logprobs(self, choice: ChunkChoice, said: Said, events: list[Event]) -> None:
-        assert choice.logprobs is not None
-        of_text, of_refusal = _tokens(choice.logprobs.content), _tokens(choice.logprobs.refusal)
-        if said.content or of_text is not None:
-            events.append(TextDelta(said.content or "", choice.index, of_text))
+    def _take_apart(self, choice: ChunkChoice, said: Said, events: list[Event]) -> None:
+        """What comes with log probabilities, or as a list."""
+        probable, at = choice.logprobs or LogProbs(), choice.index
+        of_text, of_refusal = _tokens(probable.content), _tokens(probable.refusal)
+        content = said.content
+        if isinstance(content, list):
+            told = list(_told(content, at))
+            if of_text is None:
+                events.extend(told)
+                content = ""
+            else:  # which of the texts they belong to is not said
+                events.extend(event for event in told if isinstance(event, ReasoningDelta))
+                content = "".join(event.text for event in told if isinstance(event, TextDelta))
+        if content or of_text is not None:
+            events.append(TextDelta(content or "", at, of_text))
         if said.refusal or of_refusal is not None:
-            events.append(TextDelta(said.refusal or "", choice.index, of_refusal, True))
+            events.append(TextDelta(said.refusal or "", at, of_refusal, True))
 
     def _take_call(self, choice: int, piece: CallPiece, data: bytes, events: list[Event]) -> None:
         calls = self._calls.get(choice)
@@ -199,6 +213,18 @@ class ChatReader(EventReader):
             raise faulty(Kind.INVALID_REPLY, "the runtime sent a tool call with unreadable arguments") from None
         if arguments:
             events.append(ToolCallDelta(index, arguments, choice))
+
+
+def _told(content: Sequence[ContentPart], choice: int) -> Iterator[ReasoningDelta | TextDelta]:
+    """Thinking and text of content that is a list, in their order. References and the like are not carried."""
+    for part in content:
+        thinking = part.thinking
+        if thinking:
+            thought = thinking if isinstance(thinking, str) else "".join(piece.text or "" for piece in thinking)
+            if thought:
+                yield ReasoningDelta(thought, choice)
+        if part.text:
+            yield TextDelta(part.text, choice)
 
 
 def _tokens(raw: msgspec.Raw) -> msgspec.Raw | None:

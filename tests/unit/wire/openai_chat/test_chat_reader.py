@@ -89,6 +89,23 @@ def test_a_careless_servers_calls_are_repaired(read_sample: Callable[[str], byte
     assert read(read_sample("openai_chat/careless_tools.sse")) == read(read_sample("openai_chat/careless_tools.sse"))
 
 
+THINKS = [{"type": "thinking", "thinking": [{"type": "text", "text": "Two "}, {"type": "text", "text": "and two."}]}]
+
+
+def test_content_that_is_a_list_is_thinking_and_text_as_mistral_means_it():
+    texts = [{"type": "text", "text": "Fo"}, {"type": "reference", "reference_ids": [1]}, {"type": "text", "text": "ur."}]
+    stream = delta(content="") + delta(content=THINKS) + delta(content=texts) + delta(content="!") + delta("stop", content=[])
+    assert read(stream)[1:-1] == [ReasoningDelta("Two and two."), TextDelta("Fo"), TextDelta("ur."), TextDelta("!")]
+    message = {"role": "assistant", "content": [*THINKS, *texts, {"type": "thinking", "thinking": "more"}]}
+    whole = msgspec.json.encode({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+    expected = [ReasoningDelta("Two and two."), TextDelta("Fo"), TextDelta("ur."), ReasoningDelta("more")]
+    assert openai_chat.reader().whole(whole)[1:-1] == expected
+    tokens = {"content": [{"token": "Four", "logprob": -0.1}]}
+    choice = {"index": 0, "delta": {"content": [*THINKS, *texts]}, "logprobs": tokens, "finish_reason": "stop"}
+    thought, text = read(line({"choices": [choice]}))[1:-1]
+    assert (thought, text.text, text.logprobs is not None) == (ReasoningDelta("Two and two."), "Four.", True)
+
+
 def test_a_refusal_is_text_of_its_own_kind(read_sample: Callable[[str], bytes]):
     reply = fold(read(read_sample("openai_chat/refusal.sse")))
     assert reply.choices[0].refusal == "I can't help with that."

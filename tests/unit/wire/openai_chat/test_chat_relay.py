@@ -265,3 +265,14 @@ def test_a_whole_body_that_is_no_reply_is_refused(body: bytes):
     with pytest.raises(FaultError) as caught:
         openai_chat.relay_whole(body, asked("m"))
     assert caught.value.fault.kind is Kind.INVALID_REPLY
+
+
+def test_content_that_is_a_list_passes_as_it_came_and_counts_as_content():
+    said = (
+        b'data: {"choices":[{"index":0,"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]}}]}\n\n'
+    )
+    out, tap = relay(said + ENDED + MARK, asked("m"))
+    assert (out, tap.content) == (said + ENDED + MARK, True)
+    body = b'{"choices":[{"index":0,"message":{"content":[{"type":"text","text":"a"}]},"finish_reason":"stop"}]}'
+    whole, tap = openai_chat.relay_whole(body, asked("m"))
+    assert (whole, tap.content) == (body, True)
