@@ -11,14 +11,10 @@ import pytest
 from freehold.gateways.fake import Act, FakeRuntime
 from freehold.server.access import ACCESS, PAID
 from support.budget_servers import Servers
-from support.every_route import DECIDED, MEDIA, ask
-from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
+from support.every_route import DECIDED, ask
+from support.gateway import Serve
+from support.idempotent import KEY, chat, chats, config, is_again, numbered, post, scripted
 
-PRICE = (
-    "{ input_usd_per_mtok = 1.0, output_usd_per_mtok = 1.0, request_usd = 0.001, "
-    "audio_input_usd_per_mtok = 2.0, audio_output_usd_per_mtok = 2.0 }"
-)
-KEY = {"idempotency-key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
 OWN = "the-servers-own-key"
 SPEECH = {"model": "media", "input": "x" * 200, "voice": "alloy"}
 STREAMED: dict[str, dict[str, Any]] = {
@@ -29,55 +25,6 @@ STREAMED: dict[str, dict[str, Any]] = {
     "/api/chat": {"model": "m", "messages": [{"role": "user", "content": "hi"}]},
     "/api/generate": {"model": "m", "prompt": "hi"},
 }
-
-
-def config(fake: FakeRuntime, more: str = "", kind: str = "vendor") -> str:
-    price = {"price": PRICE} if kind == "vendor" else {"free": "true"}
-    return "\n".join(
-        [
-            NO_ENGINE + "rules = false",
-            runtime_toml("cloud", kind, base_url(fake)),
-            deployment_toml("cloud", "m", "fake-chat", **price),
-            deployment_toml("cloud", "embed", "fake-embed", abilities="{ embeddings = true, chat = false }", **price),
-            deployment_toml("cloud", "media", "fake-media", abilities=MEDIA, **price),
-            more,
-        ]
-    )
-
-
-def numbered(fake: FakeRuntime) -> None:
-    """Each call upstream is answered differently, so that an answer given again shows."""
-    fake._script = lambda received: Act(say=f"answer {received.number}")
-
-
-def scripted(fake: FakeRuntime, *acts: Act) -> None:
-    """One act for each call, in order; the last one for all that follow."""
-    fake._script = lambda received: acts[min(received.number, len(acts)) - 1]
-
-
-async def post(served: Served, path: str, body: dict[str, Any], **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=served.url, timeout=60, trust_env=False) as client:
-        return await client.post(path, json=body, headers={**KEY, **{n.replace("_", "-"): v for n, v in headers.items()}})
-
-
-def chat(text: str = "hi", **more: Any) -> dict[str, Any]:
-    return {"model": "m", "messages": [{"role": "user", "content": text}], **more}
-
-
-async def chats(served: Served, text: str = "hi", **headers: str) -> httpx.Response:
-    return await post(served, "/v1/chat/completions", chat(text), **headers)
-
-
-def is_again(answer: httpx.Response, first: httpx.Response) -> bool:
-    """Whether it is the same answer, and says so."""
-    told = answer.headers.get("x-freehold-first-request-id") == first.headers["x-freehold-request-id"]
-    own = answer.headers["x-freehold-request-id"] != first.headers["x-freehold-request-id"]
-    same = (answer.status_code, answer.content, answer.headers["content-type"]) == (
-        first.status_code,
-        first.content,
-        first.headers["content-type"],
-    )
-    return told and own and same and answer.headers["idempotent-replayed"] == "true"
 
 
 def test_every_paid_route_of_the_table_is_covered_here() -> None:
@@ -248,63 +195,6 @@ async def test_audio_that_broke_off_breaks_off_again(serve: Serve, fake: FakeRun
                     got[-1] += piece
     assert got[0] == got[1] != b""
     assert len(fake.journal) == 1
-
-
-async def leaves(served: Served, fake: FakeRuntime, *, after: int) -> None:
-    """A client that asks, reads the beginning of a stream and goes away."""
-    async with (
-        httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False) as client,
-        client.stream("POST", "/v1/chat/completions", json=chat(stream=True), headers=KEY) as answer,
-    ):
-        async for _ in answer.aiter_raw():
-            break
-    await fake.closed(after)
-
-
-async def test_a_client_that_left_amid_its_answer_is_served_anew_and_told_that_both_are_charged(
-    serve: Serve, fake: FakeRuntime
-) -> None:
-    scripted(fake, Act(say="one two three", stall="mid"), Act(say="all of it"))
-    served = await serve(config(fake))
-    await leaves(served, fake, after=1)
-    anew = await post(served, "/v1/chat/completions", chat(stream=True))
-    assert anew.status_code == 200
-    assert anew.headers["idempotent-replayed"] == "false"
-    left = served.rows()[-1]
-    assert anew.headers["x-freehold-first-request-id"] == left.request_id
-    assert left.outcome == "cancelled"
-    again = await post(served, "/v1/chat/completions", chat(stream=True))
-    assert again.content == anew.content
-    assert again.headers["idempotent-replayed"] == "true"
-    assert len(fake.journal) == 2
-
-
-async def test_a_client_that_left_before_anything_could_be_paid_leaves_no_trace(serve: Serve, fake: FakeRuntime) -> None:
-    scripted(fake, Act(stall="before-headers"), Act(say="now"))
-    served = await serve(config(fake, kind="local"))
-    first = asyncio.ensure_future(chats(served))
-    await fake.received(1)
-    first.cancel()
-    await asyncio.wait([first])
-    await fake.closed(1)
-    anew = await chats(served)
-    assert (anew.status_code, "idempotent-replayed" in anew.headers) == (200, False)
-
-
-async def test_one_that_waits_is_served_when_the_first_one_leaves(serve: Serve, fake: FakeRuntime) -> None:
-    scripted(fake, Act(stall="before-headers"), Act(say="for the second"))
-    served = await serve(config(fake))
-    first = asyncio.ensure_future(chats(served))
-    await fake.received(1)
-    second = asyncio.ensure_future(chats(served))
-    third = asyncio.ensure_future(chats(served))
-    while len(served.app.gateway.connections) < 3:  # noqa: ASYNC110 - until all are there
-        await asyncio.sleep(0.01)
-    first.cancel()
-    answers = await asyncio.gather(second, third)
-    assert {answer.content for answer in answers} == {answers[0].content}
-    assert sorted(answer.headers["idempotent-replayed"] for answer in answers) == ["false", "true"]
-    assert len(fake.journal) == 2
 
 
 async def test_other_callers_do_not_find_it(serve: Serve, fake: FakeRuntime) -> None:

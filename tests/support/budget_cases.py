@@ -5,10 +5,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from freehold.record import AttemptRecord
-from freehold.storage.reservations import Charge
+from freehold.storage.reservations import Begun, Charge
 from support import records
 
 LEASE_S = 60.0
+BEGUN = Begun(
+    deployment="cloud/big",
+    runtime="cloud",
+    egress="vendor",
+    sent_model="big-1",
+    mode="translate",
+    started_ms=1_760_000_000_000,
+    nano_usd=40,
+    input_tokens=3,
+    output_tokens=7,
+)
+"""What is known of an attempt when its money is put aside."""
 
 
 def paid(attempt_id: str, **changes: Any) -> AttemptRecord:

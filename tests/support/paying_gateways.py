@@ -77,6 +77,17 @@ def was_cut(one: Asked) -> bool:
     return one.status == 200 and not one.is_whole and b"data: [DONE]" not in one.body and b'data: {"error"' not in one.body
 
 
+def make_places(folder: Path, config: str, *, gateways: int, workers: int) -> list[Place]:
+    """One for each gateway of `workers` processes, all with the same configuration."""
+    places = []
+    for number in range(gateways):
+        (folder / f"gateway{number}").mkdir()
+        place = Place(folder / f"gateway{number}")
+        place.config.write_text(f"[server]\nport = {place.port}\nworkers = {workers}\n{config}")
+        places.append(place)
+    return places
+
+
 class PayingGateways:
     """Gateways of `workers` processes each on one backing. Each budget (USD, by name) pays for the model of its name alone.
 
@@ -101,12 +112,7 @@ class PayingGateways:
             config += (
                 f'[[budgets]]\nname = "{name}"\nwhen = {{ models = ["{name}"] }}\nwindow = "total"\nusd = {usd}\nwait_s = 200.0\n'
             )
-        self.places: list[Place] = []
-        for number in range(gateways):
-            (folder / f"gateway{number}").mkdir()
-            place = Place(folder / f"gateway{number}")
-            place.config.write_text(f"[server]\nport = {place.port}\nworkers = {workers}\n{config}")
-            self.places.append(place)
+        self.places = make_places(folder, config, gateways=gateways, workers=workers)
         self._running: list[subprocess.Popen[bytes]] = []
 
     def _storage(self) -> str:

@@ -19,7 +19,7 @@ from freehold.gateways.fake.runtime import Received
 from support.budget_servers import Backing
 from support.gateway import NO_ENGINE, base_url, deployment_toml, runtime_toml
 from support.paid import PRICE, Asked, ask, body
-from support.paying_gateways import told, was_cut
+from support.paying_gateways import make_places, told, was_cut
 from support.place import Place, end
 
 Kill = Literal["worker", "gateway"]
@@ -74,12 +74,7 @@ class Repeats:
         config = f'[discovery]\nlocal = false\n[log]\nlevel = "error"\n{NO_ENGINE}[storage]\nurl = "{backing.url}"\n'
         config += runtime_toml("cloud", "vendor", base_url(runtime)) + deployment_toml("cloud", "big", "big-model", price=PRICE)
         config += '[[budgets]]\nname = "team"\nwindow = "total"\nusd = 10000\n'
-        self.places: list[Place] = []
-        for number in range(gateways):
-            (folder / f"gateway{number}").mkdir()
-            place = Place(folder / f"gateway{number}")
-            place.config.write_text(f"[server]\nport = {place.port}\nworkers = {workers}\n{config}")
-            self.places.append(place)
+        self.places = make_places(folder, config, gateways=gateways, workers=workers)
         self._running: dict[Place, subprocess.Popen[bytes]] = {}
         self._number = 0
 

@@ -14,37 +14,15 @@ from freehold.limits import budgets as module
 from freehold.limits.alerts import Alerts
 from freehold.limits.answer_lengths import AnswerLengths
 from freehold.limits.budgets import Asking, Budgets, Held
-from freehold.limits.charges import Item, Spans, UnknownPrice, charges_something, items_of
+from freehold.limits.charges import UnknownPrice, items_of
 from freehold.limits.over_budget import OverBudgetError
-from freehold.policy.budgets import Budget, BudgetTable
+from freehold.policy.budgets import BudgetTable
 from freehold.record import SETTLED_AS_RESERVED
-from freehold.runtime import Deployment, Local, Model, Placed, Price, SelfHosted, Vendor, egress_of
 from support.budget_store import MemoryStore, tells
+from support.priced import AT_MS, PLACED, lines, place
 from support.records import attempt, features
 
-AT_MS = 1_795_000_000_000
-PRICE = Price(input_usd_per_mtok=1.0, output_usd_per_mtok=10.0)
-"""1,000 nano-USD for a token in, 10,000 for one out."""
 CLIENT = ("k", "u", None, "m")
-
-
-def place(runtime: Any = None, **fields: Any) -> Placed:
-    runtime = runtime or Vendor(name="v")
-    fields = {"price": PRICE} | fields
-    return Placed(
-        deployment=Deployment(id="v/m", model="m", runtime=runtime.name, served_as="m", **fields),
-        runtime=runtime,
-        model=Model(id="m"),
-        egress=egress_of(runtime),
-    )
-
-
-PLACED = place()
-
-
-def lines(*budgets: dict[str, Any], placed: Placed = PLACED) -> Any:
-    made = [Budget(**({"name": f"b{at}", "window": "day"} | fields)) for at, fields in enumerate(budgets)]
-    return BudgetTable(made, [placed])
 
 
 class Desk:
@@ -344,43 +322,6 @@ async def test_many_at_once_never_reserve_more_than_there_is(desk: Desk):
     # the price pays for 333, the tokens for 142: what is left at the end is less than one more answer may take
     assert 142 - 6 <= served <= 142
     assert len(over) == 400 - served
-
-
-def item_for(placed: Placed, table: BudgetTable) -> tuple[Item, ...] | UnknownPrice:
-    return items_of(table.lines, placed, Caller(), Most(input_tokens=10), AT_MS, Spans(lambda: AT_MS))
-
-
-FREE = [
-    place(Local(name="v"), price=None),
-    place(Local(name="v", watts_busy=90.0, usd_per_kwh=0.3), price=None),
-    place(SelfHosted(name="v", usd_per_hour=2.0), price=None),
-    place(Vendor(name="v"), free=True),
-]
-
-
-@pytest.mark.parametrize("placed", FREE, ids=["local", "watts", "hourly", "declared"])
-def test_free_work_is_charged_no_money_and_waits_for_nothing(placed: Placed):
-    table = lines({"usd": 0.0, "tokens": 0}, placed=placed)
-    assert not charges_something(table.lines, placed, AT_MS)
-    assert item_for(placed, table) == ()
-
-
-@pytest.mark.parametrize("placed", FREE, ids=["local", "watts", "hourly", "declared"])
-def test_tokens_of_free_work_count_where_the_budget_says_so(placed: Placed):
-    table = lines({"tokens": 100, "local_tokens": True}, placed=placed)
-    assert charges_something(table.lines, placed, AT_MS)
-    items = item_for(placed, table)
-    assert isinstance(items, tuple)
-    assert [one.unit for one in items] == ["tokens"]
-
-
-@pytest.mark.parametrize(
-    ("policy", "units"), [("refuse", None), ("tokens", ["tokens"]), ("allow", ["tokens"])], ids=["refuse", "tokens", "allow"]
-)
-def test_an_unknown_price_is_refused_held_to_tokens_or_allowed(policy: str, units: list[str] | None):
-    unknown = place(price=None)
-    items = item_for(unknown, lines({"usd": 1.0, "tokens": 100, "unknown_price": policy}, placed=unknown))
-    assert isinstance(items, UnknownPrice) if units is None else [one.unit for one in items] == units  # type: ignore[union-attr]
 
 
 async def test_a_plan_passes_over_what_a_spent_budget_does_not_pay_for(desk: Desk):

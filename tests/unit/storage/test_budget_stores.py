@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from freehold.storage.reservations import Balance, Begun, Charge, Short
-from support.budget_cases import LEASE_S, charges, paid, race
+from freehold.storage.reservations import Balance, Charge, Short
+from support.budget_cases import BEGUN, LEASE_S, charges, paid, race
 from support.budget_servers import KINDS, Backing, Servers
 
 
@@ -100,17 +100,6 @@ async def test_accounts_are_found_by_how_their_names_begin_letter_for_letter(sto
     assert found == {"a%_!/new": Balance(0, 5), "a%_!/x": Balance(30, 0), "a%_!/y": Balance(30, 5)}
 
 
-BEGUN = Begun(
-    deployment="cloud/big",
-    runtime="cloud",
-    egress="vendor",
-    sent_model="big-1",
-    mode="translate",
-    started_ms=1_760_000_000_000,
-    nano_usd=40,
-    input_tokens=3,
-    output_tokens=7,
-)
 ROW = "SELECT number, deployment, cost_nano_usd, cost_basis, input_tokens, output_tokens, {} FROM attempts ORDER BY request_id"
 LAPSED = (1, "cloud/big", 40, "estimated", 3, 7, "cut", "internal")
 

@@ -9,19 +9,9 @@ import pytest
 import redis
 
 from freehold.storage.redis_budgets import RedisBudgets
-from freehold.storage.reservations import Balance, Begun
-from support.budget_cases import LEASE_S, charges, paid
+from freehold.storage.reservations import Balance
+from support.budget_cases import BEGUN, LEASE_S, charges, paid
 from support.budget_servers import Backing, Servers
-
-BEGUN = Begun(
-    deployment="cloud/big",
-    runtime="cloud",
-    egress="vendor",
-    sent_model="big-1",
-    mode="translate",
-    started_ms=1_760_000_000_000,
-    nano_usd=40,
-)
 
 
 class Ledgers:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from freehold.chat import (
-    ChatRequest,
     ImagePart,
     Message,
     Opaque,
@@ -25,22 +24,9 @@ from freehold.wire import anthropic_messages, openai_chat, openai_responses
 from freehold.wire.carry import carry_request
 from freehold.wire.codec import Sent
 from support.openai_schema import complaints
+from support.responses import chat, read, write
 
 SAMPLE = (Path(__file__).resolve().parents[3] / "wire_samples" / "openai_responses" / "agent_request.json").read_bytes()
-
-
-def read(**body: Any) -> ChatRequest:
-    return openai_responses.read_request(openai_responses.peek(json.dumps({"model": "m", **body}).encode()))
-
-
-def write(request: ChatRequest, *quirks: str, ceiling: int | None = None) -> Any:
-    sent = Sent(model="theirs", quirks=frozenset(quirks), max_tokens_ceiling=ceiling)
-    return json.loads(openai_responses.write_request(request, sent))
-
-
-def chat(**body: Any) -> ChatRequest:
-    said = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **body}
-    return openai_chat.read_request(openai_chat.peek(json.dumps(said).encode()))
 
 
 ITEM_SCHEMAS = {
@@ -340,65 +326,3 @@ def test_a_chat_request_is_stateless_here_and_keeps_what_the_two_share() -> None
     assert (sent["text"], sent["metadata"], sent["user"]) == ({"verbosity": "low"}, {"a": "b"}, "u")
     assert write(chat(store=True))["store"] is True
     assert write(chat(max_tokens=900), ceiling=100)["max_output_tokens"] == 100
-
-
-@pytest.mark.parametrize(
-    ("body", "param"),
-    [
-        ({"n": 2}, "n"),
-        ({"stop": ["x"]}, "stop"),
-        ({"logit_bias": {"1": 2}}, "logit_bias"),
-        ({"modalities": ["audio"]}, "modalities"),
-    ],
-)
-def test_what_the_format_cannot_say_is_refused(body: dict[str, Any], param: str) -> None:
-    with pytest.raises(FaultError) as told:
-        write(chat(**body))
-    assert (told.value.fault.kind, told.value.fault.param) == (Kind.UNSUPPORTED, param)
-
-
-def test_log_probabilities_are_asked_for_in_this_formats_way_and_read() -> None:
-    sent = write(chat(logprobs=True, top_logprobs=3))
-    assert (sent["include"], sent["top_logprobs"]) == (["message.output_text.logprobs"], 3)
-    request = read(input="hi", include=["message.output_text.logprobs"], top_logprobs=3)
-    assert (request.logprobs, request.top_logprobs) == (True, 3)
-
-
-def test_quirks_of_runtimes_that_speak_it() -> None:
-    body: dict[str, Any] = {
-        "instructions": "a",
-        "input": [
-            {"role": "user", "content": [{"type": "input_text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit"}}]},
-            {"type": "reasoning", "id": "r", "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]},
-            {"role": "assistant", "content": "y"},
-            {"role": "developer", "content": "b"},
-        ],
-        "temperature": 0.5,
-        "reasoning": {"effort": "low"},
-    }
-    plain, quirky = (
-        write(read(**body)),
-        write(read(**body), "system_first", "reasoning_content_in", "no_sampling", "no_reasoning_effort", "cache_control"),
-    )
-    assert [item["role"] for item in plain["input"]] == ["system", "user", "assistant", "system"]
-    assert (plain["temperature"], plain["reasoning"]) == (0.5, {"effort": "low"})
-    assert quirky["instructions"] == "a\n\nb"
-    assert [item.get("type") for item in quirky["input"]] == [None, "reasoning", None]
-    assert quirky["input"][0]["content"][0]["prompt_cache_breakpoint"] == {"mode": "explicit"}
-    assert {"temperature", "reasoning"} & quirky.keys() == set()
-
-
-def test_a_failed_result_says_so_and_a_refusal_stays_one() -> None:
-    asked = [
-        {"role": "user", "content": "go"},
-        {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {}}]},
-        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "is_error": True, "content": "no disk"}]},
-    ]
-    body = json.dumps({"model": "m", "max_tokens": 20, "messages": asked}).encode()
-    sent = write(anthropic_messages.read_request(anthropic_messages.peek(body)))
-    assert sent["input"][-1] == {"type": "function_call_output", "call_id": "t", "output": "Error: no disk"}
-    refused = [{"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}, {"role": "user", "content": "why"}]
-    request = read(input=refused)
-    assert write(request)["input"][0]["content"] == [{"type": "refusal", "refusal": "no"}]
-    assert b'"refusal":"no"' in openai_chat.write_request(request, Sent(model="m"))
-    assert b"refusal" not in anthropic_messages.write_request(request, Sent(model="m"))
