@@ -1,10 +1,12 @@
 """What a model wrote under the schema of `schema_tools`, taken apart while it is being written.
 
 Promised: the text of a reply comes out as it comes in, whole characters only; every cut of the same text gives the same
-words; what does not follow the schema comes out as the text it is. Not done: guessing calls from prose.
+words; what does not follow the schema comes out as the text it is; of calls that were cut short, those that were whole. Not done:
+guessing calls from prose.
 """
 
 import json
+import re
 
 import msgspec
 
@@ -25,6 +27,10 @@ class _Answer(msgspec.Struct):
 
 
 _answer = msgspec.json.Decoder(_Answer)
+_call = msgspec.json.Decoder(_Call)
+_scan = json.JSONDecoder(strict=False).raw_decode
+_CALLS_BEGIN = re.compile(r'\s*\{\s*"calls"\s*:\s*\[')
+_BETWEEN = re.compile(r"[ \t\r\n,]*")
 _string = msgspec.json.Decoder(str)
 _UNREADABLE = (*UNREADABLE, UnicodeEncodeError)
 
@@ -34,6 +40,8 @@ class SchemaAnswer:
 
     def __init__(self, *, reply_is_json: bool = False) -> None:
         self._reply_is_json = reply_is_json
+        self.lacks_calls = False
+        """More calls were begun than `end` told."""
         self._pieces: list[str] = []
         self._waiting = ""
         """Not decided yet, or half an escape."""
@@ -65,6 +73,10 @@ class SchemaAnswer:
         try:
             answer = _answer.decode(written)
         except _UNREADABLE:
+            calls = _whole_calls(written)
+            if calls:
+                self.lacks_calls = True
+                return "", calls
             # Not held to the schema, or cut short by the token limit: what was written is shown.
             return self._remainder(written), []
         reply = bytes(answer.reply)
@@ -73,7 +85,7 @@ class SchemaAnswer:
         words = "" if self._kind == "closed" else self._words(reply)
         if not reply and not answer.calls:
             words = written
-        return words, [(call.name, _arguments(bytes(call.arguments))) for call in answer.calls]
+        return words, [_read(call) for call in answer.calls]
 
     def _remainder(self, written: str) -> str:
         if self._kind == "reply":
@@ -117,6 +129,27 @@ class SchemaAnswer:
             at += width
         self._waiting = text[at:]
         return "".join(out)
+
+
+def _read(call: _Call) -> tuple[str, str]:
+    return call.name, _arguments(bytes(call.arguments))
+
+
+def _whole_calls(written: str) -> list[tuple[str, str]]:
+    """The calls that were whole before the answer was cut. A small model goes on calling until its limit ends it."""
+    begun = _CALLS_BEGIN.match(written)
+    if begun is None:
+        return []
+    calls: list[tuple[str, str]] = []
+    at = begun.end()
+    try:
+        while True:
+            found = _BETWEEN.match(written, at)
+            start = found.end() if found is not None else at
+            _, at = _scan(written, start)
+            calls.append(_read(_call.decode(written[start:at])))
+    except (*_UNREADABLE, ValueError, RecursionError):
+        return calls
 
 
 def _arguments(raw: bytes) -> str:

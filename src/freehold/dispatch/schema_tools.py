@@ -217,11 +217,14 @@ class SchemaToolReader(TurnedReader):
 
     def _finish(self, event: Finished) -> Iterator[Event]:
         choice = event.choice
-        text, calls = self._choice(choice).end()
+        answer = self._choice(choice)
+        text, calls = answer.end()
         if text:
             yield TextDelta(text, choice)
         prefix = f"{self._call_prefix}_{choice}" if choice else self._call_prefix
         for index, (name, arguments) in enumerate(calls):
             yield ToolCallStarted(index, f"{prefix}_{index}", name, choice)
             yield ToolCallDelta(index, arguments, choice)
-        yield Finished("tool_calls", None, choice) if calls else event
+        # Of calls that a limit cut short nobody may believe that they are all.
+        is_told = answer.lacks_calls and event.reason == "length"
+        yield Finished("tool_calls", None, choice) if calls and not is_told else event

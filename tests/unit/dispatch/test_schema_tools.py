@@ -193,6 +193,14 @@ def test_text_that_is_cut_short_is_shown_whatever_ended_it(reason: Any) -> None:
     assert read(TextDelta('{"calls": [{'), Finished(reason)) == [TextDelta('{"calls": [{'), Finished(reason)]
 
 
+def test_calls_that_were_whole_when_a_limit_cut_the_answer_go_out_and_the_limit_is_told() -> None:
+    written = json.dumps({"calls": [{"name": "look", "arguments": {"x": 1}}] * 2})
+    begun, called, ended = read(TextDelta(written[:-12]), Finished("length"))
+    assert (begun.name, called.arguments, ended) == ("look", '{"x": 1}', Finished("length"))
+    assert read(TextDelta(written), Finished("length"))[-1] == Finished("tool_calls")
+    assert read(TextDelta(written[:20]), Finished("length")) == [TextDelta(written[:20]), Finished("length")]
+
+
 def test_choices_do_not_mix() -> None:
     events = read(
         TextDelta('{"reply": "a', 0), TextDelta('{"calls": [', 1), TextDelta('b"}', 0),
