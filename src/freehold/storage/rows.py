@@ -2,8 +2,8 @@
 
 Promised: `from_row(to_row(record)) == record`, exactly. A row's columns are the record's own fields, with `usage`
 spread over columns that SQL can sum and the structured fields as JSON text. What a row costs is its cells, one by one,
-even those that are NULL: so the columns that are nearly always NULL stand last, and a row that has none of them ends
-before them. Not done here: SQL; this module knows no database and needs no import of one.
+even those that are NULL: so the columns that are nearly always NULL stand last, and a row that has none of them leaves
+them out (`SHAPES`). Not done here: SQL; this module knows no database and needs no import of one.
 """
 
 from collections.abc import Callable, Mapping
@@ -81,13 +81,14 @@ COLUMNS: dict[RowKind, tuple[str, ...]] = {
     "decisions": (*_DECISION_PLAIN, "decided"),
     "policies": PolicyRecord.__struct_fields__,
 }
-WIDTHS: dict[RowKind, tuple[int, ...]] = {
-    "requests": (len(COLUMNS["requests"]), len(COLUMNS["requests"]) - len(_REQUEST_RARE) - len(RARE_USAGE_COLUMNS)),
-    "attempts": (len(COLUMNS["attempts"]), len(COLUMNS["attempts"]) - len(_ATTEMPT_RARE) - 2 - len(RARE_USAGE_COLUMNS)),
-    "decisions": (len(COLUMNS["decisions"]),),
-    "policies": (len(COLUMNS["policies"]),),
+_ATTEMPT_USUAL = (*_ATTEMPT_PLAIN, "edits", *USAGE_COLUMNS)
+SHAPES: dict[RowKind, tuple[tuple[str, ...], ...]] = {
+    "requests": (COLUMNS["requests"], (*_REQUEST_PLAIN, *USAGE_COLUMNS)),
+    "attempts": (COLUMNS["attempts"], (*_ATTEMPT_USUAL, "sent_bytes"), _ATTEMPT_USUAL),
+    "decisions": (COLUMNS["decisions"],),
+    "policies": (COLUMNS["policies"],),
 }
-"""How many of its columns a row may hold, from the first; the rest are NULL."""
+"""The columns that a row may hold, no two of a kind with as many; the rest are NULL."""
 
 _request_plain = attrgetter(*_REQUEST_PLAIN)
 _request_rare = attrgetter(*_REQUEST_RARE)
@@ -98,6 +99,7 @@ _policy_plain = attrgetter(*PolicyRecord.__struct_fields__)
 _usage_cells = attrgetter("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "basis")
 _rare_usage = attrgetter(*RARE_USAGE_COLUMNS)
 _NO_RARE_USAGE: Row = (None,) * len(RARE_USAGE_COLUMNS)
+_NONE_COUNTED: Row = (0,) * len(RARE_USAGE_COLUMNS)
 _NO_USAGE: Row = (None,) * len(USAGE_COLUMNS)
 _NO_REQUEST_RARE: Row = (None,) * len(_REQUEST_RARE)
 _NO_ATTEMPT_RARE: Row = (None,) * len(_ATTEMPT_RARE)
@@ -109,7 +111,8 @@ def _json(values: object) -> str:
 
 
 def _rare_usage_cells(usage: Usage | None) -> Row:
-    return _NO_RARE_USAGE if usage is None else tuple(count or None for count in _rare_usage(usage))
+    counts: Row = _NONE_COUNTED if usage is None else _rare_usage(usage)
+    return _NO_RARE_USAGE if counts == _NONE_COUNTED else tuple(count or None for count in counts)
 
 
 def _request_row(record: RequestRecord) -> Row:
@@ -125,8 +128,8 @@ def _attempt_row(record: AttemptRecord) -> Row:
     row: Row = (*_attempt_plain(record), _json(record.edits), *(_NO_USAGE if usage is None else _usage_cells(usage)))
     rare: Row = _attempt_rare(record)
     shares = _rare_usage_cells(usage)
-    if rare == _NO_ATTEMPT_RARE and not verdicts and shares == _NO_RARE_USAGE and record.sent_bytes is None:
-        return row
+    if rare == _NO_ATTEMPT_RARE and not verdicts and shares == _NO_RARE_USAGE:
+        return row if record.sent_bytes is None else (*row, record.sent_bytes)
     return (*row, *rare, _json(verdicts) if verdicts else None, *shares, record.sent_bytes)
 
 
@@ -146,7 +149,7 @@ TO_ROW: dict[RowKind, Callable[..., Row]] = {
     "decisions": _decision_row,
     "policies": _policy_row,
 }
-"""By kind: `(record) -> row`, its cells in the order of `COLUMNS` and as many as one of `WIDTHS`."""
+"""By kind: `(record) -> row`, its cells those of one of `SHAPES`."""
 
 _decided = msgspec.json.Decoder(_Decided).decode
 _edits = msgspec.json.Decoder(tuple[str, ...]).decode

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, NotSupportedError, ProgrammingError, SQLAlchemyError
 
 from freehold.storage.engine import create_tables, insert_once, open_engine
-from freehold.storage.rows import COLUMNS, TO_ROW, WIDTHS, Cell, Record, RowKind, mended_cell
+from freehold.storage.rows import SHAPES, TO_ROW, Cell, Record, RowKind, mended_cell
 from freehold.storage.schema import metadata
 from freehold.storage.store import StoreUnavailableError
 
@@ -60,10 +60,10 @@ class Sink:
         self._now_ms = now_ms
         self._engine = open_engine(url)
         self._statements = {
-            (kind, width, rows): statement
-            for kind, widths in WIDTHS.items()
-            for width in widths
-            for rows, statement in self._compiled(kind, width)
+            (kind, len(columns), rows): statement
+            for kind, shapes in SHAPES.items()
+            for columns in shapes
+            for rows, statement in self._compiled(kind, columns)
         }
         self._connection: Connection | None = None
         self._are_tables_there = False
@@ -98,12 +98,12 @@ class Sink:
         finally:
             self._engine.dispose()
 
-    def _compiled(self, kind: RowKind, width: int) -> Iterator[tuple[int, str]]:
-        """The INSERT of that many columns for each size: compiled for one row, whose placeholders are then repeated."""
-        table, columns = metadata.tables[kind], COLUMNS[kind]
-        if tuple(table.columns.keys())[: len(columns)] != columns:
-            raise AssertionError(f"schema.{kind} must name its columns in the order of rows.COLUMNS")
-        one = str(insert_once(table, self._engine).values(dict.fromkeys(columns[:width], "")).compile(self._engine))
+    def _compiled(self, kind: RowKind, columns: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+        """The INSERT of these columns for each size: compiled for one row, whose placeholders are then repeated."""
+        table = metadata.tables[kind]
+        if tuple(name for name in table.columns.keys() if name in columns) != columns:  # noqa: SIM118 - no mapping
+            raise AssertionError(f"schema.{kind} must name its columns in the order of rows.SHAPES")
+        one = str(insert_once(table, self._engine).values(dict.fromkeys(columns, "")).compile(self._engine))
         head, values, rest = one.partition(" VALUES (")
         places, closing, tail = rest.partition(")")
         for rows in SIZES:
