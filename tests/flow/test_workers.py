@@ -121,11 +121,11 @@ def test_what_does_not_fit_is_counted_over_all_workers(place: Place) -> None:
 
 
 def test_a_rolling_restart_fails_nobody_and_cuts_nothing(place: Place, server: subprocess.Popen[bytes]) -> None:
-    words = " ".join("abcdefghijklmnopqrstuvwxyz" * 2)
+    words, before = " ".join("abcdefghijklmnopqrstuvwxyz" * 2), len(outcomes(place))
     running = [place.start("ask", "--model", "fake", f"[[fake: say={words}]][[fake: slow=40ms]]") for _ in range(2)]
     first = [asking.stdout.read(1) for asking in running if asking.stdout is not None]
     statuses: list[int] = []
-    old, before = pids(place), len(outcomes(place))
+    old = pids(place)
     server.send_signal(signal.SIGUSR2)
     while not (statuses and events(place, "workers.rolled")):
         statuses += ask_many(place, 16)
