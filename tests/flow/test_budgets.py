@@ -153,6 +153,20 @@ async def test_a_budget_that_refuses_lets_nothing_free_take_the_place_of_what_wa
     assert fake.journal == other_fake.journal == []
 
 
+async def test_no_other_name_of_the_limit_lets_an_answer_be_longer_than_what_was_reserved(serve: Serve, fake: FakeRuntime):
+    served = await serve(NO_ENGINE + paid(fake, formats='["openai_chat", "openai_completions"]') + budget(usd=0.05))
+    chat, text = ("/v1/chat/completions", {"messages": HELLO}), ("/v1/completions", {"prompt": "hi"})
+    others = ("n_predict", "max_new_tokens", "max_output_tokens")
+    asked = [(chat, {"max_tokens": 100_000, "max_completion_tokens": 9})]
+    asked += [(route, {"max_tokens": 9, name: 100_000}) for route in (chat, text) for name in others]
+    async with httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False) as client:
+        for (path, said), limits in asked:
+            answer = await client.post(path, json={"model": "big", **said, **limits})
+            assert answer.status_code == 200, answer.text
+            sent = json.loads(fake.journal[-1].body)
+            assert {key: sent[key] for key in limits} == dict.fromkeys(limits, 9), path
+
+
 DEARER = [
     ("/v1/chat/completions", {"messages": HELLO, "service_tier": "priority"}),
     ("/v1/chat/completions", {"messages": HELLO, "service_tier": ["a new one"]}),
@@ -328,12 +342,15 @@ async def test_no_alert_leaves_above_the_ceiling(serve: Serve, fake: FakeRuntime
     assert hook.journal == []
 
 
-async def test_the_command_shows_how_each_account_stands(serve: Serve, fake: FakeRuntime, tmp_path: Any):
+async def test_the_command_shows_how_each_account_stands(
+    serve: Serve, fake: FakeRuntime, tmp_path: Any, far_from_midnight: int
+):
     text = NO_ENGINE + paid(fake) + budget(per="user", tokens=1000) + budget(name="images", window="total", usd=3.0)
     served = await serve(text, home=tmp_path / "data")
     await ask(served, model="big", max_tokens=100)
     await settled(served)
     place = Place(tmp_path, text)
+    place.moved_ms = far_from_midnight
     rows = await asyncio.to_thread(place.json, "budget", "list")
     by_name = {(row["budget"], row["unit"]): row for row in rows}
     usage = (await last(served)).request.usage

@@ -55,7 +55,7 @@ def most_of_chat(
     points = hides or _POINTS.search(body) is not None or not POINTING_FIELDS.isdisjoint(top)
     points = points or (features.wire_format == "openai_responses" and "prompt" in top)
     window = placed.deployment.abilities.context
-    around = (TOKENS_FOR_TOOLS if features.tools else 0) + features.images * TOKENS_PER_IMAGE
+    around = (TOKENS_FOR_TOOLS if features.tools else 0) + max(features.images, features.fetches) * TOKENS_PER_IMAGE
     if _is_counted(features, placed, top) and not points:
         counted = features.prompt_tokens + features.messages * TOKENS_PER_MESSAGE + TOKENS_AROUND
     else:

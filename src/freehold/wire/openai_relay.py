@@ -4,6 +4,8 @@ Promised: an event whose model is the asked one leaves as the very bytes that ca
 keeps its bytes.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from freehold.chat import Usage
@@ -16,6 +18,22 @@ from freehold.wire.sse import SseEvent
 _encode = msgspec.json.Encoder().encode
 _TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TRUE = msgspec.Raw(b"true")
+_MOST_DIGITS = 20
+
+
+LIMITS = frozenset({"max_completion_tokens", "max_new_tokens", "max_output_tokens", "max_tokens", "n_predict"})
+"""Names that runtimes of these formats know an answer's limit by. Which one counts where several stand is each one's own choice
+(llama.cpp's server goes by `n_predict`), so all of them are held to the one that was read."""
+
+
+def held_to(limit: int, top: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    """The limits of a body that would let an answer be longer than `limit`, made to say it."""
+    said = msgspec.Raw(b"%d" % limit)
+    return {key: said for key in LIMITS & top.keys() if not _is_within(bytes(top[key]), limit)}
+
+
+def _is_within(raw: bytes, limit: int) -> bool:
+    return raw == b"null" or (raw.isdigit() and len(raw) < _MOST_DIGITS and 0 < int(raw) <= limit)
 
 
 def ask_usage(options: msgspec.Raw | None) -> msgspec.Raw:

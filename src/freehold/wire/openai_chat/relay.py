@@ -10,7 +10,7 @@ import msgspec
 from freehold.fault import Kind, faulty
 from freehold.wire.codec import Asked, EditName, Envelope, Sent, Tap
 from freehold.wire.openai_chat.chunks import ChunkChoice, read_chunk, read_whole_usage, refuse_error
-from freehold.wire.openai_relay import ChunkRelay, ask_usage, rename_whole
+from freehold.wire.openai_relay import ChunkRelay, ask_usage, held_to, rename_whole
 from freehold.wire.openai_replies import DONE_EVENT, MOST_CALLS, Progress, read_finish, read_usage
 from freehold.wire.sse import SseEvent
 
@@ -41,12 +41,12 @@ def relay_request(envelope: Envelope, sent: Sent) -> tuple[bytes, tuple[EditName
 
 
 def _clamp(envelope: Envelope, sent: Sent) -> dict[str, msgspec.Raw]:
-    ceiling = sent.max_tokens_ceiling
-    if ceiling is None or (envelope.max_tokens is not None and envelope.max_tokens <= ceiling):
-        return {}
-    limit = msgspec.Raw(b"%d" % ceiling)
+    ceiling, wanted = sent.max_tokens_ceiling, envelope.max_tokens
+    if ceiling is None or (wanted is not None and wanted <= ceiling):
+        return {} if wanted is None else held_to(wanted, envelope.top)
     said = [key for key in ("max_tokens", "max_completion_tokens") if key in envelope.top]
-    return dict.fromkeys(said or ["max_completion_tokens" if "max_completion_tokens" in sent.quirks else "max_tokens"], limit)
+    own = said or ["max_completion_tokens" if "max_completion_tokens" in sent.quirks else "max_tokens"]
+    return held_to(ceiling, envelope.top) | dict.fromkeys(own, msgspec.Raw(b"%d" % ceiling))
 
 
 class RelayPipe(ChunkRelay):

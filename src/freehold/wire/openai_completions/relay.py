@@ -20,7 +20,7 @@ from freehold.wire.openai_completions.chunks import (
     says_nothing,
 )
 from freehold.wire.openai_completions.fim import cannot_fill_in, fill_in_fields
-from freehold.wire.openai_relay import ChunkRelay, ask_usage, rename_whole
+from freehold.wire.openai_relay import ChunkRelay, ask_usage, held_to, rename_whole
 from freehold.wire.openai_replies import DONE_EVENT, Progress, read_finish
 from freehold.wire.sse import SseEvent
 
@@ -43,9 +43,9 @@ def relay_request(envelope: Envelope, sent: Sent) -> tuple[bytes, tuple[EditName
     elif envelope.stream and not envelope.stream_usage:
         top["stream_options"] = ask_usage(top.get("stream_options"))
         edits.append("usage_asked")
-    limit = _limit(envelope, sent)
-    if limit is not None:
-        top["max_tokens"] = msgspec.Raw(b"%d" % limit)
+    limits = _limits(envelope, sent)
+    if limits:
+        top.update(limits)
         edits.append("max_tokens_clamped")
     if _rewrites_suffix(envelope, sent):
         if sent.fill_in is not None:
@@ -60,13 +60,20 @@ def relay_request(envelope: Envelope, sent: Sent) -> tuple[bytes, tuple[EditName
     return (_encode(top), tuple(edits)) if edits else (envelope.body, ())
 
 
-def _limit(envelope: Envelope, sent: Sent) -> int | None:
-    """What `max_tokens` must become: the format's default where the client said none, never more than the ceiling."""
+def _limits(envelope: Envelope, sent: Sent) -> dict[str, msgspec.Raw]:
+    """What limits must become: `max_tokens` the format's default where the client said none, and none more than the ceiling."""
     ceiling, wanted = sent.max_tokens_ceiling, envelope.max_tokens
+    said = bytes(envelope.top.get("max_tokens", b"null"))
     if ceiling is not None and (wanted is None or wanted > ceiling):
-        return ceiling
-    said = envelope.top.get("max_tokens")
-    return wanted if said is None or bytes(said) == b"null" else None
+        limit, must_be_said = ceiling, True
+    elif wanted is not None:
+        limit, must_be_said = wanted, said == b"null"
+    else:
+        return {}
+    changed = held_to(limit, envelope.top)
+    if said == b"0":
+        changed.pop("max_tokens", None)
+    return changed | ({"max_tokens": msgspec.Raw(b"%d" % limit)} if must_be_said else {})
 
 
 def _rewrites_suffix(envelope: Envelope, sent: Sent) -> bool:
