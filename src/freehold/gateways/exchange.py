@@ -88,9 +88,8 @@ class Exchange:
 
         Raises FaultError: the armed kind, BROKEN_STREAM, INVALID_REPLY, CLIENT_GONE after `abort`. Cancelling aborts.
         """
-        while not self._parts and not self._ended:
+        while not (parts := self._parts) and not self._ended:
             await self._wait()  # woken by framing too, which is no content
-        parts = self._parts
         if parts:
             self._parts = []
             self._buffered = 0

@@ -198,7 +198,7 @@ class Conversation:
         `waiting_headers`: the head to commit when a stream has to wait; None for a whole answer, which cannot.
         `comment` is what then keeps it alive, b"" where its format has nothing of the kind.
         """
-        self._main = asyncio.current_task()
+        self._main = asyncio.current_task(self._line.loop)
         if self.client_is_gone and self._main is not None:
             self._main.cancel()
         if waiting_headers is not None:
@@ -250,6 +250,12 @@ class Conversation:
         """Commit the head of an answer whose length is not known, or stands among the headers."""
         self.head_is_sent = True
         self._line.write_head(self, status, headers)
+
+    def write_piece(self, body: bytes) -> asyncio.Future[None] | None:
+        """Send a piece of the body that is not the last. What to wait for where the client has much left to read; None: nothing."""
+        line = self._line
+        line.write_body(self, body, more=True)
+        return line.room()
 
     async def send_body(self, body: bytes, *, more: bool = False) -> None:
         """Send a piece of the body; the last one has `more=False`. Waits while the client has much left to read."""

@@ -38,7 +38,8 @@ class EventRelay(ABC):
             raise self._fault
         blocks = self._splitter.feed(data)
         if len(blocks) == 1:
-            return self._pass_text(blocks[0])
+            block = blocks[0]
+            return self._pass(block) if block.raw.isascii() else self._pass_text(block)
         out: list[bytes] = []
         for block in blocks:
             try:

@@ -101,7 +101,9 @@ class ChatEndpoint(RecordedEndpoint):
         while data := await answer.more():
             if copy is not None:
                 copy.take(data)
-            await conversation.send_body(data, more=True)
+            room = conversation.write_piece(data)
+            if room is not None:
+                await room
         if answer.fault is None:
             row.served()
         else:
