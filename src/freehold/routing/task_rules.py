@@ -40,7 +40,7 @@ _TEST = Signals(Task.TEST, "asks-for-tests")
 _THREAT = Signals(Task.THREAT_MODEL, "threat-words")
 _TRANSLATE = Signals(Task.TRANSLATE, "asks-to-translate")
 
-_MADE: dict[str, Signals] = {
+_MADE_BY_FAMILY: dict[str, Signals] = {
     "test": _TEST,
     "docstring": _DOCUMENT,
     "translate": _TRANSLATE,
@@ -50,6 +50,8 @@ _MADE: dict[str, Signals] = {
     "explain": _EXPLAIN,
     "auxiliary": _AUXILIARY,
 }
+_MADE = {word: _MADE_BY_FAMILY[family] for word, family in words.OBJECTS.items()}
+_NAMES = frozenset(_MADE)
 
 
 def by_request(text: Text) -> Signals | None:
@@ -124,11 +126,9 @@ def _names_language(clause: list[str]) -> bool:
 
 def _named_object(clause: list[str]) -> Signals | None:
     """What is to be made, by its name."""
-    for word in clause:
-        made = _MADE.get(words.OBJECTS.get(word, ""))
-        if made is not None:
-            return made
-    return None
+    if _NAMES.isdisjoint(clause):
+        return None
+    return next(_MADE[word] for word in clause if word in _NAMES)
 
 
 def _rework(text: Text, clause: list[str]) -> Signals | None:

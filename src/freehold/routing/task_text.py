@@ -149,6 +149,8 @@ def _some(clauses: list[str], places: range, count: int, known: dict[int, list[s
 def _without_courtesy(clause: list[str]) -> list[str]:
     if clause and clause[0] == "your" and clause[1:4] == ["task", "is", "to"]:
         clause = clause[4:] or clause
+    if not clause or clause[0] not in words.POLITE:
+        return clause
     start = 0
     while start < len(clause) - 1 and clause[start] in words.POLITE:
         start += 1

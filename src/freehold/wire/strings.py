@@ -46,13 +46,7 @@ def strings_of(data: bytes) -> Strings:
     """The strings of a piece of JSON. Raises msgspec.DecodeError or RecursionError for what is none."""
     pieces: list[str] = []
     _walk(_decode(data), pieces, 0)
-    starts: list[int] = []
-    offset = 0
-    for index, piece in enumerate(pieces):
-        if not index % 2:
-            starts.append(offset)
-        offset += len(piece)
-    return Strings("".join(pieces), tuple(starts))
+    return Strings("".join(pieces), tuple(accumulate(map(len, pieces), initial=0))[:-1:2])
 
 
 def strings_in(value: object) -> Strings:
