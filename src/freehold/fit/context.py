@@ -18,15 +18,16 @@ ANSWER_CEILING = 256
 
 
 class Fit(msgspec.Struct, frozen=True):
-    """Whether it fits, and why."""
+    """Whether it fits, and why not."""
 
     ok: bool
     reason: str
+    """"" where it fits."""
     answer_tokens: int | None
     """Room left for the answer, margin taken off; 0 when the prompt alone is too long; None: the window is unknown."""
 
 
-_UNKNOWN = Fit(True, "the context window is not known", None)
+_UNKNOWN = Fit(True, "", None)
 
 
 def with_margin(prompt_tokens: int, exact: bool) -> int:
@@ -47,9 +48,9 @@ def fits(prompt_tokens: int, exact: bool, max_tokens: int | None, window: int | 
     needed = with_margin(prompt_tokens, exact)
     room = max(window - needed, 0)
     wanted = ANSWER_FLOOR if max_tokens is None else min(max(max_tokens, 1), ANSWER_CEILING)
-    about = "" if exact else "about "
     if room >= wanted:
-        return Fit(True, f"{about}{needed} of {window} tokens, {room} left", room)
+        return Fit(True, "", room)
+    about = "" if exact else "about "
     if room == 0:
         return Fit(False, f"the prompt has {about}{needed} tokens, the window {window}", 0)
     return Fit(False, f"{about}{needed} of {window} tokens leave {room} for an answer of {wanted}", room)

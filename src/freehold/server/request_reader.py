@@ -101,9 +101,10 @@ class RequestReader:
         fields = self._fields
         self._count += 1
         self._head_bytes += len(raw_name) + len(raw_value)
-        if name not in fields:
+        if name not in fields and self._count <= HEADERS_COUNT:
             fields[name] = value
-        elif name in SINGLE_HEADERS:
+            return
+        if name in SINGLE_HEADERS and name in fields:
             self._refusal = self._refusal or faulty(
                 Kind.INVALID_REQUEST, f"the header {name} is said twice; say it once", param=name
             )

@@ -79,6 +79,8 @@ def read_usage(usage: WireUsage, timings: Timings | None) -> Usage:
     """
     prompt, completion = max(usage.prompt_tokens or 0, 0), max(usage.completion_tokens or 0, 0)
     details, answer = usage.prompt_tokens_details, usage.completion_tokens_details
+    if details is None and answer is None and usage.prompt_cache_hit_tokens is None and timings is None:
+        return Usage(input_tokens=prompt, output_tokens=completion)
     cached = details.cached_tokens if details is not None else None
     if cached is None:
         cached = usage.prompt_cache_hit_tokens
