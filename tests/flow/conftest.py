@@ -34,11 +34,12 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
 
 
 @pytest.fixture
-def far_from_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gateways of this process have it noon today: no day and no month ends while a test runs."""
+def far_from_midnight(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Gateways of this process have it noon today: no day and no month ends while a test runs. Gives how much later that is."""
     moved_ms = 43_200_000 - app.wall_ms() % 86_400_000
     real_ms = app.wall_ms
     monkeypatch.setattr(app, "wall_ms", lambda: real_ms() + moved_ms)
+    return moved_ms
 
 
 @pytest.fixture

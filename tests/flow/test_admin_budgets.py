@@ -40,7 +40,7 @@ def client_of(served: Served) -> openai.AsyncOpenAI:
 
 
 async def test_it_says_what_the_command_says_while_and_after_requests_run(
-    serve: Serve, fake: FakeRuntime, tmp_path: Path
+    serve: Serve, fake: FakeRuntime, tmp_path: Path, far_from_midnight: int
 ) -> None:
     text = config(fake, 'window = "day"\nper = "user"\nusd = 2.0\ntokens = 90000', 'window = "total"\nusd = 5.0')
     served = await serve(text, environ={"KEY": OWN}, home=tmp_path / "data")
@@ -62,6 +62,7 @@ async def test_it_says_what_the_command_says_while_and_after_requests_run(
         await asyncio.sleep(0.01)
     answer = await look(served)
     place = Place(tmp_path, text, KEY=OWN)
+    place.moved_ms = far_from_midnight
     told = answer.json()
     assert told["data"] == await asyncio.to_thread(place.json, "budget", "list")
     assert told["data"][0]["whose"] == "local"

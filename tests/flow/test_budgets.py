@@ -342,9 +342,7 @@ async def test_no_alert_leaves_above_the_ceiling(serve: Serve, fake: FakeRuntime
     assert hook.journal == []
 
 
-async def test_the_command_shows_how_each_account_stands(
-    serve: Serve, fake: FakeRuntime, tmp_path: Any, far_from_midnight: int
-):
+async def test_the_command_shows_how_each_account_stands(serve: Serve, fake: FakeRuntime, tmp_path: Any, far_from_midnight: int):
     text = NO_ENGINE + paid(fake) + budget(per="user", tokens=1000) + budget(name="images", window="total", usd=3.0)
     served = await serve(text, home=tmp_path / "data")
     await ask(served, model="big", max_tokens=100)

@@ -31,6 +31,8 @@ class Place:
         weakref.finalize(self, holding.close)
         self.config = folder / "freehold.toml"
         self.config.write_text(config or f"[server]\nport = {self.port}\n[defaults]\nembedded = false\n")
+        self.moved_ms = 0
+        """How much later commands that `run` runs have it."""
         self.environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
@@ -47,7 +49,8 @@ class Place:
 
     def run(self, *words: str, code: int = 0, stdin: bytes = b"") -> str:
         """What it prints on standard output; with a code other than 0, on standard error."""
-        ended, out, err = warm().run(words, cwd=self.folder, environ=self.environ, stdin=stdin, timeout_s=GIVE_UP_S)
+        where: dict[str, Any] = {"cwd": self.folder, "environ": self.environ, "moved_ms": self.moved_ms}
+        ended, out, err = warm().run(words, **where, stdin=stdin, timeout_s=GIVE_UP_S)
         assert ended == code, (words, out, err)
         assert "Traceback" not in err + out
         return err if code and "--json" not in words else out

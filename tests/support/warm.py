@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -41,13 +42,13 @@ class Warm:
             )
 
     def run(
-        self, words: Sequence[str], *, cwd: Path, environ: Mapping[str, str], stdin: bytes, timeout_s: float
+        self, words: Sequence[str], *, cwd: Path, environ: Mapping[str, str], stdin: bytes, timeout_s: float, moved_ms: int = 0
     ) -> tuple[int, str, str]:
-        """Its exit code and what it wrote. Raises TimeoutError."""
+        """Its exit code and what it wrote; it has it so much later than it is. Raises TimeoutError."""
         with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             given.write(stdin)
             given.seek(0)
-            asked = json.dumps({"words": list(words), "cwd": str(cwd), "environ": dict(environ)}).encode()
+            asked = json.dumps({"words": list(words), "cwd": str(cwd), "environ": dict(environ), "moved_ms": moved_ms}).encode()
             self._socket.settimeout(timeout_s)
             socket.send_fds(self._socket, [asked], [one.fileno() for one in (given, out, err)])
             process_id = int(self._socket.recv(64))
@@ -106,9 +107,13 @@ def _become(asked: dict[str, object], fds: list[int]) -> None:
         os.dup2(one, place)
         os.close(one)
     os.chdir(str(asked["cwd"]))
-    environ, words = asked["environ"], asked["words"]
+    environ, words, moved_ms = asked["environ"], asked["words"], asked["moved_ms"]
     assert isinstance(environ, dict)
     assert isinstance(words, list)
+    assert isinstance(moved_ms, int)
+    if moved_ms:
+        real_ns = time.time_ns
+        time.time_ns = lambda: real_ns() + moved_ms * 1_000_000
     os.environ.clear()
     os.environ.update(environ)
     sys.argv = ["freehold", *words]
