@@ -4,6 +4,7 @@ Abilities are claimed only where an engine tells them or its server always has t
 engine that may hand a request to another machine is not local unless it says that this model does not.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
@@ -18,6 +19,12 @@ Look = Callable[[Asker], Awaitable[EngineSeen | None]]
 LLAMA_QUIRKS = ("system_first", "top_k", "no_echo", "own_tokenizer")
 ALTERNATES = "roles must alternate"
 """In the words of every template that refuses two turns of one role in a row (Mistral's, Gemma's, Llama 2's)."""
+SWITCHES = re.compile(r"\benable_thinking\b|\bif (?:not )?thinking\b|\bthinking is (?:not )?defined\b")
+"""The variables by which chat templates switch thinking (Qwen's, GLM's and SmolLM3's; DeepSeek's and Granite's)."""
+SWITCHED = re.compile(r"(?:^|/)(?:qwen3|glm-(?:4\.[5-9]|5)|smollm3|deepseek-v3\.[12]|granite-3)", re.IGNORECASE)
+"""Models whose templates have them, where only the name is known (vLLM's page on reasoning outputs, their own model cards). To a
+model of the family that does not think they say nothing.
+"""
 RELAYING_BACKENDS = ("proxy", "cloud", "p2p", "worker", "remote")
 """Words in the names of LocalAI's backends that hand requests on."""
 LM_LINK = "LM Link may serve its models from another of your machines, and its answers do not say which"
@@ -134,8 +141,10 @@ async def _llama_server(ask: Asker) -> EngineSeen | None:
 
 def _llama_quirks(told: _Props) -> tuple[str, ...]:
     """What the one model of a server needs, as its own chat template says."""
-    alternates = ALTERNATES in told.chat_template or ALTERNATES in told.chat_template_tool_use
-    return (*LLAMA_QUIRKS, "alternating_roles") if alternates else LLAMA_QUIRKS
+    templates = (told.chat_template, told.chat_template_tool_use)
+    alternates = any(ALTERNATES in template for template in templates)
+    switches = any(SWITCHES.search(template) for template in templates)
+    return (*LLAMA_QUIRKS, *(["alternating_roles"] if alternates else []), *(["thinking_switch"] if switches else []))
 
 
 async def _vllm(ask: Asker) -> EngineSeen | None:
@@ -151,7 +160,7 @@ def _guided(one: _Listed, *, tools: bool = False, images: bool = False, embeds: 
     return ModelSeen(
         served_as=one.id,
         model=model_of(one.id),
-        quirks=("top_k",),
+        quirks=("top_k", "thinking_switch") if SWITCHED.search(one.id) else ("top_k",),
         abilities=Abilities(
             context=_positive(one.max_model_len),
             tools=tools,

@@ -312,3 +312,31 @@ async def test_a_llama_server_gets_the_quirks_that_its_template_needs(
     for model in sighting.models:
         assert {"system_first", "top_k", "no_echo"} <= set(model.quirks)
         assert ("alternating_roles" in model.quirks) is alternates
+
+
+@pytest.mark.parametrize(
+    ("template", "switches"),
+    [
+        ("{%- if enable_thinking is defined and enable_thinking is false %}<think>{% endif %}", True),
+        ("{% if not thinking is defined %}{% set thinking = false %}{% endif %}", True),
+        ("{%- if thinking %}{{ 'think' }}{% endif %}", True),
+        ("{%- if message.thinking %}{{ message.thinking }}{% endif %}", False),
+        ("{% for message in messages %}{{ message.content }}{% endfor %}", False),
+    ],
+)
+async def test_a_template_that_switches_thinking_is_told_the_switch(surveyor: Surveyor, template: str, switches: bool) -> None:
+    sighting = await look(surveyor, llama_server(template))
+    assert [("thinking_switch" in model.quirks) for model in sighting.models] == [switches]
+
+
+@pytest.mark.parametrize(
+    ("name", "switches"),
+    [
+        ("Qwen/Qwen3-8B", True), ("zai-org/GLM-4.6", True), ("HuggingFaceTB/SmolLM3-3B", True), ("deepseek-ai/DeepSeek-V3.1", True),
+        ("Qwen/Qwen2.5-7B-Instruct", False), ("mistralai/Devstral-Small", False), ("my-qwen3-like", False),
+    ],
+)  # fmt: skip
+async def test_vllm_is_told_the_switch_where_the_family_has_one(surveyor: Surveyor, name: str, switches: bool) -> None:
+    answers = engines.VLLM | {"/v1/models": engines.listed("vllm", name, max_model_len=4096)}
+    (model,) = (await look(surveyor, answers)).models
+    assert ("thinking_switch" in model.quirks) is switches
