@@ -110,7 +110,7 @@ def test_every_row_of_both_is_kept(place: Place) -> None:
 
 def test_what_does_not_fit_is_counted_over_all_workers(place: Place) -> None:
     body = {"model": "fake", "messages": [{"role": "user", "content": "word " * 135_000}]}
-    said = []
+    said, before = [], len(outcomes(place))
     for _ in range(6):  # each by a connection of its own, which whichever worker takes
         asking = http.client.HTTPConnection("127.0.0.1", place.port, timeout=30)
         headers = {"connection": "close", "content-type": "application/json", "x-freehold-session": "too-long"}
@@ -118,6 +118,7 @@ def test_what_does_not_fit_is_counted_over_all_workers(place: Place) -> None:
             asking.request("POST", "/v1/chat/completions", json.dumps(body), headers)
             said.append(json.loads(asking.getresponse().read())["error"]["code"])
     assert said == ["context_length_exceeded"] * 3 + ["loop_stopped"] * 3
+    wait_for(lambda: len(outcomes(place)) == before + 6)  # whoever counts rows next begins from all of these
 
 
 def test_a_rolling_restart_fails_nobody_and_cuts_nothing(place: Place, server: subprocess.Popen[bytes]) -> None:
