@@ -167,6 +167,35 @@ async def test_no_other_name_of_the_limit_lets_an_answer_be_longer_than_what_was
             assert {key: sent[key] for key in limits} == dict.fromkeys(limits, 9), path
 
 
+def queued(**usage: Any) -> Act:
+    reply = {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "status": "queued",
+        "background": True,
+        "model": "big",
+        "output": [],
+    }
+    body = json.dumps(reply | {"usage": usage or None}).encode()
+    return Act(raw=b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+
+
+async def test_what_a_vendor_goes_on_with_in_the_background_is_charged_as_reserved(serve: Serve, start: Start):
+    vendor = await start(queued(), queued())
+    config = NO_ENGINE + paid(vendor, formats='["openai_responses"]') + budget()
+    served = await serve(config)
+    async with httpx.AsyncClient(base_url=served.url, timeout=30, trust_env=False) as client:
+        for waits in ({"background": True}, {"background": True, "stream": False}):
+            asked = {"model": "big", "input": "hi", "max_output_tokens": 10_000, **waits}
+            answer = await client.post("/v1/responses", json=asked)
+            assert (answer.status_code, answer.json()["status"]) == (200, "queued")
+    (attempt,) = (await last(served)).attempts
+    assert attempt.cost_nano_usd >= 10_000 * 15_000
+    assert attempt.cost_basis == "estimated"
+    assert "settled_as_reserved" in attempt.edits
+
+
 DEARER = [
     ("/v1/chat/completions", {"messages": HELLO, "service_tier": "priority"}),
     ("/v1/chat/completions", {"messages": HELLO, "service_tier": ["a new one"]}),

@@ -29,6 +29,7 @@ PASSED_ON_HEADERS = ("anthropic-beta", "anthropic-version", "openai-beta")
 PROGRESS: dict[str, msgspec.Raw] = {"return_progress": msgspec.Raw(b"true")}
 """llama.cpp's server writes while it reads a prompt only when asked to, and notices a client that left only when it writes."""
 
+_TRUE = msgspec.Raw(b"true")
 STREAM: dict[str, msgspec.Raw] = {"stream": msgspec.Raw(b"true"), "stream_options": msgspec.Raw(b'{"include_usage":true}')}
 
 
@@ -65,6 +66,7 @@ class ChatAttempt(Attempt):
         """Reads the reply's calls, where they have to be looked at."""
         self.own_names: Mapping[str, str] = {}
         """The client's names of tools that went out under other ones."""
+        self._goes_on_elsewhere = flight.codec.FORMAT == "openai_responses" and flight.envelope.top.get("background") == _TRUE
         self.is_by_schema = by_schema
         if by_schema:
             self.tap.edits.add("call_by_schema")
@@ -90,8 +92,13 @@ class ChatAttempt(Attempt):
         return self._cut
 
     def _usage(self) -> Usage | None:
-        """As `Attempt._usage`. A prompt that was cut is told on the record, whether or not a rule asks for it."""
+        """As `Attempt._usage`. A prompt that was cut is told on the record, whether or not a rule asks for it.
+
+        What goes on in the background has only begun when its answer ends, so nothing is known of what it will use.
+        """
         usage = super()._usage()
+        if self._goes_on_elsewhere and usage is not None and usage.basis == "estimated":
+            return None
         found = self.cut(usage)
         if found and not any(verdict.check == "prompt_cut" for verdict in self.verdicts):
             self.verdicts = (*self.verdicts, Verdict("prompt_cut", True, found))
