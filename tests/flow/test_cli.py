@@ -377,6 +377,8 @@ def test_every_command_that_prints_takes_json(place: Place) -> None:
         return re.findall(r"^  ([a-z-]+) ", place.run(*group, "--help").partition("Commands:")[2], re.MULTILINE)
 
     assert len(listed()) >= 10
+    for group in ((), ("key",), ("budget",)):
+        assert not re.search(r"^  .*\.\.\.$", place.run(*group, "--help"), re.MULTILINE), "no command's line is cut"
     for command in set(listed()) - {"serve"}:
         for parts in [(command, one) for one in listed(command)] or [(command,)]:
             assert "--json" in place.run(*parts, "--help"), parts

@@ -95,7 +95,7 @@ async def test_what_ends_launch_ends_the_client_and_leaves_nothing(home: Path, n
 async def test_a_client_that_is_not_there_and_one_nobody_knows_are_told(home: Path) -> None:
     code, _, err = await launched(home, "qwen")
     assert code == 127
-    assert "install npm: @qwen-code/qwen-code" in err
+    assert "`npm install -g @qwen-code/qwen-code` installs it" in err
     code, _, err = await launched(home, "clod")
     assert code == 2
     assert "freehold launch -- clod" in err

@@ -89,7 +89,7 @@ def serve(
     serving.serve(config, host=host, port=port, demo=demo, fence=fence)
 
 
-@app.command()
+@app.command(short_help="Fetch model weights and check them.")
 def pull(
     names: Annotated[
         list[str] | None,
@@ -107,7 +107,7 @@ def pull(
     pulling.pull(config, names or [], default=default, list_all=list_all, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="Check the configuration: every problem by its path.")
 def check(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check the configuration: every problem with its path and the valid values."""
     from freehold.cli import looking
@@ -115,7 +115,7 @@ def check(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     looking.check(config, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="Say why a request was served where it was, or would be.")
 def explain(
     request_id: Annotated[str | None, typer.Argument(help="A request's id, or its beginning. Default: the newest one.")] = None,
     *,
@@ -150,7 +150,7 @@ def explain(
         explaining.explain(config, request_id, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="List the newest requests.")
 def log(
     *,
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=10_000, help="How many requests.")] = 20,
@@ -192,7 +192,7 @@ def cost(
     costing.cost(config, by or ["day"], since=since, until=until, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="Compare a vendor's invoice with the ledger.")
 def reconcile(
     invoice: Annotated[Path, typer.Argument(help="A CSV exported by OpenAI or Anthropic, or one with date, model, cost_usd.")],
     *,
@@ -205,7 +205,7 @@ def reconcile(
     costing.compare(config, invoice, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="Export who sent what class of data where; verify an export.")
 def audit(
     what: Annotated[str, typer.Argument(autocompletion=completion.audit_actions, help="export or verify.")] = "export",
     file: Annotated[
@@ -232,7 +232,7 @@ def audit(
         auditing.verify(file, head=head, after=after, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="List the runtimes and how they stand.")
 def runtimes(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the runtimes with their egress class and their state in the running server."""
     from freehold.cli import looking
@@ -240,7 +240,7 @@ def runtimes(*, config: ConfigOption = None, as_json: JsonOption = False) -> Non
     looking.runtimes(config, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="List the names clients may ask for, and what they mean.")
 def models(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the names clients may ask for and what they mean: as the running server has them, else as the configuration says."""
     from freehold.cli import looking
@@ -248,7 +248,7 @@ def models(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     looking.models(config, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="Run Freehold as a service of this user.")
 def service(
     action: Annotated[str, typer.Argument(autocompletion=completion.service_actions, help="install, remove or status.")],
     *,
@@ -266,7 +266,7 @@ def service(
     services.service(services.Action(action), config, only_print=only_print, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="Say what answers here, how fast, and what is in the way.")
 def doctor(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Look at this machine, what answers on it and what keeps it from answering; time a short question to each local model."""
     from freehold.cli import doctoring
@@ -274,7 +274,7 @@ def doctor(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     doctoring.doctor(config, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="Prove on this machine that nothing leaves it.")
 def prove(
     what: Annotated[
         str,
@@ -304,7 +304,7 @@ def prove(
         proving.prove(proving.What(what), out=out, idle_s=idle_s, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="Ask a question through the gateway.")
 def ask(
     question: Annotated[str, typer.Argument(help="What to ask. `-` reads standard input.")],
     *,
@@ -319,7 +319,10 @@ def ask(
     asking.ask(config, question, model=model, why=why, as_json=as_json)
 
 
-@app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+@app.command(
+    short_help="Launch a coding agent through the gateway.",
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
+)
 def launch(
     words: Annotated[
         list[str] | None,

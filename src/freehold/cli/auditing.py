@@ -11,8 +11,9 @@ from typing import BinaryIO
 
 from freehold import __version__
 from freehold.cli import show
-from freehold.cli.setup import reading_ledger
+from freehold.cli.setup import load_config, reading_ledger
 from freehold.ledger.chain import NO_CHAIN, BrokenChainError, Chain, Checked, check, is_hash
+from freehold.server.stores import store_url
 
 
 class Action(StrEnum):
@@ -33,8 +34,8 @@ def export(
     since_ms = _ms(since, "--since") or 0
     until_ms = _ms(until, "--until")
     chain = Chain(after or NO_CHAIN)
+    store = store_url(load_config(config))
     with reading_ledger(config) as engine, _opened(file) as out:
-        store = engine.url.render_as_string(hide_password=True)
         facts = {"freehold": __version__, "store": store, "since_ms": since_ms, "until_ms": until_ms}
         out.write(chain.link("audit", facts) + b"\n")
         for event, of_it in events(engine, since_ms=since_ms, until_ms=until_ms):

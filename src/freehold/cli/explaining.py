@@ -60,6 +60,8 @@ def _decision(
     features: Features, policy_version: str, rule: str | None, steps: tuple[PlannedStep, ...], rejected: tuple[Rejected, ...]
 ) -> None:
     tokens = f"{'' if features.prompt_tokens_exact else '~'}{features.prompt_tokens}"
+    counts = ((features.messages, "message"), (features.tools, "tool"), (features.images, "image"))
+    held = ", ".join(show.counted(count, noun) for count, noun in counts)
     show.pairs(
         "what was known",
         [
@@ -67,7 +69,7 @@ def _decision(
             ("label", f"{features.label.value} ({features.label_reason})"),
             *([("found", _found(features.findings))] if features.findings else []),
             *([("redacted", _redacted(features))] if features.redacted else []),
-            ("prompt", f"{tokens} tokens in {features.messages} messages, {features.tools} tools, {features.images} images"),
+            ("prompt", f"{tokens} tokens in {held}"),
             ("caller", f"{features.caller.user} (key {features.caller.key})"),
             ("session", f"{features.session or '-'}{f' of {features.agent}' if features.agent else ''}"),
             *([("tools returned", _progress(features.progress))] if features.progress is not None else []),

@@ -56,7 +56,7 @@ def create(
     keys.create(config, said, expires=expires, as_json=as_json)
 
 
-@app.command("list")
+@app.command("list", short_help="List every key, revoked ones too.")
 def list_(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List every key, revoked ones too: whose it is, how it begins, what it may do."""
     from freehold.cli import keys
@@ -86,7 +86,7 @@ def revoke(
     keys.revoke(config, name, user, as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="Give a key a new secret and print it, this once.")
 def rotate(
     name: NameArgument,
     *,

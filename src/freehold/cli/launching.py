@@ -57,7 +57,7 @@ def launch(path: Path | None, words: Sequence[str], *, model: str, is_any: bool,
         return
     program = shutil.which(command[0])
     if program is None:
-        where = f": install {recipe.package}" if recipe.package else ""
+        where = f"; `{recipe.installed_by}` installs it" if recipe.package else ""
         show.fail(f"there is no {command[0]} on the PATH{where}", 127)
     try:
         code = asyncio.run(_launch(config, recipe, (program, *command[1:]), model))

@@ -62,8 +62,8 @@ def check(path: Path | None, *, as_json: bool) -> None:
         return
     print(f"{config.source or 'no freehold.toml: the built-in defaults'}: good (policy {policy.version})")
     print(
-        f"{_counted(len(config.runtimes), 'runtime')}, {_counted(len(policy.placed), 'deployment')}, "
-        f"{_counted(len(policy.gates), 'gate')}, {_counted(len(policy.preferences), 'preference')}; "
+        f"{show.counted(len(config.runtimes), 'runtime')}, {show.counted(len(policy.placed), 'deployment')}, "
+        f"{show.counted(len(policy.gates), 'gate')}, {show.counted(len(policy.preferences), 'preference')}; "
         f"nothing goes further than {policy.server_ceiling}"
     )
     for warning in config.warnings:
@@ -73,10 +73,6 @@ def check(path: Path | None, *, as_json: bool) -> None:
         print(show.folded("found: ", f"{key} makes '{vendor}' a runtime of class vendor"))
     for note in config.base.notes:
         print(show.folded("note: ", note))
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def runtimes(path: Path | None, *, as_json: bool) -> None:

@@ -37,6 +37,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Before the caller's own; words that belong together are left out together."""
     notes: tuple[str, ...] = ()
 
+    @property
+    def installed_by(self) -> str:
+        """The command that installs it."""
+        index, _, name = self.package.partition(": ")
+        return f"{'npm install -g' if index == 'npm' else 'pip install'} {name}"
+
 
 class Editor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a person sets by hand."""

@@ -151,7 +151,7 @@ def _tell(keeper: Keeper, spec: Spec, text: str, *, as_json: bool) -> None:
         current=installed and keeper.path.read_text() == text,
         state=state,
         pid=pid,
-        says=keeper.advice(spec) if installed else ("freehold service install",),
+        says=keeper.advice(spec) if installed else ("to install it: freehold service install",),
     )
     if as_json:
         show.print_json(told)

@@ -73,6 +73,11 @@ def plain(text: str) -> str:
     return text.translate(_CONTROL)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def one_line(text: str) -> str:
     """As `plain`, on one line: an entry of a listing, or a part of one."""
     return " ".join(plain(text).splitlines()).replace("\t", " ")

@@ -19,6 +19,7 @@ from freehold.config.checking_storage import check_store_reach
 from freehold.config.facts import default_config_source
 from freehold.config.secrets import MissingSecretError, fetch, parse_reference, readable_by_others
 from freehold.config.settings import Settings
+from freehold.identity.callers import SHORTEST_KEY_CHARS
 from freehold.local.places import data_dir
 from freehold.policy.concerns import concerns_of
 from freehold.policy.problems import Problem
@@ -155,11 +156,15 @@ def _server_key(assembled: Assembled, environ: Mapping[str, str], folder: Path) 
     if reference is None:
         return None, []
     try:
-        return fetch(parse_reference(reference), environ, folder), []
+        key = fetch(parse_reference(reference), environ, folder)
     except MissingSecretError as error:
         return None, [Problem("server.api_key", str(error), "without it nobody could be told from anybody")]
     except ValueError:
         return None, []  # reported by check_server
+    if len(key.reveal()) < SHORTEST_KEY_CHARS:
+        message = f"what it refers to is shorter than {SHORTEST_KEY_CHARS} characters"
+        return None, [Problem("server.api_key", message, "make one with `openssl rand -hex 24`")]
+    return key, []
 
 
 def _fetch_secrets(

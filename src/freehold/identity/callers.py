@@ -25,6 +25,7 @@ LOCAL, SERVER, NOBODY = "local", "server", "nobody"
 that were denied before anybody was identified."""
 NEVER_ENDS_MS = 2**62
 LONGEST_KEY = 1024
+SHORTEST_KEY_CHARS = 8
 """Characters. Whatever is longer is no key, and is not hashed to find that out."""
 _REMEDY = "send a key as `authorization: Bearer KEY` or `x-api-key: KEY`"
 
@@ -50,8 +51,10 @@ class KeyTable(msgspec.Struct, frozen=True):
 def make_key(secret: Secret, opening: Opening) -> KeyTable:
     """A table of one. Raises ValueError for a key too short to be one."""
     value = secret.reveal().strip()
-    if len(value) < 8:
-        raise ValueError(f"the key {opening.caller.key!r} is shorter than 8 characters; make one with `openssl rand -hex 24`")
+    if len(value) < SHORTEST_KEY_CHARS:
+        raise ValueError(
+            f"the key {opening.caller.key!r} is shorter than {SHORTEST_KEY_CHARS} characters; make one with `openssl rand -hex 24`"
+        )
     return KeyTable({digest_of(value): opening}, {opening.caller.key: opening})
 
 

@@ -163,9 +163,16 @@ def test_what_cannot_be_read_is_refused_naming_the_file(tmp_path: Path, content:
 def test_a_server_key_that_is_not_there_refuses_to_start() -> None:
     text = '[server]\nhost = "0.0.0.0"\napi_key = "env:SERVER_KEY"'
     assert "server.api_key" in problems(text)
-    key = read(text, SERVER_KEY="s3cret").server_key
+    key = read(text, SERVER_KEY="s3cret-key").server_key
     assert key is not None
-    assert key.reveal() == "s3cret"
+    assert key.reveal() == "s3cret-key"
+
+
+def test_a_server_key_that_can_be_guessed_refuses_to_start_without_being_told() -> None:
+    text = '[server]\napi_key = "env:SERVER_KEY"'
+    with pytest.raises(ConfigError, match="shorter than 8 characters") as refused:
+        read(text, SERVER_KEY="s3cret")
+    assert "s3cret" not in str(refused.value)
 
 
 def test_the_built_in_text_is_itself_a_configuration() -> None:
