@@ -13,7 +13,7 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@app.command("list")
+@app.command("list", short_help="Every budget in its present window.")
 def list_(
     name: Annotated[str | None, typer.Argument(help="One budget. Default: all of them.")] = None,
     *,
