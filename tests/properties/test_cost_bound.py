@@ -64,14 +64,15 @@ def placed(of: Price) -> Placed:
 
 
 @settings(max_examples=400, deadline=None)
-@given(prices, usages(), st.integers(0, 10), st.floats(0, 40_000), st.integers(0, 5000), st.integers(1, 4))
+@given(prices, usages(), st.integers(0, 10), st.floats(0, 40_000), st.integers(0, 5000), st.integers(1, 4), st.booleans())
 def test_no_usage_within_the_bounds_costs_more_than_was_reserved(
-    of: Price, usage: Usage, images: int, audio_s: float, slack: int, choices: int
+    of: Price, usage: Usage, images: int, audio_s: float, slack: int, choices: int, predicts: bool
 ) -> None:
     where, at_ms = placed(of), 1_800_000_000_000
     most = Most(
         input_tokens=usage.input_tokens + slack,
-        output_tokens=-(-usage.output_tokens // choices),
+        output_tokens=-(-usage.output_tokens // choices) // 2 if predicts else -(-usage.output_tokens // choices),
+        predicted_tokens=-(-usage.output_tokens // choices) if predicts else 0,
         choices=choices,
         images=images,
         audio_s=audio_s,

@@ -22,6 +22,8 @@ class Most(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int | None = 0
     """Of one choice; None: nothing bounds it."""
     choices: int = 1
+    predicted_tokens: int = 0
+    """Of a guess at the answer that came along: what of it is not in the answer is charged as output, beside the answer."""
     images: int = 0
     """In the answer."""
     audio_s: float = 0.0
@@ -101,7 +103,7 @@ def _bound_at(most: Most, rates: Rates) -> Bound | None:
     dearest_out = _dearest(rates.output_usd_per_mtok, (most.speaks, rates.audio_output_usd_per_mtok, True))
     if dearest_in is None or dearest_out is None:
         return None
-    femto_usd = most.input_tokens * dearest_in + _femto(rates.request_usd)
+    femto_usd = most.input_tokens * dearest_in + most.predicted_tokens * most.choices * dearest_out + _femto(rates.request_usd)
     femto_usd += most.images * _femto(rates.image_usd)
     if rates.audio_usd_per_hour is not None:
         seconds = -(-round(most.audio_s * 1e6) // 1)

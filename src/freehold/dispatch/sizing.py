@@ -48,7 +48,7 @@ _MAY_HIDE = re.compile(rb"\\u00(?:[46][1-9a-fA-F]|5[0-9aAfF]|7[0-9aA])")
 
 
 def most_of_chat(
-    features: Features, placed: Placed, body: bytes, top: Mapping[str, object], *, answer_tokens: int | None
+    features: Features, placed: Placed, body: bytes, top: Mapping[str, msgspec.Raw], *, answer_tokens: int | None
 ) -> Most:
     """A chat or completion whose body is sent like this. `answer_tokens`: the longest that one choice may be."""
     hides = _MAY_HIDE.search(body) is not None
@@ -64,6 +64,7 @@ def most_of_chat(
         input_tokens=_within(counted + around, window, points=points),
         output_tokens=answer_tokens,
         choices=max(features.choices, 1),
+        predicted_tokens=len(bytes(top["prediction"])) if _is_said(top, "prediction") else 0,
         writes_cache=hides or b'"cache_control"' in body or b'"cachePoint"' in body,
         writes_cache_1h=hides or (b'"cache_control"' in body and b'"1h"' in body),
         hears=hides or b'"input_audio"' in body,
@@ -73,7 +74,11 @@ def most_of_chat(
     )
 
 
-def _is_counted(features: Features, placed: Placed, top: Mapping[str, object]) -> bool:
+def _is_said(top: Mapping[str, msgspec.Raw], name: str) -> bool:
+    return name in top and bytes(top[name]) != b"null"
+
+
+def _is_counted(features: Features, placed: Placed, top: Mapping[str, msgspec.Raw]) -> bool:
     """Whether all that this very model reads was counted with its own vocabulary."""
     return (
         features.prompt_tokens_exact

@@ -95,7 +95,7 @@ def items_of(
                 return UnknownPrice(line, most.dearer if state == "priced" else "")
         if budget.tokens is not None and (state != "free" or budget.local_tokens):
             account = account_of(line, "tokens", span.name, caller, placed.model.id)
-            tokens = Bound(most.input_tokens, most.choices * FEMTO_PER_NANO)
+            tokens = Bound(most.input_tokens + most.predicted_tokens * most.choices, most.choices * FEMTO_PER_NANO)
             items.append(Item(line, "tokens", account, budget.tokens, span.resets_ms, tokens))
     return tuple(items)
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from freehold.dispatch.sizing import (
@@ -16,6 +17,7 @@ from freehold.dispatch.sizing import (
 )
 from freehold.fit.tokens import load_counter
 from freehold.runtime import Abilities, Deployment, Egress, Model, Placed, Vendor
+from freehold.wire.body import split_top
 from support.records import features
 
 TEXT = "Wie viele Tokens hat dieser Satz? 数えてみましょう。 def f(x): return x ** 2 " * 20
@@ -32,7 +34,8 @@ def place(context: int | None = 200_000, tokenizer: str | None = None, **abiliti
 
 def chat(placed: Placed, body: dict[str, Any], **known: Any) -> Any:
     sent = json.dumps(body).encode()
-    return most_of_chat(features(**({"asked_model": "m"} | known)), placed, sent, body, answer_tokens=100)
+    top = {key: msgspec.Raw(json.dumps(value).encode()) for key, value in body.items()}
+    return most_of_chat(features(**({"asked_model": "m"} | known)), placed, sent, top, answer_tokens=100)
 
 
 def body(content: Any = TEXT, **more: Any) -> dict[str, Any]:
@@ -82,7 +85,7 @@ def test_what_a_request_only_points_at_may_fill_the_window(sent: dict[str, Any])
 def test_words_spelled_with_escapes_hide_nothing():
     plain = json.dumps(body([{"type": "file", "file": {"file_id": "file-1"}}]))
     hidden = plain.replace('"file_id"', '"file\\u005fid"').replace('"file"', '"fil\\u0065"').encode()
-    most = most_of_chat(features(), place(), hidden, json.loads(hidden), answer_tokens=1)
+    most = most_of_chat(features(), place(), hidden, split_top(hidden), answer_tokens=1)
     assert most.input_tokens == 200_000
     assert most.writes_cache
 
@@ -140,3 +143,12 @@ def test_an_upload_is_bounded_by_the_longest_speech_that_fits_into_it():
 
 def test_every_input_of_an_embedding_counts_though_it_has_the_window_to_itself():
     assert single("embeddings", b"x" * 9000, placed=place(context=512)).input_tokens == 9000
+
+
+def test_a_predicted_answer_may_be_charged_as_output_beside_the_answer():
+    assert chat(place(), body(prediction={"type": "content", "content": TEXT})).predicted_tokens >= len(TEXT.encode())
+    assert chat(place(), body(prediction=None)).predicted_tokens == chat(place(), body()).predicted_tokens == 0
+
+
+def test_what_is_only_named_by_an_address_counts_as_an_image():
+    assert chat(place(), body(), fetches=2, images=1).input_tokens >= 2 * TOKENS_PER_IMAGE

@@ -126,8 +126,9 @@ async def test_a_request_that_can_never_fit_is_told_so(rates) -> None:
     assert await admitted(rates, held, asked(1000)) == 1
 
 
-async def test_background_work_leaves_a_share_for_those_who_wait(rates) -> None:
-    held = lines(Rate(name="r", requests=10, concurrent=10, interactive_share=0.3))
+@pytest.mark.parametrize("limited", [{"requests": 10}, {"concurrent": 10}, {"requests": 10, "concurrent": 10}])
+async def test_background_work_leaves_a_share_for_those_who_wait(limited: dict[str, int], rates) -> None:
+    held = lines(Rate(name="r", interactive_share=0.3, **limited))
     assert await admitted(rates, held, times=20, background=True) == 7
     assert await admitted(rates, held, times=20) == 3
 
