@@ -14,7 +14,7 @@ from freehold.routing.redaction import redact
 from freehold.wire.formats import CODECS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "data"))
-from make_detectors import PUBLISHED
+from published_secrets import PUBLISHED
 
 DETECTORS = Detectors(LabelSettings(redact=("secrets",)))
 MAKERS = [(kind, number, make) for kind, makers in PUBLISHED.items() for number, make in enumerate(makers)]
