@@ -5,6 +5,8 @@ no prompt text is kept, neither in the cache nor in the features. What detectors
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
 
 import msgspec
 
@@ -57,13 +59,10 @@ class _Asking(msgspec.Struct):
     block: Block | None
 
 
-class _Read(msgspec.Struct, frozen=True):
-    """A block as it was met: what it takes to look at where it meets the next one."""
-
-    role: str
-    raw: msgspec.Raw
-    place: int
-    block: Block | None
+_Read = tuple[BlockFacts, msgspec.Raw, int, Block | None]
+"""A block as it was met: its facts, its bytes, its place in the cache, and what was read of it where that was just done."""
+_BESIDE_TALK = frozenset({"system", "tools"})
+_role_of, _tokens_of, _images_of, _acts_of, _fetches_of = map(attrgetter, ("role", "tokens", "images", "acts", "fetches"))
 
 
 class _Prompt(msgspec.Struct):
@@ -150,53 +149,63 @@ def _read_prompt(
     count: Callable[[str], int],
     detectors: Detectors,
 ) -> _Prompt:
-    digest, scope = cache.digest, cache.scope(caller, envelope.format) ^ detectors.salt
+    """A long history is mostly blocks that were seen before: each of them costs one look-up here and a share of a few sums."""
+    digest, known, scope = cache.digest, cache.get, cache.scope(caller, envelope.format) ^ detectors.salt
+    reads: list[_Read] = []
     findings: list[Finding] = []
-    acts: list[Act] = []
-    tokens, images, messages, turns, fetches = REPLY_TOKENS, 0, 0, 0, count_beside(envelope.top)
-    last: BlockFacts | None = None
-    asking: _Asking | None = None
-    before: _Read | None = None
+    turns, before = 0, ""
     for at, raw in enumerate(envelope.blocks):
         place = digest(bytes(raw)) ^ scope
-        facts = cache.get(place)
-        block: Block | None = None
+        facts, block = known(place), None
         if facts is None:
             block = describe(raw)
-            joined = block.texts if block.role != "tools" else ()
-            facts = read_block(block, count, detectors.read_json(bytes(raw), joined), count_in_block(bytes(raw)))
+            said = block.texts if block.role != "tools" else ()
+            facts = read_block(block, count, detectors.read_json(bytes(raw), said), count_in_block(bytes(raw)))
             cache.put(place, facts)
+        reads.append((facts, raw, place, block))
         if facts.spots:
             findings += as_findings(facts.spots, at)
-        if before is not None and before.role == facts.role and facts.role != "tools" and not envelope.blocks_apart:
-            spots = _across(before, _Read(facts.role, raw, place, block), describe, cache, detectors)
-            if spots:
-                findings += as_findings(spots, at)
         role = facts.role
-        turns += role == "assistant" and (before is None or before.role != role)
-        acts += facts.acts
-        before = _Read(role, raw, place, block)
-        tokens += facts.tokens
-        images += facts.images
-        fetches += facts.fetches
-        if role != "tools":
-            messages += 1
-            if role != "system":
-                last = facts
-                if role == "user" and not facts.tool_results:
-                    asking = _Asking(raw, place, facts, block)
+        if role != before:
+            turns += role == "assistant"
+            before = role
+        elif role != "tools" and not envelope.blocks_apart:
+            findings += as_findings(_across(reads[-2], reads[-1], describe, cache, detectors), at)
     _look_beside(envelope, cache, scope, detectors, findings)
-    return _Prompt(tokens, images, messages, last is not None and last.tool_results > 0, asking, findings, turns, acts, fetches)
+    return _sum_up(reads, findings, turns, count_beside(envelope.top))
+
+
+def _sum_up(reads: list[_Read], findings: list[Finding], turns: int, fetches: int) -> _Prompt:
+    asking: _Asking | None = None
+    last: BlockFacts | None = None
+    for facts, raw, place, block in reversed(reads):
+        if facts.role not in _BESIDE_TALK:
+            last = last or facts
+            if facts.role == "user" and not facts.tool_results:
+                asking = _Asking(raw, place, facts, block)
+                break
+    every = [facts for facts, _, _, _ in reads]
+    return _Prompt(
+        tokens=REPLY_TOKENS + sum(map(_tokens_of, every)),
+        images=sum(map(_images_of, every)),
+        messages=len(every) - [*map(_role_of, every)].count("tools"),
+        result_is_last=last is not None and last.tool_results > 0,
+        asking=asking,
+        findings=findings,
+        turns=turns,
+        acts=[*chain.from_iterable(map(_acts_of, every))],
+        fetches=fetches + sum(map(_fetches_of, every)),
+    )
 
 
 def _across(
-    before: "_Read", after: "_Read", describe: Callable[[msgspec.Raw], Block], cache: FactsCache, detectors: Detectors
+    before: _Read, after: _Read, describe: Callable[[msgspec.Raw], Block], cache: FactsCache, detectors: Detectors
 ) -> tuple[Spot, ...]:
     """What only shows where two messages of one role meet: a secret that was cut between them. Cached as a block is."""
-    place = hash((before.place, after.place)) ^ _SEAM
+    place = hash((before[2], after[2])) ^ _SEAM
     facts = cache.get(place)
     if facts is None:
-        ends = [one.block or describe(one.raw) for one in (before, after)]
+        ends = [block or describe(raw) for _, raw, _, block in (before, after)]
         head, tail = "".join(ends[0].texts)[-SEAM_CHARS:], "".join(ends[1].texts)[:SEAM_CHARS]
         facts = BlockFacts(0, "", 0, 0, 0, 0, None, detectors.read_seam(head, tail))
         cache.put(place, facts)
