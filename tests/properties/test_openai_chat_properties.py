@@ -15,6 +15,7 @@ from freehold.chat import (
     Started,
     TextDelta,
     ToolCallDelta,
+    ToolCallPart,
     ToolCallStarted,
     Usage,
     UsageReported,
@@ -81,6 +82,22 @@ def test_folding_what_was_unfolded_gives_the_reply(events: list[Event]):
     assert fold(unfold(reply)) == reply
 
 
+def with_arguments(reply: Reply) -> Reply:
+    """As it is written: a call that has none is given an empty object."""
+    replace = msgspec.structs.replace
+    choices = [
+        replace(
+            choice,
+            parts=tuple(
+                replace(part, arguments=part.arguments or "{}") if isinstance(part, ToolCallPart) else part
+                for part in choice.parts
+            ),
+        )
+        for choice in reply.choices
+    ]
+    return replace(reply, choices=tuple(choices))
+
+
 @settings(max_examples=100, deadline=None)
 @given(replies(), st.lists(st.integers(0, 10_000), max_size=6))
 def test_a_written_stream_reads_back_as_itself_cut_anywhere(events: list[Event], at: list[int]):
@@ -89,7 +106,7 @@ def test_a_written_stream_reads_back_as_itself_cut_anywhere(events: list[Event],
     reader, relay = openai_chat.reader(), openai_chat.relay_pipe(ASKED)
     pieces = cut(stream, at)
     read = [event for piece in pieces for event in reader.feed(piece)] + reader.end()
-    assert fold(read) == fold(events)
+    assert fold(read) == with_arguments(fold(events))
     assert b"".join([relay.feed(piece) for piece in pieces]) + relay.end() == stream
 
 

@@ -46,11 +46,13 @@ FINISH: dict[FinishReason, str] = {
 class ChatWriter:
     """One stream being written."""
 
-    __slots__ = ("_asked", "_begun", "_head", "_head_0", "_tail", "_usage")
+    __slots__ = ("_asked", "_bare", "_begun", "_head", "_head_0", "_tail", "_usage")
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
         self._begun: set[int] = set()
+        self._bare: set[tuple[int, int]] = set()
+        """Calls, by choice and index, of which no arguments were written yet."""
         self._usage: Usage | None = None
         self._tail = b'}],"usage":null}\n\n' if asked.stream_usage else b"}]}\n\n"
         self._head = b""
@@ -63,18 +65,27 @@ class ChatWriter:
             return self._write_text(event)  # type: ignore[arg-type]  # narrowed by its exact type, which is faster than match
         match event:
             case ToolCallDelta(index, arguments, choice):
+                if arguments:
+                    self._bare.discard((choice, index))
                 function = b'"tool_calls":[{"index":%d,"function":{"arguments":%b}}]' % (index, _encode(arguments))
                 return self._delta(choice, function)
             case ReasoningDelta(text, choice):
                 return self._delta(choice, b'"reasoning_content":' + _encode(text)) if text else b""
             case ToolCallStarted(index, call_id, name, choice):
+                self._bare.add((choice, index))
                 call = b'"tool_calls":[{"index":%d,"id":%b,"type":"function","function":{"name":%b,"arguments":""}}]'
                 return self._delta(choice, call % (index, _encode(call_id), _encode(name)))
             case Finished(reason, _, choice):
-                return self._begin(choice) + b'%b},"finish_reason":"%b"%b' % (
-                    self._open(choice),
-                    FINISH[reason].encode(),
-                    self._tail,
+                filled = self._fill(choice) if self._bare and reason != "length" else b""
+                return (
+                    self._begin(choice)
+                    + filled
+                    + b'%b},"finish_reason":"%b"%b'
+                    % (
+                        self._open(choice),
+                        FINISH[reason].encode(),
+                        self._tail,
+                    )
                 )
             case UsageReported(usage):
                 self._usage = usage
@@ -124,6 +135,14 @@ class ChatWriter:
     def _delta(self, choice: int, said: bytes) -> bytes:
         begin = b"" if choice in self._begun else self._begin(choice)
         return b'%b%b%b},"finish_reason":null%b' % (begin, self._open(choice), said, self._tail)
+
+    def _fill(self, choice: int) -> bytes:
+        """Arguments of calls that have none: clients read them as JSON, which an empty text is not."""
+        bare = sorted(index for at, index in self._bare if at == choice)
+        self._bare.difference_update((choice, index) for index in bare)
+        return b"".join(
+            self._delta(choice, b'"tool_calls":[{"index":%d,"function":{"arguments":"{}"}}]' % index) for index in bare
+        )
 
     def _write_text(self, event: TextDelta) -> bytes:
         field = b'"refusal":' if event.refusal else b'"content":'

@@ -71,6 +71,7 @@ def test_a_stream_is_role_deltas_finishes_usage_and_done():
         {"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": ""}}]},
         {"tool_calls": [{"index": 0, "function": {"arguments": '{"a":"ü"}'}}]},
         {"tool_calls": [{"index": 1, "id": "call_2", "type": "function", "function": {"name": "g", "arguments": ""}}]},
+        {"tool_calls": [{"index": 1, "function": {"arguments": "{}"}}]},
         {},
         {"role": "assistant", "content": ""},
         {"content": "other"},
@@ -89,6 +90,26 @@ def test_a_stream_is_role_deltas_finishes_usage_and_done():
         "prompt_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 2},
         "completion_tokens_details": {"reasoning_tokens": 1},
     }
+
+
+@pytest.mark.parametrize(
+    ("events", "arguments"),
+    [
+        ([Finished("tool_calls")], ["{}", "{}"]),
+        ([ToolCallDelta(0, ""), ToolCallDelta(1, '{"a":1}'), Finished("stop")], ["{}", '{"a":1}']),
+        ([ToolCallDelta(1, "{"), Finished("length")], ["", "{"]),
+    ],
+    ids=["none", "some", "cut"],
+)
+def test_a_call_without_arguments_has_an_empty_object_unless_it_was_cut(events: list[Event], arguments: list[str]):
+    written = chunks(write([Started(), ToolCallStarted(0, "call_1", "f"), ToolCallStarted(1, "call_2", "g"), *events]))
+    said = ["", ""]
+    for chunk in written:
+        for choice in chunk["choices"]:
+            for call in choice["delta"].get("tool_calls", ()):
+                said[call["index"]] += call["function"].get("arguments", "")
+    assert said == arguments
+    assert written[-1]["choices"][0]["finish_reason"] is not None
 
 
 def test_usage_is_shown_only_to_those_who_asked():
