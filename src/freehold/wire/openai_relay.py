@@ -18,6 +18,8 @@ from freehold.wire.sse import SseEvent
 _encode = msgspec.json.Encoder().encode
 _TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TRUE = msgspec.Raw(b"true")
+LONGEST_BEGINNING = 1024
+"""Bytes of an event up to its model that are remembered."""
 _MOST_DIGITS = 20
 
 
@@ -56,7 +58,7 @@ def rename_whole(body: bytes, model: str) -> bytes:
 class ChunkRelay(EventRelay):
     """A stream of chunks whose top level says the `model`. A format says the rest, as `EventRelay` demands."""
 
-    __slots__ = ("_asked_model", "_model", "_model_json", "_needle", "_shows_usage")
+    __slots__ = ("_asked_model", "_beginning", "_model", "_model_json", "_needle", "_renamed", "_shows_usage")
 
     def __init__(self, asked: Asked) -> None:
         super().__init__()
@@ -65,6 +67,8 @@ class ChunkRelay(EventRelay):
         self._model = asked.model
         self._model_json = b'"model":' + _encode(asked.model)
         self._needle = b""
+        self._beginning = self._renamed = b""
+        """How events begin, up to their model, and what becomes of that: most streams begin each one with the same bytes."""
 
     def _pass_usage(self, usage: Usage, model: str | None, brings_choices: bool, block: SseEvent) -> bytes:
         """A client that did not ask for usage must not see it: the chunk that brings only usage goes, or the field."""
@@ -100,13 +104,18 @@ class ChunkRelay(EventRelay):
         The bytes of a key with its quotes cannot stand inside a JSON string, where quotes are escaped.
         """
         if model != self._model:
-            self._model = model
+            self._model, self._beginning = model, b""
             self._needle = b'"model":' + _encode(model)
+        if self._beginning and raw.startswith(self._beginning):
+            return self._renamed + raw[len(self._beginning) :]
         if not raw.startswith(b"data: {"):
             return None
         at = raw.find(self._needle)
         if at < 0:
             return None
-        if raw.find(b"{", 7, at) >= 0 and raw.find(b"}", at) != raw.rfind(b"}"):
+        if raw.find(b"{", 7, at) < 0:
+            if at <= LONGEST_BEGINNING:
+                self._beginning, self._renamed = raw[: at + len(self._needle)], raw[:at] + self._model_json
+        elif raw.find(b"}", at) != raw.rfind(b"}"):
             return None
         return raw[:at] + self._model_json + raw[at + len(self._needle) :]

@@ -253,6 +253,25 @@ def test_bytes_before_an_error_event_go_out_and_the_error_does_not():
         pipe.end()
 
 
+def test_every_event_is_renamed_however_it_begins():
+    said = '"choices":[{"index":0,"delta":{"content":"a \\"model\\":\\"up\\" {"}}]'
+    events = [
+        f'{{"id":"1","model":"up",{said}}}',
+        f'{{"id":"1","model":"up",{said}}}',
+        f'{{"id":"2","model":"up",{said}}}',
+        f'{{"id":"1","model":"up","extra":{{"model":"up"}},{said}}}',
+        f'{{"extra":{{"model":"up"}},"model":"up",{said}}}',
+        f'{{"id":"1","model":"other",{said}}}',
+        f'{{"id":"1","model":"up",{said}}}',
+        f'{{"id":"{"1" * 2000}","model":"up",{said}}}',
+        '{"id":"1","model":"up","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}',
+    ]
+    stream = b"".join(b"data: %b\n\n" % event.encode() for event in events)
+    out, tap = relay(stream + MARK, asked("mine"))
+    assert datas(out) == [json.loads(event) | {"model": "mine"} for event in events]
+    assert tap.edits == {"reply_model"}
+
+
 # --- whole
 
 
