@@ -69,7 +69,11 @@ def one(config: Path | None, name: str, *, as_json: bool) -> None:
         show.print_json(told)
         return
     secrets = [f"{one['begins']}... {_until(one['ends_ms'])}".strip() for one in told.pop("secrets")]
-    lines = [(field.removesuffix("_ms"), _spelled(field, value)) for field, value in told.items() if value is not None]
+    lines = [
+        (field.removesuffix("_ms").replace("_", " "), _spelled(field, value))
+        for field, value in told.items()
+        if value is not None
+    ]
     show.pairs(f"key {row.name}", [*lines, ("opened by", ", ".join(secrets) or "nothing")])
 
 
