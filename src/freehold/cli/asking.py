@@ -61,7 +61,7 @@ async def _ask(config: Config, text: str, model: str, *, why: bool, as_json: boo
         if as_json:
             show.print_json({"answer": "".join(pieces), **decided})
             return
-        print()
+        print(flush=True)
         if why:
             print(
                 f"served by {decided['deployment']} ({decided['egress']}): {decided['reason']}  [{decided['request-id']}]",

@@ -15,6 +15,7 @@ from freehold.cli.setup import load_config
 from freehold.config import Config
 from freehold.gateways.audit_hook import watch_egress
 from freehold.gateways.connector import adopt, bind_listening
+from freehold.policy.concerns import NOTHING_CONFIGURED
 from freehold.server.app import App, wall_ms
 from freehold.server.calm import calm_collector
 from freehold.server.demo import Demo, with_demo
@@ -41,6 +42,8 @@ def serve(
     log = open_log(now_ms=wall_ms, level=settings.log.level, form="json" if settings.log.format == "json" else "human")
     route_stdlib(log)
     for warning in config.warnings:
+        if demo and warning == NOTHING_CONFIGURED:
+            continue
         log.event("config.warning", level="warning", says=warning)
     signal(SIGHUP, SIG_IGN)  # until it means "read the configuration again": it must not end a start
     where = (host or settings.server.host, settings.server.port if port is None else port)

@@ -17,6 +17,7 @@ from freehold.policy.snapshot import Policy
 from freehold.policy.unserved import always_holds, unserved_labels
 from freehold.runtime import EGRESS_ORDER, SINGLE_OPERATIONS, Placed, completes
 
+NOTHING_CONFIGURED = "no deployment is configured: every request will be refused, but for what is found on this machine"
 _LISTS = (
     "labels",
     "tasks",
@@ -36,7 +37,7 @@ def concerns_of(policy: Policy) -> tuple[str, ...]:
     """Every concern, in words, in the order of the rules."""
     placed = tuple(policy.placed.values())
     if not placed:
-        return ("no deployment is configured: every request will be refused",)
+        return (NOTHING_CONFIGURED,)
     return (
         *_above_ceiling(policy, placed),
         *_gates(policy.gates, placed),
