@@ -4,6 +4,7 @@ A vendor is sent addresses as before: it fetches them at home. The local deploym
 """
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +93,22 @@ async def test_no_route_passes_on_what_would_steer_an_engine(serve: Serve, fake:
         assert refused.status_code == 400, f"{path} {name}: {refused.text}"
         assert name in refused.text
     assert not fake.journal
+
+
+async def test_a_runtime_of_ours_is_offered_no_search_that_it_would_run_itself(
+    serve: Serve, fake: FakeRuntime, tmp_path: Path
+) -> None:
+    """Codex offers one in every request, so it is served without; a Messages client asks for a search, so it is told."""
+    mine = {"type": "function", "name": "mine", "parameters": {"type": "object"}}
+    asked = {"tools": [{"type": "web_search"}, mine], "tool_choice": {"type": "web_search"}}
+    for kind, offered in (("local", ["mine"]), ("vendor", [None, "mine"])):
+        served = await serve(config(fake, kind), home=tmp_path / kind)
+        answer = await ask(served, "/v1/responses", **asked)
+        assert answer.status_code == 200, answer.text
+        sent = json.loads(fake.journal[-1].body)
+        assert [tool.get("name") for tool in sent["tools"]] == offered
+        assert (sent["tool_choice"] == "auto") == (kind == "local")
+        assert ("search_left_out" in served.last().attempts[0].edits) == (kind == "local")
+        search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 5}
+        answer = await ask(served, "/v1/messages", tools=[search])
+        assert answer.status_code == (403 if kind == "local" else 200), answer.text

@@ -33,11 +33,29 @@ MODULES = (
     "server.endpoints.counts",
     "telemetry.log",
     "wire.body",
+    "wire.addresses",
+    "wire.openai_responses.relay",
+    "dispatch.chat_attempt",
 )
 # By name: some of them share theirs with a function that their package exports.
-assembly, load, audit_hook, connector, http, features, plan, server_app, discovering, intake, counts, log, body = (
-    importlib.import_module(f"freehold.{name}") for name in MODULES
-)
+(
+    assembly,
+    load,
+    audit_hook,
+    connector,
+    http,
+    features,
+    plan,
+    server_app,
+    discovering,
+    intake,
+    counts,
+    log,
+    body,
+    addresses,
+    responses_relay,
+    chat_attempt,
+) = (importlib.import_module(f"freehold.{name}") for name in MODULES)
 MUTANTS: dict[str, tuple[tuple[str, ...], Callable[[], None]]] = {}
 """By name: the beginnings of the shapes to try, and what plants it. No shapes: start-up is enough."""
 NO_SHAPE = ("-",)
@@ -172,6 +190,13 @@ def addresses_of_images_are_fetched() -> None:
 @mutant("image http://11", "video_url in a chat", "image address among documents")
 def engines_are_sent_addresses() -> None:
     plan._why_not_fetched = lambda *_args: None
+
+
+@mutant("hosted tool web_search")
+def engines_are_offered_searches() -> None:
+    responses_relay.without_searches = lambda _top: {}
+    chat_attempt.without_searches = lambda request, _format: request
+    addresses.is_search = lambda _kind: False
 
 
 @mutant("steered by kv_transfer_params")

@@ -11,7 +11,7 @@ from freehold.dispatch.call_reader import CallReader, reads_calls
 from freehold.dispatch.client_place import as_client_counts
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.heard import Heard
-from freehold.dispatch.mend import as_asked_of, must_be_read, needs_mending, quirks_of
+from freehold.dispatch.mend import as_asked_of, must_be_read, needs_mending, quirks_of, without_searches
 from freehold.dispatch.paying import must_reserve, reserve_for_chat
 from freehold.dispatch.reach import Headers
 from freehold.fault import Fault, FaultError
@@ -19,7 +19,7 @@ from freehold.fit.context import fits
 from freehold.record import Verdict
 from freehold.routing.cut import find_cut
 from freehold.routing.plan import Hold, Step
-from freehold.runtime import Runtime
+from freehold.runtime import Egress, Runtime
 from freehold.wire import ndjson
 from freehold.wire.codec import Codec, EditName, Envelope, Sent, Tap
 from freehold.wire.formats import CODECS
@@ -129,6 +129,7 @@ class ChatAttempt(Attempt):
             quirks=self.quirks,
             extra=self._extra(),
             fill_in=self.step.placed.fill_in,
+            searches=self.step.placed.egress is Egress.VENDOR or "fetches" in self.quirks,
             window=self._window(),
         )
         envelope = self.chat.envelope_at(self.step.placed.egress)
@@ -139,6 +140,10 @@ class ChatAttempt(Attempt):
         request, self.own_names = as_asked_of(self.chat, envelope, self.upstream_codec.FORMAT, self.quirks)
         if self.own_names:
             self.tap.edits.add("tool_names")
+        left = request if sent.searches else without_searches(request, self.upstream_codec.FORMAT)
+        if left is not request:
+            request = left
+            self.tap.edits.add("search_left_out")
         if self.streams and not request.stream:
             request = msgspec.structs.replace(request, stream=True, stream_usage=True)
         try:

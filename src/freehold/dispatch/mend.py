@@ -9,11 +9,12 @@ from itertools import pairwise
 
 import msgspec
 
-from freehold.chat import ChatRequest, Message, TextPart, ToolCallPart, ToolResultPart, WireFormat
+from freehold.chat import ChatRequest, Message, Opaque, TextPart, ToolCallPart, ToolResultPart, WireFormat
 from freehold.dispatch.flight import ChatFlight
 from freehold.dispatch.plain_schema import make_plain
 from freehold.dispatch.schema_tools import offer_by_schema
 from freehold.runtime import Egress, Placed
+from freehold.wire.addresses import is_search
 from freehold.wire.anthropic_messages import has_unsigned_thinking
 from freehold.wire.carry import carry_request
 from freehold.wire.codec import Envelope
@@ -103,6 +104,13 @@ def mend(request: ChatRequest, quirks: frozenset[str]) -> ChatRequest:
         if request.tools or any(isinstance(part, _TOOL_PARTS) for message in request.messages for part in message.parts):
             request = offer_by_schema(request)
     return request
+
+
+def without_searches(request: ChatRequest, wire_format: WireFormat) -> ChatRequest:
+    """The request but for tools of that format with which a server searches the web itself; the same value where there are none."""
+    tools = request.tools
+    kept = tuple(one for one in tools if not (isinstance(one, Opaque) and one.format == wire_format and is_search(one.key)))
+    return request if len(kept) == len(tools) else msgspec.structs.replace(request, tools=kept)
 
 
 def end_with_a_question(request: ChatRequest, client: WireFormat) -> ChatRequest:

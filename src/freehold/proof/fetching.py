@@ -2,7 +2,7 @@
 
 Each was seen in an engine's source: llama.cpp's server, vLLM and SGLang download media whose URL begins with `http`; vLLM and
 SGLang take blocks of a cache from a host that the request names, LiteLLM's proxy takes the base URL; servers in Go (Ollama)
-read field names whatever their case, the last one counting, and run `-cloud` models elsewhere.
+read field names whatever their case, the last one counting, run `-cloud` models elsewhere, and search the web for Messages clients.
 """
 
 from collections.abc import Iterator
@@ -35,6 +35,9 @@ def places(body: bytes) -> Iterator[str]:
     models = [str(value) for key, value in read.items() if key.casefold() == "model"]
     if models and models[-1].endswith("-cloud"):
         yield models[-1]
+    for tool in read.get("tools") or ():
+        if isinstance(tool, dict) and str(tool.get("type")).startswith(("web_search", "web_fetch", "mcp")):
+            yield str(tool["type"])
     for key, value in read.items():
         if key in _HOSTS:
             yield key

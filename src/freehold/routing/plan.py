@@ -244,7 +244,7 @@ def _why_not_fetched(candidate: Candidate, demand: _Demand) -> str | None:
     if candidate.egress_rank == EGRESS_ORDER[_VENDOR]:
         return None
     if not candidate.fetches:
-        return "it would fetch what the request names by an address; send the data itself, as a data: URL"
+        return "it would fetch what the request names by an address, or search the web; send the data itself, as a data: URL"
     if demand.ceiling_rank < EGRESS_ORDER[_VENDOR]:
         return f"it would fetch what the request names by an address, from anywhere, above the {_CLASSES[demand.ceiling_rank]} ceiling"
     return None

@@ -4,7 +4,8 @@ Engines do: llama.cpp's server, vLLM and SGLang download an image whose URL begi
 name. Such a download is a way out of the machine that nobody's connector sees, and its host is the client's choice.
 
 Promised: of every piece of a prompt, in whatever wire format and under whatever key, media that is not itself in the request
-counts, and so does every tool on a server that the request names. What stands in texts, in the arguments and results of tool
+counts, and so does every tool on a server that the request names, and of Anthropic's each that searches: Ollama runs those
+itself, at ollama.com. (Agents offer Responses' in every request, so those are left out: `wire.openai_responses`.) What stands in texts, in the arguments and results of tool
 calls, in citations and in schemas is data, and does not. Not done: ids of files that a vendor keeps (it looks those up at home).
 """
 
@@ -42,12 +43,18 @@ _TOLD = frozenset({
 """Parts that tell what was called, searched and found: nobody fetches them again."""
 _TOOL_MARKS = frozenset({"custom", "function", "input_schema", "name", "parameters", "server_label"})
 _ADDRESS = re.compile(r"(?:http|[a-z][a-z0-9+.\-]{0,31}://|(?:file|ftps?|gs|s3):|//|\\\\|[a-z]:[\\/]|\.{1,2}/|~)", re.IGNORECASE)
+_SEARCHES = ("web_search", "web_fetch", "browser_search", "google_search", "x_search", "url_context")
 _BLANKS = "".join(map(chr, range(33)))
 _SHORTEST_DATA_CHARS = 64
 """A picture in base64 may begin with a slash, but none is so short."""
 _LOOKED_AT_CHARS = 4096
 _QUOTES = 8
 """Of two keys and two strings."""
+
+
+def is_search(kind: object) -> bool:
+    """Whether a tool of that type looks things up on the web, whoever runs it."""
+    return isinstance(kind, str) and kind.startswith(_SEARCHES)
 
 
 def is_address(said: str, *, is_place: bool = False) -> bool:
@@ -102,8 +109,8 @@ def _parts(piece: Any) -> Iterator[Any]:
     """What of a piece may be media."""
     if isinstance(piece, list):  # parts of the system's text, or tools
         for one in piece:
-            if isinstance(one, dict) and "server_url" in one:
-                yield {"url": f"//{one['server_url']}"}
+            if isinstance(one, dict) and ("server_url" in one or ("name" in one and is_search(one.get("type")))):
+                yield {"url": "//"}
             elif isinstance(one, dict) and _TOOL_MARKS.isdisjoint(one):
                 yield one
     elif isinstance(piece, dict) and piece.get("type") not in _TOLD:

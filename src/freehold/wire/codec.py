@@ -19,7 +19,7 @@ from freehold.runtime import FillIn
 EditName = Literal[
     "model", "usage_asked", "max_tokens_clamped", "engine_options", "reply_model", "usage_hidden", "fim_prompt", "end_mark",
     "call_from_text", "call_json", "call_name", "call_arguments", "call_defaults", "call_left", "call_by_schema",
-    "max_tokens_for_budget", "redacted", "steady_prefix", "tool_names"
+    "max_tokens_for_budget", "redacted", "steady_prefix", "tool_names", "search_left_out"
 ]  # fmt: skip
 
 
@@ -187,6 +187,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """Engine options added at the top level (`engine_options`), such as `cache_prompt`."""
     fill_in: FillIn | None = None
     """The marks by which the model fills in the middle (`fim_prompt`)."""
+    searches: bool = True
+    """Whether tools may be offered with which the runtime itself searches the web."""
     window: int | None = None
     """Tokens the deployment serves, prompt and answer together, for formats that must ask for them; None: not known."""
 

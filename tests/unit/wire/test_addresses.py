@@ -70,6 +70,7 @@ NAMED: list[Any] = [
     {"role": "user", "content": "look", "image_url": AWAY},
     [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": AWAY}}],
     [{"type": "mcp", "server_label": "x", "server_url": "x.example"}],
+    [{"type": "web_search_20250305", "name": "web_search", "max_uses": 5}],
 ]
 NOT_NAMED: list[Any] = [
     {"role": "user", "content": AWAY},
@@ -95,6 +96,7 @@ NOT_NAMED: list[Any] = [
     [{"name": "f", "description": AWAY, "input_schema": {"$id": AWAY}}, {"type": "bash_20250124", "name": "bash"}],
     [{"type": "custom", "name": "f", "description": "x", "format": {"type": "grammar", "definition": AWAY}}],
     [{"type": "text", "text": AWAY}],
+    [{"type": "web_search"}, {"type": "function", "name": "web_search", "parameters": {}}],
     AWAY,
 ]
 

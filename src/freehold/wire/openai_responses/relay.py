@@ -1,6 +1,6 @@
 """Passes the Responses format through to a client of the same format: the bytes are kept but for the named edits.
 
-Request: `model`, `max_tokens_clamped`, `engine_options`. Reply: `reply_model`, the `model` of the response object, whole or
+Request: `model`, `max_tokens_clamped`, `search_left_out`, `engine_options`. Reply: `reply_model`, the `model` of the response object, whole or
 inside an event, and `end_mark`: the last event is given the blank line it lacks, what comes behind it is left out. Every other event leaves as the very bytes that came. A response that fails before it said anything is
 raised as its fault, so that another deployment may be tried; amid a stream it is told in this client's own response.
 """
@@ -22,6 +22,7 @@ from freehold.wire.openai_responses.shapes import (
     read_usage,
     refuse_many,
 )
+from freehold.wire.openai_responses.tools import without_searches
 from freehold.wire.openai_responses.writer import ResponsesWriter
 from freehold.wire.relay import EventRelay
 from freehold.wire.sse import SseEvent
@@ -42,6 +43,9 @@ def relay_request(envelope: Envelope, sent: Sent) -> tuple[bytes, tuple[EditName
     if ceiling is not None and (envelope.max_tokens is None or envelope.max_tokens > ceiling):
         changed["max_output_tokens"] = msgspec.Raw(b"%d" % ceiling)
         edits.append("max_tokens_clamped")
+    if not sent.searches and (left := without_searches(envelope.top)):
+        changed.update(left)
+        edits.append("search_left_out")
     options = {key: value for key, value in sent.extra.items() if envelope.top.get(key) != value}
     if options:
         changed.update(options)

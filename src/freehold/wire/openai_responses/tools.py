@@ -15,6 +15,7 @@ import msgspec
 
 from freehold.chat import Opaque, Tool
 from freehold.fault import FaultError, Kind, faulty
+from freehold.wire.addresses import is_search
 from freehold.wire.body import UNREADABLE, refusal
 
 FORMAT: Final = "openai_responses"
@@ -62,7 +63,21 @@ class ToolName(msgspec.Struct, frozen=True):
 _TOOL = msgspec.json.Decoder(WireTool)
 _TOOLS = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_encode = msgspec.json.Encoder().encode
 _MORE = msgspec.json.Decoder(_MoreTools)
+
+
+def without_searches(top: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    """The tools of a body but those with which a server searches the web itself; empty where there are none of those."""
+    try:
+        tools = _TOOLS.decode(top["tools"]) if "tools" in top else None
+        kept = [raw for raw in tools or () if not is_search(_TOOL.decode(raw).type)]
+    except UNREADABLE as error:
+        raise refusal(error, "tools") from None
+    if len(kept) == len(tools or ()):
+        return {}
+    asks_for_one = b"search" in bytes(top.get("tool_choice", b""))
+    return {"tools": msgspec.Raw(_encode(kept)), **({"tool_choice": msgspec.Raw(b'"auto"')} if asks_for_one else {})}
 
 
 def flatten(name: str, namespace: str | None) -> str:
