@@ -15,7 +15,7 @@ NAMES = {
 }
 WORDS_OF_A_LIST = {
     *("operation", "wire_format", "task", "label", "ceiling", "request_class", "outcome", "fault", "cost_basis", "price_version"),
-    *("egress", "mode", "end", "edits", "basis", "state", "auxiliary", "label_before"),
+    *("egress", "mode", "end", "edits", "basis", "state", "auxiliary", "label_before", "dearer"),
 }
 WORDS_OF_OURS = {"reason", "task_reason", "label_reason", "fault_message", "detail", "situation"}
 HEADERS_OF_THE_CALLER = {"hints"}
@@ -34,7 +34,7 @@ NO_TEXT = {
         "sent_bytes",
     ),
     *("prompt_tokens", "prompt_tokens_exact", "max_tokens", "messages", "tools", "images", "schema", "logprobs", "choices"),
-    *("fill_in", "needs_echo", "needs_raw"),
+    *("fill_in", "needs_echo", "needs_raw", "fetches"),
     *("turns", "results", "failed_results", "failed_share", "repeated_failures", "edits_without_progress"),
 }
 PARTS = {"decided", "features", "findings", "steps", "rejected", "verdicts", "usage", "caller", "health", "down"} | {
@@ -62,7 +62,7 @@ def test_a_finding_is_a_word_of_ours_and_positions() -> None:
 
 def test_what_counts_messages_is_a_number_and_not_the_messages() -> None:
     types = {field.name: field.type for field in msgspec.structs.fields(Features)}
-    for name in ("messages", "tools", "images", "choices", "prompt_tokens"):
+    for name in ("messages", "tools", "images", "fetches", "choices", "prompt_tokens"):
         assert types[name] is int
     for name in ("schema", "logprobs", "stream"):
         assert types[name] is bool
