@@ -23,6 +23,13 @@ CLIENTS: dict[ClientFormat, tuple[ClientFormat, ...]] = {
 """Who asks each kind of upstream: its own format, relayed, and another, translated. No chat becomes a bare completion."""
 AT_ONCE = 24
 FINE = "[[fake: say=fine]]"
+DEADLINES = {
+    "patient": {},
+    "first_content_timeout": {"first_content_timeout_s": "0.8", "total_timeout_s": "3"},
+    "chunk_timeout": {"chunk_timeout_s": "0.8"},
+    "total_timeout": {"total_timeout_s": "3"},
+}
+"""Of each runtime, named after the fault that what is asked of it ends in. The head of a whole answer has all of its time."""
 LONGEST_S = 9
 """An error body that hangs is given 3 s; everything else ends much sooner."""
 
@@ -31,16 +38,15 @@ def cases(ways: Any, upstream: ClientFormat) -> list[tuple[str, ClientFormat, bo
     return list(itertools.product(ways, CLIENTS[upstream], (False, True)))
 
 
-def config_for(bad: str, good: str, upstream: str, models: dict[str, bool]) -> str:
-    """Each case has a deployment and an alias of its own, so that no breaker carries over; whether it ends by a deadline: no
-    other is given one that a busy machine could miss.
+def config_for(bad: str, good: str, upstream: str, ends: dict[str, str]) -> str:
+    """Each model has a deployment and an alias of its own, so that no breaker carries over; by what is to come of it.
+
+    It has the deadlines that it is to end by and no others: a busy machine could miss those.
     """
-    places = {model: "bad" if is_late else "patient" for model, is_late in models.items()}
-    deadlines = {"first_content_timeout_s": "0.8", "chunk_timeout_s": "0.8", "total_timeout_s": "3"}
+    places = {model: end.rpartition(" ")[2] if end.endswith("timeout") else "patient" for model, end in ends.items()}
     return (
         NO_ENGINE
-        + runtime_toml("bad", "local", bad, formats=f'["{upstream}"]', **deadlines)
-        + runtime_toml("patient", "local", bad, formats=f'["{upstream}"]')
+        + "".join(runtime_toml(name, "local", bad, formats=f'["{upstream}"]', **held) for name, held in DEADLINES.items())
         + runtime_toml("good", "self_hosted", good, formats='["openai_chat", "openai_completions"]')
         + deployment_toml("good", "g", "g", free="true")
         + "".join(deployment_toml(place, model, model, free="true") for model, place in places.items())
@@ -77,9 +83,7 @@ async def test_every_hostile_way_ends_as_it_must(serve: Serve, fake: FakeRuntime
     defects: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: defects.append(context))
     async with hostile(scripts) as bad:
-        served = await serve(
-            config_for(bad.url, base_url(fake), upstream, {model: "timeout" in came for model, came in expected.items()})
-        )
+        served = await serve(config_for(bad.url, base_url(fake), upstream, expected))
         port, turn, loop = int(served.url.rsplit(":", 1)[1]), asyncio.Semaphore(AT_ONCE), asyncio.get_running_loop()
         answers: dict[str, tuple[Answer, float]] = {}
 
@@ -108,7 +112,7 @@ async def test_every_hostile_way_ends_as_it_must(serve: Serve, fake: FakeRuntime
                 assert attempt.usage is None or 0 <= attempt.usage.output_tokens <= 10**9
         for got, _ in answers.values():
             assert "evil" not in str(got.headers), "nothing an upstream says becomes a header"
-            assert got.headers.get("x-freehold-runtime") in {"bad", "patient", "good", None}
+            assert got.headers.get("x-freehold-runtime") in {*DEADLINES, "good", None}
     assert "defect" not in capsys.readouterr().err
 
 
@@ -126,7 +130,7 @@ async def test_bytes_behind_an_answer_reach_nobody(serve: Serve, fake: FakeRunti
         return [proper + answer(as_json(reply(form, f"stolen from {mine}"))), KEEP]
 
     async with hostile({"m": script}) as bad:
-        served = await serve(config_for(bad.url, base_url(fake), "openai_chat", {"m": False}))
+        served = await serve(config_for(bad.url, base_url(fake), "openai_chat", {"m": "serves"}))
         port = int(served.url.rsplit(":", 1)[1])
         for number in range(20):
             got = await ask("openai_chat", port, f"nonce {number}", stream=stream, model="ask-m")
@@ -140,7 +144,7 @@ async def test_a_redirect_is_never_followed(serve: Serve, fake: FakeRuntime, sta
     async with hostile({}) as trap:
         where = f"HTTP/1.1 {status} Elsewhere\r\nlocation: {trap.url}/chat/completions\r\ncontent-length: 0\r\n\r\n".encode()
         async with hostile({"m": lambda _: [where]}) as bad:
-            served = await serve(config_for(bad.url, base_url(fake), "openai_chat", {"m": False}))
+            served = await serve(config_for(bad.url, base_url(fake), "openai_chat", {"m": "serves"}))
             got = await ask("openai_chat", int(served.url.rsplit(":", 1)[1]), FINE, stream=False, model="ask-m")
             assert text_of("openai_chat", got, stream=False) == "fine"
             assert served.last().attempts[0].fault == "upstream_error"
