@@ -153,7 +153,8 @@ def _read_prompt(
     digest, known, scope = cache.digest, cache.get, cache.scope(caller, envelope.format) ^ detectors.salt
     reads: list[_Read] = []
     findings: list[Finding] = []
-    turns, before = 0, ""
+    turns = 0
+    before: str | None = None
     for at, raw in enumerate(envelope.blocks):
         place = digest(bytes(raw)) ^ scope
         facts, block = known(place), None
