@@ -256,7 +256,8 @@ async def test_a_search_that_only_a_vendor_runs_is_refused_in_words_that_say_wha
             tools=[{"type": "web_search_20250305", "name": "web_search"}],
             tool_choice={"type": "tool", "name": "web_search"},
         )  # fmt: skip
-    assert told.value.status_code == 400  # type: ignore[attr-defined]
+    assert told.value.status_code == 403  # type: ignore[attr-defined]
+    assert "leave that tool out, or let a vendor serve it" in str(told.value)
     assert not fake.journal
 
 

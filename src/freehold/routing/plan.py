@@ -239,12 +239,18 @@ def _refused_by_policy(candidate: Candidate, demand: _Demand) -> Rejected | None
     return None if why is None else Rejected(one, why)
 
 
+_FETCHES = (
+    "it would fetch what the request names by an address: send the data itself, as a data: URL; "
+    "or search the web by itself (`web_search`, `web_fetch`): leave that tool out, or let a vendor serve it"
+)
+
+
 def _why_not_fetched(candidate: Candidate, demand: _Demand) -> str | None:
     """Why a runtime of ours is not given addresses: it would fetch from any host that a request names. A vendor fetches at home."""
     if candidate.egress_rank == EGRESS_ORDER[_VENDOR]:
         return None
     if not candidate.fetches:
-        return "it would fetch what the request names by an address, or search the web; send the data itself, as a data: URL"
+        return _FETCHES
     if demand.ceiling_rank < EGRESS_ORDER[_VENDOR]:
         return f"it would fetch what the request names by an address, from anywhere, above the {_CLASSES[demand.ceiling_rank]} ceiling"
     return None
