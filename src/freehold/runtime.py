@@ -101,6 +101,8 @@ class Vendor(_Reach, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_
     retention_days: int | None = None
     trains_on_inputs: bool | None = None
     sla: str | None = None
+    batch_api: bool = False
+    """Lines of batches are handed on to the vendor's own Batch API (OpenAI's), at its price and in its time."""
 
 
 Runtime = Local | SelfHosted | Vendor
@@ -215,7 +217,7 @@ class Price(Tariff, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Metered price in USD. On a deployment, None means unknown, which is never zero."""
 
     batch: Tariff | None = None
-    """What the vendor's own batch API charges. Freehold's batches ask line by line and pay the price above."""
+    """What the vendor's own batch API charges: for lines of batches on a runtime with `batch_api`. All else pays the price above."""
     since: dt.date | None = None
     """The first day (UTC) it holds; None: it always did."""
     until: dt.date | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from freehold.costs.bound import Most
 from freehold.dispatch.sizing import answer_bound, most_of_chat, most_of_single
 from freehold.fault import FaultError
-from freehold.limits.budgets import Asking
+from freehold.limits.budgets import LEASE_S, Asking
 from freehold.limits.charges import UnknownPrice, charges_something, items_of
 from freehold.limits.over_budget import OverBudgetError, unknown_price
 from freehold.limits.shortages import LOWEST_ANSWER_TOKENS
@@ -27,7 +27,9 @@ def must_reserve(attempt: "Attempt") -> bool:
     return charges_something(attempt.flight.budgets, attempt.step.placed, attempt.started_ms)
 
 
-async def reserve_for_chat(attempt: "ChatAttempt", body: bytes, ceiling: int | None) -> int | None:
+async def reserve_for_chat(
+    attempt: "ChatAttempt", body: bytes, ceiling: int | None, *, lease_s: float = LEASE_S, may_shorten: bool = True
+) -> int | None:
     """Reserve for a body that would be sent like this; `ceiling` is the longest answer that it lets the model give.
 
     Gives the length that must be sent as the limit instead; None: the body may go as it is. Raises OverBudgetError, or
@@ -36,7 +38,8 @@ async def reserve_for_chat(attempt: "ChatAttempt", body: bytes, ceiling: int | N
     flight, placed = attempt.chat, attempt.step.placed
     wanted, must_be_sent = answer_bound(flight.features, placed, ceiling)
     most = most_of_chat(flight.features, placed, body, flight.envelope.top, answer_tokens=wanted)
-    allowed = await _reserve(attempt, most, wanted, min(wanted, LOWEST_ANSWER_TOKENS))
+    lowest = min(wanted, LOWEST_ANSWER_TOKENS) if may_shorten else wanted
+    allowed = await _reserve(attempt, most, wanted, lowest, lease_s)
     return allowed if must_be_sent or allowed < wanted else None
 
 
@@ -47,7 +50,7 @@ async def reserve_for_single(attempt: "Attempt", body: bytes, text_bytes: int) -
     await _reserve(attempt, most, output_tokens, output_tokens)
 
 
-async def _reserve(attempt: "Attempt", most: Most, output_tokens: int, lowest: int) -> int:
+async def _reserve(attempt: "Attempt", most: Most, output_tokens: int, lowest: int, lease_s: float = LEASE_S) -> int:
     flight, placed, budgets = attempt.flight, attempt.step.placed, attempt.means.budgets
     features = flight.features
     items = items_of(flight.budgets, placed, features.caller, most, attempt.started_ms, budgets.spans)
@@ -64,6 +67,7 @@ async def _reserve(attempt: "Attempt", most: Most, output_tokens: int, lowest: i
         until_s=ends_s,
         client=(features.caller.key, features.caller.user, features.agent, placed.model.id),
         choices=most.choices,
+        lease_s=lease_s,
         begun=Begun(
             deployment=placed.id,
             runtime=placed.runtime.name,

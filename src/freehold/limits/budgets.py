@@ -49,6 +49,8 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     """When there is no point in waiting any more, on the monotonic clock."""
     client: Client
     choices: int = 1
+    lease_s: float = LEASE_S
+    """How long the reservation stands by itself. One that is longer than usual is not renewed: its attempt is away for hours."""
     begun: Begun | None = None
     """Of the attempt, before it is known what is reserved for it."""
 
@@ -135,7 +137,7 @@ class Budgets:
         charges = tuple(item.charge(output_tokens) for item in asking.items)
         store = await self._opened()
         begun = None if asking.begun is None else begun_with(asking.begun, asking.items, output_tokens)
-        asked = asyncio.ensure_future(store.reserve(asking.attempt_id, charges, LEASE_S, begun))
+        asked = asyncio.ensure_future(store.reserve(asking.attempt_id, charges, asking.lease_s, begun))
         try:
             short = await asyncio.shield(asked)
         except asyncio.CancelledError:
@@ -232,6 +234,22 @@ class Budgets:
         """Nothing was sent, or it was turned down: nothing is charged."""
         self._in_background(self._finish(held, record, None))
 
+    async def conclude(self, held: Held, record: AttemptRecord, *, is_charged: bool) -> AttemptRecord:
+        """As `settle`, or as `void` where nothing is charged, and wait until that is durable. Gives the row.
+
+        Also for what an earlier process reserved, and what lapsed with it: then this corrects what that was settled at.
+        """
+        row, amounts = charged(record, held.asking.items, held.output_tokens) if is_charged else (record, None)
+        await self._finish(held, row, amounts)
+        return row
+
+    async def forget(self, attempt_id: str) -> None:
+        """Let go of what a process that died may have reserved for it. Raises FaultError while the store is away."""
+        try:
+            await (await self._opened()).void(attempt_id, None)
+        except StoreError as error:
+            raise self._away(error) from error
+
     async def _finish(self, held: Held, record: AttemptRecord, amounts: dict[str, int] | None) -> None:
         """Tell the store, however often that takes: until then the reservation stands."""
         store, retry_s = await self._opened(), FIRST_RETRY_S  # it was open when this was reserved
@@ -262,7 +280,8 @@ class Budgets:
         """One timer for all that is under way."""
         self._renewal = None
         if self._held and self._store is not None:
-            self._in_background(self._renew_all(self._store, tuple(self._held)))
+            short = tuple(name for name, held in self._held.items() if held.asking.lease_s <= LEASE_S)
+            self._in_background(self._renew_all(self._store, short))
             self._renewal = asyncio.get_running_loop().call_later(RENEWED_EACH_S, self._renew)
 
     async def _renew_all(self, store: BudgetStore, attempt_ids: Sequence[str]) -> None:

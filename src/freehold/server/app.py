@@ -33,6 +33,8 @@ from freehold.routing.facts_cache import FactsCache
 from freehold.runtime import Egress, Runtime
 from freehold.server.batches.desk import Desk
 from freehold.server.batches.lines import LineServer
+from freehold.server.batches.relay_files import open_requests
+from freehold.server.batches.relaying import Relaying
 from freehold.server.batches.runner import Runner
 from freehold.server.batches.shelf import Shelf
 from freehold.server.budgeting import accounts_now, make_budgets
@@ -118,7 +120,7 @@ class App:
         means = self._make_means()
         self.intake = self._make_intake(now, random_bytes)
         context = self._make_context()
-        self.batches = self._make_batches(context, means)
+        self.batches = self._make_batches(context, means, chance.random)
         self.gateway = self._make_gateway(context, means, random_bytes)
 
     def _make_finishing(self, marked: Marked) -> Finishing:
@@ -129,6 +131,7 @@ class App:
             lambda: self.budgets if self.config.settings.budgets else None,
             self.log,
             wall_ms=wall_ms,
+            kept_open=lambda: open_requests(self.desk.shelf.folder),
         )
 
     def _make_engines(self) -> Engines:
@@ -223,12 +226,13 @@ class App:
             log=self.log,
         )
 
-    def _make_batches(self, context: Context, means: Means) -> Runner:
+    def _make_batches(self, context: Context, means: Means, chance: Callable[[], float]) -> Runner:
         """What works through batches. Nothing of it runs before the first file comes."""
         return Runner(
             self.desk,
             LineServer(context, Dispatch(means, self.sticky), Singles(means)),
             means.in_flight,
+            Relaying(self.desk, context, means, flush=self.writer.flush, chance=chance),
             policy=lambda: self.intake.policy,
             is_stopping=lambda: self.gateway.is_stopping,
             log=self.log,

@@ -60,10 +60,14 @@ class Finishing:
         log: Log,
         *,
         wall_ms: Callable[[], int],
+        kept_open: Callable[[], frozenset[str]],
     ) -> None:
-        """`store`: its URL, and the file beside which journals lie; `mark` is in all ids that this process gives."""
+        """`store`: its URL, and the file beside which journals lie; `mark` is in all ids that this process gives; `kept_open`
+        (it blocks): requests that somebody still works on, though who took them is gone: a vendor has them in a batch.
+        """
         self._url, self._place = store
         self._writer, self._budgets, self._log, self._wall_ms = writer, budgets, log, wall_ms
+        self._kept_open = kept_open
         self._entry = Entry(self._url, mark, own_name())
         self._processes: Processes | None = None
         self._task: asyncio.Task[None] | None = None
@@ -146,7 +150,8 @@ class Finishing:
             return None
         reading, engine = open_engine(self._url, read_only=True), open_engine(self._url)
         try:
-            found = left_open(reading)
+            kept_open = self._kept_open()
+            found = left_open(reading) - kept_open
             alive = self._processes.standing(reading).alive
             unknown_before = new_id(PREFIX, self._nobody_before_ms(alive), bytes(RANDOM_BYTES))
             count = finish_rows(

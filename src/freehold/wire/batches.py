@@ -52,6 +52,27 @@ class BatchRequest(msgspec.Struct, frozen=True):
     metadata: dict[str, str] | None = None
 
 
+Stage = Literal["gathered", "sending", "uploaded", "making", "made", "ended", "settled", "over"]
+"""How far a vendor's batch is: its lines are written down; its file may be there; is there; it may be there itself; is there;
+has ended there; its results are ours and durable; nothing of it is left there."""
+
+
+class VendorBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Lines of a batch that were handed on to a vendor's own Batch API, as one batch there."""
+
+    id: str
+    """Ours: names its files here, its file there, and stands in its metadata there."""
+    runtime: str
+    stage: Stage = "gathered"
+    file_id: str | None = None
+    """The vendor's, as are those below."""
+    batch_id: str | None = None
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    status: str | None = None
+    """How it ended there; None: it has not, or nobody can say."""
+
+
 class BatchState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All that changes about a batch. Times are Unix milliseconds; None: it has not come to that."""
 
@@ -69,6 +90,9 @@ class BatchState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cancelling_ms: int | None = None
     cancelled_ms: int | None = None
     errors: tuple[LineError, ...] = ()
+    is_gathered: bool = False
+    """Every line was decided, and those for a vendor's Batch API are in `vendor_batches`."""
+    vendor_batches: tuple[VendorBatch, ...] = ()
 
 
 class _Line(msgspec.Struct, frozen=True):

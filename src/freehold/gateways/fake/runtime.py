@@ -1,4 +1,4 @@
-"""A scripted runtime on loopback: OpenAI chat completions, completions, embeddings and models, Anthropic messages and counts.
+"""A scripted runtime on loopback: OpenAI chat completions, completions, embeddings, batches and models, Anthropic messages and counts.
 
 Promised: requests are read and answers written by the product's own wire codecs, so both formats behave alike; the
 same request gets the same answer; every request is in the journal, with the moment its client left early. What it does
@@ -8,6 +8,7 @@ Deliberately not done: it computes nothing, checks no API key unless it is given
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -16,6 +17,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from freehold.chat import WireFormat
 from freehold.fault import FaultError, Kind, faulty
 from freehold.gateways.fake.answer import CREATED_S, act_for, answer, count_prompt
+from freehold.gateways.fake.batches import FakeBatches
 from freehold.gateways.fake.completion import complete
 from freehold.gateways.fake.media import PATHS as MEDIA_PATHS
 from freehold.gateways.fake.media import answer_media
@@ -62,6 +64,7 @@ def _format_of(path: str) -> WireFormat:
     return "openai_completions" if path.endswith("/completions") and "/chat/" not in path else "openai_chat"
 
 
+_BATCH_PATH = re.compile(r"/(?:files|batches)(?:/|$)")
 OLLAMA_PATHS = ("/api/chat", "/api/generate", "/api/embed")
 Script = Callable[[Received], Act | None] | Sequence[Act]
 
@@ -79,6 +82,8 @@ class FakeRuntime:
         self._api_key = api_key
         self._models = tuple(models)
         self._used = 0
+        self.batches = FakeBatches(self._line)
+        """Its Batch API."""
         self._defects: list[Exception] = []
         self._server: asyncio.Server | None = None
         self._watches: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
@@ -142,6 +147,17 @@ class FakeRuntime:
             self._defects.append(error)
             return whole(500, error_body(received.format, 500, f"the fake's script failed: {type(error).__name__}"))
 
+    def _line(self, url: str, body: bytes) -> tuple[int, bytes]:
+        """One line of a batch, answered as a call of its own would be; it is in no journal but that of batches."""
+        received = Received("POST", url, {}, body, asyncio.get_running_loop().time())
+        try:
+            [sent] = self._chat(received, None, counts=False)
+        except FaultError as error:
+            return error.fault.meaning.status, error_body(received.format, error.fault.meaning.status, error.fault.message)
+        assert isinstance(sent, Send)
+        head, _, said = sent.data.partition(b"\r\n\r\n")
+        return int(head[9:12]), said
+
     def _check_key(self, received: Received) -> None:
         given = received.headers.get("x-api-key") or received.headers.get("authorization", "").removeprefix("Bearer ")
         if self._api_key is not None and given != self._api_key:
@@ -155,6 +171,12 @@ class FakeRuntime:
             steps = misbehave(scripted, received.format)
             if steps is not None:
                 return steps
+        if _BATCH_PATH.search(path):
+            said = received.headers.get("content-type", "")
+            return self.batches.answer(received.method, received.path, said, received.body)
+        return self._ask(received, path, scripted)
+
+    def _ask(self, received: Received, path: str, scripted: Act | None) -> list[Step]:
         if path.endswith("/models"):
             return whole(200, list_models(self._models))
         media = next((known for known in MEDIA_PATHS if path.endswith(known)), None)

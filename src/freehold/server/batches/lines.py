@@ -21,11 +21,24 @@ from freehold.server.endpoints.embeddings import EmbeddingsEndpoint
 from freehold.server.endpoints.recorded import RecordedEndpoint
 from freehold.server.endpoints.singles import SingleEndpoint
 from freehold.server.intake import Intake
+from freehold.storage.batch_rows import BatchRow
 from freehold.wire.codec import Codec, Envelope
 from freehold.wire.embeddings import EmbeddingsEnvelope
 from freehold.wire.formats import CODECS
 from freehold.wire.singles.moderations import MODERATIONS
 from freehold.wire.singles.shape import SingleEnvelope, SingleOperation
+
+CHATS: Mapping[str, tuple[Codec, str]] = {
+    "/v1/chat/completions": (CODECS["openai_chat"], "chat"),
+    "/v1/responses": (CODECS["openai_responses"], "chat"),
+    "/v1/completions": (CODECS["openai_completions"], "completion"),
+}
+"""Endpoints of batches that are chats: their wire format, and the operation."""
+
+
+def line_headers(row: BatchRow) -> dict[str, str]:
+    """What a batch's lines are decided by, beside their bodies."""
+    return {**row.headers, "x-freehold-session": row.batch_id, "x-freehold-hint-batch": row.batch_id}
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -72,7 +85,7 @@ class _Collected:
         self.write_body(conversation, body, more=False)
 
 
-class _BatchIntake(Intake):
+class BatchIntake(Intake):
     """Decides as the server's own intake, for a caller who was identified when the batch was made."""
 
     def __init__(self, intake: Intake, caller: Caller) -> None:  # the other's parts as they are now, policy included
@@ -88,6 +101,7 @@ class _BatchIntake(Intake):
     async def decide(
         self, codec: Codec, envelope: Envelope, headers: Mapping[str, str], caller: Caller, request_id: str
     ) -> ChatFlight:
+        """As `Intake.decide`; nobody waits for it."""
         flight = await super().decide(codec, envelope, headers, caller, request_id)
         flight.yields = True
         return flight
@@ -95,6 +109,7 @@ class _BatchIntake(Intake):
     async def decide_embeddings(
         self, envelope: EmbeddingsEnvelope, headers: Mapping[str, str], caller: Caller, request_id: str
     ) -> Flight:
+        """As `Intake.decide_embeddings`; nobody waits for it."""
         flight = await super().decide_embeddings(envelope, headers, caller, request_id)
         flight.yields = True
         return flight
@@ -102,6 +117,7 @@ class _BatchIntake(Intake):
     async def decide_single(
         self, operation: SingleOperation, envelope: SingleEnvelope, headers: Mapping[str, str], caller: Caller, request_id: str
     ) -> Flight:
+        """As `Intake.decide_single`; nobody waits for it."""
         flight = await super().decide_single(operation, envelope, headers, caller, request_id)
         flight.yields = True
         return flight
@@ -117,7 +133,7 @@ class LineServer:
 
     async def serve(self, path: str, body: bytes, caller: Caller, headers: Mapping[str, str]) -> Result:
         """The answer of the endpoint at `path`, whatever it is. Never raises for a fault of the line."""
-        context = msgspec.structs.replace(self._context, intake=_BatchIntake(self._context.intake, caller))
+        context = msgspec.structs.replace(self._context, intake=BatchIntake(self._context.intake, caller))
         line = _Collected()
         conversation = Conversation(line)
         conversation.method, conversation.path = "POST", path
@@ -130,13 +146,9 @@ class LineServer:
         return Result(line.status, said.get(b"x-freehold-request-id", ""), b"".join(line.pieces))
 
     def _endpoint(self, path: str, context: Context) -> RecordedEndpoint:
+        if path in CHATS:
+            return ChatEndpoint(context, self._dispatch, *CHATS[path])
         match path:
-            case "/v1/chat/completions":
-                return ChatEndpoint(context, self._dispatch, CODECS["openai_chat"])
-            case "/v1/responses":
-                return ChatEndpoint(context, self._dispatch, CODECS["openai_responses"])
-            case "/v1/completions":
-                return ChatEndpoint(context, self._dispatch, CODECS["openai_completions"], "completion")
             case "/v1/embeddings":
                 return EmbeddingsEndpoint(context, self._singles)
             case "/v1/moderations":

@@ -19,7 +19,8 @@ from freehold.fault import FaultError
 from freehold.policy.snapshot import Policy
 from freehold.runtime import Egress
 from freehold.server.batches.desk import Desk
-from freehold.server.batches.lines import LineServer, Result
+from freehold.server.batches.lines import LineServer, Result, line_headers
+from freehold.server.batches.relaying import Relaying
 from freehold.server.batches.work import Work
 from freehold.storage.batch_rows import BatchRow
 from freehold.telemetry.log import Log
@@ -54,6 +55,7 @@ class Runner:
         desk: Desk,
         lines: LineServer,
         in_flight: InFlight,
+        relaying: Relaying,
         *,
         policy: Callable[[], Policy],
         is_stopping: Callable[[], bool],
@@ -63,6 +65,7 @@ class Runner:
         self._desk = desk
         self._lines = lines
         self._in_flight = in_flight
+        self._relaying = relaying
         self._policy = policy
         self._is_stopping = is_stopping
         self._log = log
@@ -154,9 +157,14 @@ class Runner:
                 await work.end("cancelled")
             return
         await work.open()
+        handed_on = await self._relaying.take_up(work)
         async with asyncio.TaskGroup() as group:
+            for one in handed_on:
+                group.create_task(self._relaying.follow(work, one), name=one.id)
             for _ in range(self._lines_at_once):
                 group.create_task(self._take_lines(work))
+        if handed_on:
+            await self._take_left(work)
         await work.goes_on()
         if self._stands_still():
             return
@@ -164,6 +172,13 @@ class Runner:
         if status is not None:
             await work.end(status)
             self._log.event("batch.ended", batch=work.row.batch_id, status=status)
+
+    async def _take_left(self, work: Work) -> None:
+        """What vendors left without an answer is asked line by line."""
+        await work.rewind()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._lines_at_once):
+                group.create_task(self._take_lines(work))
 
     def _ending(self, work: Work, *, is_done: bool) -> Status | None:
         """How the batch ends; None: it does not yet."""
@@ -198,8 +213,7 @@ class Runner:
                 if any(map(self._in_flight.on, self._runtimes(line))):
                     continue  # somebody came while this line waited for its turn
                 row = work.row
-                headers = {**row.headers, "x-freehold-session": row.batch_id, "x-freehold-hint-batch": row.batch_id}
-                result = await self._lines.serve(row.endpoint, line.body, row.caller, headers)
+                result = await self._lines.serve(row.endpoint, line.body, row.caller, line_headers(row))
             tries += 1
             if self._stands_still():
                 return None

@@ -42,6 +42,8 @@ class Work:
         self._lines: Iterator[BatchLine] = iter(())
         self._reading, self._writing = asyncio.Lock(), asyncio.Lock()
         self._told_s = 0.0
+        self.away: set[str] = set()
+        """The `custom_id` of each line that a vendor's Batch API has, or may have."""
         self.problem: LineError | None = None
         """Why it ends as failed, where that is not the input's fault."""
 
@@ -94,6 +96,15 @@ class Work:
         await asyncio.to_thread(self._output.open)
         await asyncio.to_thread(self._errors.open)
         self._lines = self._read_lines()
+
+    async def rewind(self) -> None:
+        """Begin anew with the lines that have no result by now."""
+        async with self._reading:
+            self._lines = self._read_lines()
+
+    def has_result(self, custom_id: str) -> bool:
+        """Whether that line has one."""
+        return custom_id in self._output.done or custom_id in self._errors.done
 
     async def next_line(self) -> BatchLine | None:
         """The next line without a result; None: there is none left. Raises OSError."""
@@ -159,7 +170,7 @@ class Work:
         checker = Checker(self.row.endpoint, MOST_LINES)
         for data in self._desk.shelf.lines(self.row.input_file_id, LONGEST_LINE_BYTES):
             line = checker.read(data)
-            if line is not None and line.custom_id not in self._output.done and line.custom_id not in self._errors.done:
+            if line is not None and line.custom_id not in self.away and not self.has_result(line.custom_id):
                 yield line
 
     async def _write_expired(self) -> None:
@@ -198,6 +209,10 @@ class Work:
     def _finalizing(self, state: BatchState) -> BatchState:
         status: Status = "finalizing" if state.status == "in_progress" else state.status
         return msgspec.structs.replace(self._counted(state), status=status, finalizing_ms=self._desk.now_ms())
+
+    async def change(self, turn: Callable[[BatchState], BatchState]) -> None:
+        """Change its state, durably."""
+        self.state = await self._change(turn)
 
     async def _change(self, turn: Callable[[BatchState], BatchState]) -> BatchState:
         return await self._desk.change(self.row.batch_id, turn)
