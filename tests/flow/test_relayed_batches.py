@@ -13,7 +13,7 @@ from freehold.gateways.fake import FakeRuntime
 from freehold.gateways.fake.batches import BatchAct
 from freehold.gateways.fake.script import Act
 from freehold.runtime import Egress
-from freehold.server.batches import relaying, runner
+from freehold.server.batches import following, runner
 from support.gateway import Serve, Served, base_url, deployment_toml, runtime_toml
 from support.openai_schema import fits
 from support.relayed_batches import begin, budget_toml, calls, cost_of, ended, line, relay_config, results
@@ -23,7 +23,7 @@ KEY = {"VENDOR_KEY": "the-vendors-own-secret-key"}
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relaying, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(following, "FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(runner, "FIRST_WAIT_S", 0.01)
 
 

@@ -171,6 +171,10 @@ def _check_base_url(runtime: Runtime, base_url: str, path: str) -> Iterator[Prob
         yield Problem(path, "is plain http, so prompts and keys would cross the internet readable", "use https://")
 
 
+BATCH_FORMATS = ("openai_chat", "openai_responses", "openai_completions")
+"""Of lines that a vendor's Batch API takes."""
+
+
 def _check_formats(runtime: Runtime, path: str) -> Iterator[Problem]:
     if not runtime.formats:
         yield Problem(f"{path}.formats", "is empty", f"valid: {', '.join(SPOKEN_FORMATS)}")
@@ -178,6 +182,9 @@ def _check_formats(runtime: Runtime, path: str) -> Iterator[Problem]:
         if wire_format not in SPOKEN_FORMATS:
             message = f"'{wire_format}' is not spoken to runtimes by this version"
             yield Problem(f"{path}.formats[{index}]", message, f"valid: {', '.join(SPOKEN_FORMATS)}")
+    if isinstance(runtime, Vendor) and runtime.batch_api and not any(one in BATCH_FORMATS for one in runtime.formats):
+        message = "says that it has OpenAI's Batch API, and it speaks none of the formats that has"
+        yield Problem(f"{path}.batch_api", message, f"formats: one of {', '.join(BATCH_FORMATS)}")
 
 
 def _check_quirks(used: Sequence[str], path: str, quirks: Mapping[str, object]) -> Iterator[Problem]:
