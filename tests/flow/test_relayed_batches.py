@@ -2,18 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from freehold.config import read_config
 from freehold.gateways.fake import FakeRuntime
 from freehold.gateways.fake.batches import BatchAct
 from freehold.gateways.fake.script import Act
 from freehold.runtime import Egress
 from freehold.server.batches import following, runner
+from freehold.server.batches.gathering import Gatherer
+from freehold.server.batches.vendor_calls import VendorCalls
 from support.gateway import Serve, Served, base_url, deployment_toml, runtime_toml
 from support.openai_schema import fits
 from support.relayed_batches import begin, budget_toml, calls, cost_of, ended, line, relay_config, results
@@ -200,19 +203,70 @@ async def test_nothing_is_handed_on_above_the_ceiling_of_the_batch(serve: Serve,
     assert not vendor.journal
 
 
-async def test_while_nothing_may_leave_the_batch_waits(serve: Serve, vendor: FakeRuntime):
+async def test_while_nothing_may_leave_the_batch_waits(serve: Serve, vendor: FakeRuntime, monkeypatch: pytest.MonkeyPatch):
     vendor.batches.act = BatchAct(looks=10_000)
     served = await serve(relay_config(vendor), environ=KEY)
     client = served.openai()
     batch = await begin(client, line("a"))
     await handed_on(vendor)
-    served.app._connector.server_ceiling = Egress.LOCAL
-    before = await still(vendor)
-    await asyncio.sleep(0)
-    assert len(vendor.journal) == before
+    tried: list[Egress] = []
+    monkeypatch.setattr(following, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(served.app._connector, "server_ceiling", Egress.LOCAL)
+    ask = VendorCalls.state
+
+    async def asked(calls: VendorCalls, batch_id: str) -> Any:
+        tried.append(served.app._connector.server_ceiling)
+        return await ask(calls, batch_id)
+
+    monkeypatch.setattr(VendorCalls, "state", asked)
+    await until(lambda: bool(tried))
+    before, count = await still(vendor), len(tried)
+    await until(lambda: len(tried) > count + 3)
+    assert len(vendor.journal) == before, "it was tried, and nothing left"
     vendor.batches.act = BatchAct()
-    served.app._connector.server_ceiling = Egress.VENDOR
+    monkeypatch.setattr(served.app._connector, "server_ceiling", Egress.VENDOR)
     assert (await ended(client, batch.id)).request_counts.completed == 1
+
+
+async def test_what_was_gathered_and_may_not_leave_any_more_is_done_by_what_is_allowed(
+    serve: Serve, vendor: FakeRuntime, fake: FakeRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    box = runtime_toml("box", "local", base_url(fake)) + deployment_toml("box", "m", "fake-chat")
+    prefers = '[[rules]]\nname = "far"\nwhen = { hints = { batch = "*" } }\ntry = ["vendor", "local"]\n'
+    text = "[discovery]\nlocal = false\n" + relay_config(vendor, box + prefers + budget_toml(1.0))
+    served = await serve(text, environ=KEY)
+    gather = Gatherer.gather
+
+    async def gathered(gatherer: Gatherer, work: Any) -> Any:
+        found = await gather(gatherer, work)
+        assert len(found) == 1
+        home = {"HOME": str(tmp_path), "FREEHOLD_HOME": str(tmp_path)}
+        served.app.rebase(read_config('[egress]\nceiling = "local"\n' + text, {**home, **KEY}, None))
+        return found
+
+    monkeypatch.setattr(Gatherer, "gather", gathered)
+    client = served.openai()
+    batch = await ended(client, (await begin(client, line("a"), line("b"))).id)
+    assert (batch.request_counts.completed, len(fake.journal), vendor.journal) == (2, 2, [])
+    await settled(served, 0)
+    unsent = [row for row in served.rows() if row.outcome == "failed"]
+    assert [(row.cost_nano_usd, "not made" in row.reason) for row in unsent] == [(0, True)] * 2
+
+
+async def test_a_vendor_that_keeps_its_files_holds_no_batch_up(serve: Serve, capfd: pytest.CaptureFixture[str]):
+    runtime = FakeRuntime(lambda received: Act(status=500) if received.method == "DELETE" else None)
+    await runtime.start()
+    try:
+        client = (await serve(relay_config(runtime), environ=KEY)).openai()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(following, "GROWTH", 1.0)
+            batch = await ended(client, (await begin(client, line("a"))).id)
+        assert batch.request_counts.completed == 1
+        written = "".join(capfd.readouterr())
+        assert "batch.files_left" in written
+        assert "file-fake1" in written
+    finally:
+        await runtime.stop()
 
 
 async def test_a_key_or_a_line_is_in_no_log(serve: Serve, vendor: FakeRuntime, capfd: pytest.CaptureFixture[str]):
@@ -247,18 +301,20 @@ async def test_a_stopped_server_goes_on_with_the_same_batch_of_the_vendor(serve:
     await settled(served, cost_of([one.usage for one in vendor.batches.done]))
 
 
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110 - there is no event for it, only what the test looks at
+            await asyncio.sleep(0.005)
+
+
 async def handed_on(vendor: FakeRuntime) -> None:
     """Until a batch of the vendor was looked at."""
-    async with asyncio.timeout(30):
-        while not any(one.looks for one in vendor.batches.batches.values()):  # noqa: ASYNC110 - the fake tells nobody
-            await asyncio.sleep(0.01)
+    await until(lambda: any(one.looks for one in vendor.batches.batches.values()))
 
 
 async def still(vendor: FakeRuntime) -> int:
     """How many calls there were, once no answer is under way."""
-    async with asyncio.timeout(30):
-        while any(one.answered_s is None for one in vendor.journal):  # noqa: ASYNC110 - the fake tells nobody
-            await asyncio.sleep(0.01)
+    await until(lambda: all(one.answered_s is not None for one in vendor.journal))
     return len(vendor.journal)
 
 

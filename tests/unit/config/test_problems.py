@@ -38,6 +38,10 @@ MISTAKES = [
     ('[egress]\nceiling = "vender"', "egress.ceiling", "did you mean 'vendor'?"),
     ('[storage]\npath = "a"\nurl = "sqlite:///b"', "storage", "both"),
     ('[storage]\nurl = "postgresql://u:pw@h/d"', "storage.url", "without a password"),
+    (
+        '[[runtimes]]\nname = "x"\nkind = "vendor"\nbase_url = "https://x.test/v1"\nformats = ["anthropic_messages"]\nbatch_api = true',
+        *("runtimes[0].batch_api", "openai_chat"),
+    ),
     ('[[runtimes]]\nname = "x"', "runtimes[0].kind", "valid: local, self_hosted, vendor"),
     ('[[runtimes]]\nname = "x"\nkind = "lokal"', "runtimes[0].kind", "did you mean 'local'?"),
     ('[[runtimes]]\nkind = "local"\nbase_url = "http://localhost:1"', "runtimes[0].name", "is missing"),

@@ -1,9 +1,10 @@
 """Reservations at work: never more than the budget, room lent to whoever waits first, and nothing forgotten."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from freehold.chat import Usage
@@ -15,6 +16,7 @@ from freehold.limits.alerts import Alerts
 from freehold.limits.answer_lengths import AnswerLengths
 from freehold.limits.budgets import Asking, Budgets, Held
 from freehold.limits.charges import UnknownPrice, items_of
+from freehold.limits.kept_holds import KeptHold, keep_hold, restore_hold
 from freehold.limits.over_budget import OverBudgetError
 from freehold.policy.budgets import BudgetTable
 from freehold.record import SETTLED_AS_RESERVED
@@ -340,3 +342,32 @@ async def test_a_plan_passes_over_an_unknown_price_that_a_budget_holds(desk: Des
     unknown = place(price=None)
     table = lines({"usd": 1.0}, placed=unknown)
     assert "its price is not known" in desk.budgets.over(table, table.lines, features())["v/m"].why
+
+
+async def test_a_reservation_that_is_written_down_is_settled_by_who_reads_it(desk: Desk):
+    table = lines({"usd": 1.0, "tokens": 5000})
+    for charged, spent in ((True, [11_000_000, 2000]), (False, [11_000_000, 2000])):
+        held = await desk.budgets.reserve(desk.ask(table, within_s=0))
+        again = restore_hold(msgspec.json.decode(msgspec.json.encode(keep_hold(held)), type=KeptHold))
+        assert (again.reserved, again.output_tokens) == (held.reserved, held.output_tokens)
+        unknown = attempt("req", cost_nano_usd=None, usage=None, edits=())
+        row = await desk.budgets.conclude(again, unknown, is_charged=charged)
+        assert (SETTLED_AS_RESERVED in row.edits) == charged, "what is not known is what was reserved"
+        assert list(desk.store.spent.values()) == spent
+        assert (desk.store.held, desk.budgets.under_way) == ({}, 0)
+
+
+async def test_a_long_lease_is_not_renewed(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "RENEWED_EACH_S", 0.0)
+    renewed: list[str] = []
+
+    async def renew(attempt_ids: Sequence[str], _lease_s: float) -> None:
+        renewed.extend(attempt_ids)
+
+    monkeypatch.setattr(desk.store, "renew", renew)
+    table = lines({"usd": 1.0})
+    await desk.budgets.reserve(msgspec.structs.replace(desk.ask(table), lease_s=90_000.0))
+    usual = await desk.budgets.reserve(desk.ask(table))
+    await until(lambda: len(renewed) > 2)
+    assert set(renewed) == {usual.asking.attempt_id}
+    await desk.budgets.close()
