@@ -14,12 +14,12 @@ from freehold.gateways.fake import FakeRuntime
 from freehold.gateways.fake.batches import BatchAct
 from freehold.gateways.fake.script import Act
 from freehold.runtime import Egress
-from freehold.server.batches import following, runner
+from freehold.server.batches import following, gathering, runner
 from freehold.server.batches.gathering import Gatherer
 from freehold.server.batches.vendor_calls import VendorCalls
 from support.gateway import Serve, Served, base_url, deployment_toml, runtime_toml
 from support.openai_schema import fits
-from support.relayed_batches import begin, budget_toml, calls, cost_of, ended, line, relay_config, results
+from support.relayed_batches import PRICE, begin, budget_toml, calls, cost_of, ended, line, relay_config, results
 
 KEY = {"VENDOR_KEY": "the-vendors-own-secret-key"}
 
@@ -94,6 +94,26 @@ async def test_responses_are_handed_on_too(serve: Serve, vendor: FakeRuntime):
     said = await results(client, batch.output_file_id)
     fits("Response", said["r"]["response"]["body"])
     assert (said["r"]["response"]["body"]["model"], len(vendor.batches.done)) == ("m", 1)
+
+
+async def test_embeddings_are_handed_on_too_and_several_batches_are_made_of_many(
+    serve: Serve, vendor: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(gathering, "MOST_SENT_INPUTS", 3)
+    embeds = deployment_toml(
+        "acme", "e", "fake-embed", abilities="{ embeddings = true, chat = false, context = 8000 }", price=PRICE
+    )
+    rules = '[[rules]]\nname = "ours"\ntry = ["vendor"]\n'  # those that stand there by themselves keep embeddings here
+    served = await serve(relay_config(vendor, embeds + rules + budget_toml(1.0)), environ=KEY)
+    client = served.openai()
+    asked = {"method": "POST", "url": "/v1/embeddings", "body": {"model": "e", "input": ["a text", "another one"]}}
+    lines = [{"custom_id": f"e{number}", **asked} for number in range(5)]
+    batch = await ended(client, (await begin(client, *lines, endpoint="/v1/embeddings")).id)
+    said = await results(client, batch.output_file_id)
+    assert {(one["response"]["body"]["model"], len(one["response"]["body"]["data"])) for one in said.values()} == {("e", 2)}
+    assert (len(said), len(vendor.batches.done), len(vendor.batches.batches)) == (5, 5, 3)
+    assert {row.operation for row in served.rows()} == {"embeddings"}
+    await settled(served, sum(one.usage["prompt_tokens"] * 1000 for one in vendor.batches.done))
 
 
 async def test_a_line_that_the_vendor_refuses_has_its_error_and_costs_nothing(serve: Serve, vendor: FakeRuntime):

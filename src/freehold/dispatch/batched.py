@@ -6,6 +6,7 @@ that asks for what only a call of its own can give, is none of these. What comes
 sending, waiting, keeping (`server.batches`).
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 
 import msgspec
@@ -13,17 +14,20 @@ import msgspec
 from freehold.chat import Usage
 from freehold.costs.batch_price import at_batch_price
 from freehold.costs.price import price
-from freehold.dispatch.attempt import Means
+from freehold.dispatch.attempt import Attempt, Means
 from freehold.dispatch.chat_attempt import ChatAttempt
-from freehold.dispatch.flight import ChatFlight
-from freehold.dispatch.paying import must_reserve, reserve_for_chat
+from freehold.dispatch.flight import ChatFlight, Flight
+from freehold.dispatch.paying import must_reserve, reserve_for_chat, reserve_for_single
 from freehold.dispatch.reported import believed, shown
-from freehold.fault import Fault, FaultError, Kind
+from freehold.fault import Fault, FaultError, Kind, faulty
 from freehold.limits.budgets import Held
 from freehold.record import AttemptEnd, AttemptRecord
 from freehold.routing.plan import Step
 from freehold.runtime import Placed, Vendor
-from freehold.wire.codec import EditName, Tap
+from freehold.wire import embeddings
+from freehold.wire.codec import Asked, Codec, EditName, Tap
+from freehold.wire.embeddings import EmbeddingsEnvelope
+from freehold.wire.openai_faults import read_fault
 
 NOT_SENT = "not_sent"
 """How a vendor's batch ended that was never made there."""
@@ -43,11 +47,20 @@ class Written(msgspec.Struct, frozen=True):
     """What is reserved for it; None: nothing had to be."""
 
 
-class _BatchedAttempt(ChatAttempt):
+class _Unsent(Attempt):
     """Writes and reserves; it is never sent by itself, and leaves no record."""
 
+    @abstractmethod
     async def written(self, lease_s: float) -> tuple[bytes, tuple[EditName, ...]]:
         """The body, reserved for. Raises FaultError."""
+
+    def let_go(self) -> None:
+        """What an attempt takes of its runtime while it is under way."""
+        self.means.shares.end(self.step.placed.runtime, self._share_mark, self.means.now())
+
+
+class _Chat(_Unsent, ChatAttempt):
+    async def written(self, lease_s: float) -> tuple[bytes, tuple[EditName, ...]]:
         body, edits = self._body(None)
         if self.flight.budgets and must_reserve(self):
             longest = await reserve_for_chat(self, body, self._answer_ceiling(), lease_s=lease_s, may_shorten=False)
@@ -56,12 +69,20 @@ class _BatchedAttempt(ChatAttempt):
                 self.tap.edits.add("max_tokens_for_budget")
         return body, edits
 
-    def let_go(self) -> None:
-        """What an attempt takes of its runtime while it is under way."""
-        self.means.shares.end(self.step.placed.runtime, self._share_mark, self.means.now())
+
+class _Embeddings(_Unsent):
+    def __init__(self, means: Means, flight: Flight, step: Step, envelope: EmbeddingsEnvelope) -> None:
+        super().__init__(means, flight, step, is_relay=True, streams=False)
+        self._envelope = envelope
+
+    async def written(self, lease_s: float) -> tuple[bytes, tuple[EditName, ...]]:
+        body, edits = embeddings.relay_request(self._envelope, self.step.placed.deployment.served_as)
+        if self.flight.budgets and must_reserve(self):
+            await reserve_for_single(self, body, len(body), lease_s=lease_s)
+        return body, edits
 
 
-def batch_step(flight: ChatFlight, at_ms: int) -> Step | None:
+def batch_step(flight: Flight, at_ms: int) -> Step | None:
     """The plan's first step, at the price of batches, where the line may be handed on there; None: it is asked by itself."""
     plan, features = flight.plan, flight.features
     if plan.refusal is not None or not plan.steps or plan.cache is not None:
@@ -70,9 +91,12 @@ def batch_step(flight: ChatFlight, at_ms: int) -> Step | None:
     if plan.escalate is not None and any(other.placed is not step.placed for other in plan.escalate.steps):
         return None  # its answer is to be judged, and may move on
     runtime = step.placed.runtime
-    if not isinstance(runtime, Vendor) or not runtime.batch_api or flight.codec.FORMAT not in runtime.formats:
+    spoken = flight.codec.FORMAT if isinstance(flight, ChatFlight) else "openai_chat"
+    if not isinstance(runtime, Vendor) or not runtime.batch_api or spoken not in runtime.formats:
         return None
-    if features.dearer or flight.placeholders is not None or flight.deadline_s is not None or _goes_on(flight):
+    if features.dearer or flight.deadline_s is not None:
+        return None
+    if isinstance(flight, ChatFlight) and (flight.placeholders is not None or _goes_on(flight)):
         return None
     if flight.rates is not None and _is_rated(flight, step.placed):
         return None
@@ -86,19 +110,27 @@ def _goes_on(flight: ChatFlight) -> bool:
     return "background" in said and bytes(said["background"]).strip() not in _NULLS
 
 
-def _is_rated(flight: ChatFlight, placed: Placed) -> bool:
+def _is_rated(flight: Flight, placed: Placed) -> bool:
     """Whether a rate holds for it: its calls are counted one by one."""
     assert flight.rates is not None
     lines = (*flight.rates.of_requests, *flight.rates.of_attempts(placed.id))
     return any(line.holds_for(flight.features, is_background=True) for line in lines)
 
 
-async def write_for_batch(means: Means, flight: ChatFlight, step: Step, lease_s: float) -> Written | None:
+async def write_for_batch(
+    means: Means, flight: Flight, step: Step, lease_s: float, envelope: EmbeddingsEnvelope | None = None
+) -> Written | None:
     """The line as it is handed on, and all it can cost reserved for so long; None: it could not go as a relay.
 
-    Raises FaultError where it cannot be written, or no budget pays for it now: nothing is waited for.
+    `envelope`: of a flight that is no chat. Raises FaultError where it cannot be written, or no budget pays for it now: nothing
+    is waited for.
     """
-    attempt = _BatchedAttempt(means, flight, step, "none")
+    attempt: _Unsent
+    if isinstance(flight, ChatFlight):
+        attempt = _Chat(means, flight, step, "none")
+    else:
+        assert envelope is not None
+        attempt = _Embeddings(means, flight, step, envelope)
     try:
         if not attempt.is_relay or attempt.streams:
             return None
@@ -126,6 +158,26 @@ async def write_for_batch(means: Means, flight: ChatFlight, step: Step, lease_s:
         sent_bytes=len(body),
     )
     return Written(body, placed, step.reason, record, attempt.held)
+
+
+def read_answer(codec: Codec | None, status: int, body: bytes, asked: Asked, vectors: int) -> tuple[bytes, Tap]:
+    """What the client is given, and what that reports. `codec`: None for embeddings, of which so many are due.
+
+    Raises FaultError where it is an error, or no answer.
+    """
+    if status != 200:
+        raise FaultError(read_fault(status, {}, body))
+    if codec is not None:
+        return codec.relay_whole(body, asked)
+    out, shown_of = embeddings.relay_reply(body, asked.model)
+    if shown_of.vectors != vectors:
+        raise faulty(Kind.INVALID_REPLY, f"the vendor gave {shown_of.vectors} vectors for {vectors} inputs")
+    tap = Tap()
+    tap.edits.update(shown_of.edits)
+    tap.answered_model = shown_of.answered_model
+    if shown_of.prompt_tokens is not None:
+        tap.usage = Usage(input_tokens=shown_of.prompt_tokens, output_tokens=0, basis="reported")
+    return out, tap
 
 
 def ended(

@@ -43,11 +43,11 @@ async def reserve_for_chat(
     return allowed if must_be_sent or allowed < wanted else None
 
 
-async def reserve_for_single(attempt: "Attempt", body: bytes, text_bytes: int) -> None:
+async def reserve_for_single(attempt: "Attempt", body: bytes, text_bytes: int, *, lease_s: float = LEASE_S) -> None:
     """As `reserve_for_chat`, for an operation whose answer has no length to lower."""
     most = most_of_single(attempt.flight.features, attempt.step.placed, body, text_bytes)
     output_tokens = most.output_tokens or 0
-    await _reserve(attempt, most, output_tokens, output_tokens)
+    await _reserve(attempt, most, output_tokens, output_tokens, lease_s)
 
 
 async def _reserve(attempt: "Attempt", most: Most, output_tokens: int, lowest: int, lease_s: float = LEASE_S) -> int:

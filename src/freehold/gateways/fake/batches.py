@@ -17,7 +17,7 @@ from freehold.gateways.fake.stage import Step, error_body, whole
 from freehold.wire.multipart import is_multipart, read_form
 
 MOST_LINES = 50_000
-ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/completions")
+ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/completions", "/v1/embeddings")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 

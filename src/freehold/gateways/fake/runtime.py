@@ -151,7 +151,7 @@ class FakeRuntime:
         """One line of a batch, answered as a call of its own would be; it is in no journal but that of batches."""
         received = Received("POST", url, {}, body, asyncio.get_running_loop().time())
         try:
-            [sent] = self._chat(received, None, counts=False)
+            [sent] = self._ask(received, url, None)
         except FaultError as error:
             return error.fault.meaning.status, error_body(received.format, error.fault.meaning.status, error.fault.message)
         assert isinstance(sent, Send)

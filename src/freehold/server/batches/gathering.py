@@ -7,10 +7,11 @@ first: nothing of it was sent.
 """
 
 import asyncio
+from collections.abc import Mapping
 
 from freehold.dispatch.attempt import Means
 from freehold.dispatch.batched import Written, batch_step, write_for_batch
-from freehold.dispatch.flight import ChatFlight
+from freehold.dispatch.flight import Flight
 from freehold.fault import FaultError, Kind
 from freehold.ledger import Ledger
 from freehold.limits.kept_holds import keep_hold
@@ -22,13 +23,18 @@ from freehold.server.batches.relay_files import PREFIX, RelayFiles, SentLine
 from freehold.server.batches.work import Work
 from freehold.server.context import Context
 from freehold.storage.batch_rows import BatchRow
+from freehold.wire import embeddings
 from freehold.wire.batch_client import write_line
 from freehold.wire.batches import BatchLine, VendorBatch
+from freehold.wire.embeddings import EmbeddingsEnvelope
 
 MOST_SENT_BYTES = 32 * 1024 * 1024
 """In one vendor's batch; more lines make a further one. OpenAI takes 200 MB, others 100 MB; we hold it in memory while it is sent."""
+MOST_SENT_INPUTS = 40_000
+"""Texts to be embedded in one vendor's batch, and those of one line more: OpenAI takes 50,000."""
 LEASE_BEYOND_MS = 3 * 3600 * 1000
 """How long after a batch's end its reservations stand by themselves: by then they are settled, whatever the vendor does."""
+EMBEDDINGS = "/v1/embeddings"
 LEDGER_LOOKS_EACH_S = 0.2
 LOOKS_EACH_LINES = 64
 """How often it is asked whether the batch goes on."""
@@ -61,7 +67,7 @@ class Gatherer:
 
     def may_relay(self, row: BatchRow) -> bool:
         """Whether any runtime there is could take lines of it. Most servers have none, and look at no line twice."""
-        return row.endpoint in CHATS and any(
+        return (row.endpoint in CHATS or row.endpoint == EMBEDDINGS) and any(
             isinstance(one.runtime, Vendor) and one.runtime.batch_api for one in self._context.intake.policy.placed.values()
         )
 
@@ -77,7 +83,7 @@ class Gatherer:
                     break
                 runtime = await self._take(work, line, open_files, len(sealed))
                 files = open_files.get(runtime)
-                if files is not None and files.size_bytes > MOST_SENT_BYTES:
+                if files is not None and (files.size_bytes > MOST_SENT_BYTES or files.inputs > MOST_SENT_INPUTS):
                     sealed.append((open_files.pop(runtime), runtime))
             sealed += [(files, runtime) for runtime, files in open_files.items()]
             for files, _ in sealed:
@@ -94,15 +100,13 @@ class Gatherer:
 
     async def _take(self, work: Work, line: BatchLine, open_files: dict[str, RelayFiles], number: int) -> str:
         """Write the line down where it may be handed on; the key of its files, "" where it may not."""
-        codec, _ = CHATS[work.row.endpoint]
         while self._context.ledger_is_behind():  # noqa: ASYNC110 - the writer's thread has no event of ours
             await asyncio.sleep(LEDGER_LOOKS_EACH_S)
         intake = _TrialIntake(self._context, work.row)
         request_id, at_ms = intake.new_request_id(), self._context.wall_ms()
         headers = line_headers(work.row)
         try:
-            caller = intake.identify(headers, "chat")
-            flight = await intake.decide(codec, codec.peek(line.body), headers, caller, request_id)
+            flight, envelope = await _decided(intake, work.row.endpoint, line.body, headers, request_id)
             step = batch_step(flight, at_ms)
             if step is None:
                 return ""
@@ -114,14 +118,14 @@ class Gatherer:
                 open_files[key] = files
             await asyncio.to_thread(files.claim, request_id, f"{request_id}.1")
             left_s = (work.row.expires_ms + LEASE_BEYOND_MS - at_ms) / 1000
-            written = await write_for_batch(self._means, flight, step, left_s)
+            written = await write_for_batch(self._means, flight, step, left_s, envelope)
         except FaultError as error:
             if error.fault.kind is Kind.BUDGETS_AWAY:
                 raise  # it comes back, and asked by itself the line would cost more
             return ""  # asked by itself, it is told what is wrong
         if written is None:
             return ""
-        sent = _sent_line(line, flight, written, at_ms)
+        sent = _sent_line(line, flight, written, at_ms, 0 if envelope is None else envelope.inputs)
         await asyncio.to_thread(files.add, sent, write_line(request_id, work.row.endpoint, written.body))
         assert intake.noted.last is not None
         self._context.ledger.decided(intake.noted.last)
@@ -129,7 +133,20 @@ class Gatherer:
         return key
 
 
-def _sent_line(line: BatchLine, flight: ChatFlight, written: Written, at_ms: int) -> SentLine:
+async def _decided(
+    intake: BatchIntake, endpoint: str, body: bytes, headers: Mapping[str, str], request_id: str
+) -> tuple[Flight, EmbeddingsEnvelope | None]:
+    """As the endpoint itself decides. Raises FaultError."""
+    if endpoint == EMBEDDINGS:
+        envelope = embeddings.peek(body)
+        caller = intake.identify(headers, "embeddings")
+        return await intake.decide_embeddings(envelope, headers, caller, request_id), envelope
+    codec, _ = CHATS[endpoint]
+    caller = intake.identify(headers, "chat")
+    return await intake.decide(codec, codec.peek(body), headers, caller, request_id), None
+
+
+def _sent_line(line: BatchLine, flight: Flight, written: Written, at_ms: int, inputs: int) -> SentLine:
     features, placed = flight.features, written.placed
     row = RequestRecord(
         request_id=flight.request_id,
@@ -164,4 +181,4 @@ def _sent_line(line: BatchLine, flight: ChatFlight, written: Written, at_ms: int
         overhead_ms=None,
     )
     hold = None if written.held is None else keep_hold(written.held)
-    return SentLine(flight.request_id, line.custom_id, row, written.attempt, hold)
+    return SentLine(flight.request_id, line.custom_id, row, written.attempt, hold, inputs)

@@ -38,6 +38,8 @@ class SentLine(msgspec.Struct, frozen=True, tag="line"):
     """Its final row, as far as it is known."""
     attempt: AttemptRecord
     hold: KeptHold | None
+    inputs: int = 0
+    """Of embeddings: how many vectors are due."""
 
 
 class Place(msgspec.Struct, frozen=True, tag="place"):
@@ -66,6 +68,9 @@ class RelayFiles:
         self.size_bytes = 0
         """Of what is to be sent."""
         self.count = 0
+        """Lines."""
+        self.inputs = 0
+        """Vectors that are due, of all lines."""
         self._lines = self._input = -1
 
     def begin(self, placed: Placed) -> None:
@@ -85,6 +90,7 @@ class RelayFiles:
         _write(self._lines, _encode(line) + b"\n")
         self.size_bytes += len(data)
         self.count += 1
+        self.inputs += line.inputs
 
     def seal(self) -> None:
         """Make all of it durable, and let go of the files. Raises OSError."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from freehold.dispatch.attempt import Means
-from freehold.dispatch.batched import NOT_SENT, ended, free_of_charge, never_sent, not_answered
+from freehold.dispatch.batched import NOT_SENT, ended, free_of_charge, never_sent, not_answered, read_answer
 from freehold.fault import FaultError
 from freehold.ledger import Ledger
 from freehold.limits.kept_holds import restore_hold
@@ -23,8 +23,8 @@ from freehold.server.batches.relay_files import RelayFiles, SentLine
 from freehold.server.batches.work import Work
 from freehold.wire.batch_client import Answered, read_answered
 from freehold.wire.batches import BatchLine
-from freehold.wire.codec import Asked, Codec, Tap
-from freehold.wire.openai_faults import read_fault
+from freehold.wire.codec import Asked, Codec
+from freehold.wire.formats import CODECS
 from freehold.wire.statuses import status_of
 
 LONGEST_RESULT_BYTES = 64 * 1024 * 1024
@@ -69,10 +69,10 @@ class Settler:
         if answered.status is None:
             await self._without_answer(work, placed, line, status if status in NEVER_ASKED else "expired")
             return
-        codec, _ = CHATS[work.row.endpoint]
+        codec = CHATS[work.row.endpoint][0] if work.row.endpoint in CHATS else None
         now_ms = self._means.wall_ms()
         try:
-            body, tap = _read(codec, answered.status, answered.body, _asked(line, now_ms))
+            body, tap = read_answer(codec, answered.status, answered.body, _asked(line, now_ms), line.inputs)
         except FaultError as error:
             await self._refused(work, codec, placed, line, answered.status, error)
             return
@@ -80,7 +80,9 @@ class Settler:
         await self._write(line, await self._pay(line, record, is_charged=True), 200, None)
         await self._give(work, line, Result(200, line.request_id, body))
 
-    async def _refused(self, work: Work, codec: Codec, placed: Placed, line: SentLine, status: int, error: FaultError) -> None:
+    async def _refused(
+        self, work: Work, codec: Codec | None, placed: Placed, line: SentLine, status: int, error: FaultError
+    ) -> None:
         """The vendor answered with an error, or with what is no answer: under 200 it is charged for all the same."""
         fault = error.fault
         record = ended(line.attempt, placed, self._means.wall_ms(), status=status, fault=fault)
@@ -91,7 +93,7 @@ class Settler:
         if fault.meaning.falls_back:
             work.away.discard(line.custom_id)
         else:
-            _, _, body = codec.write_fault(fault, line.request_id)
+            _, _, body = (codec or CODECS["openai_chat"]).write_fault(fault, line.request_id)
             await self._give(work, line, Result(told, line.request_id, body))
 
     async def _without_answer(self, work: Work, placed: Placed, line: SentLine, status: str | None) -> None:
@@ -134,13 +136,6 @@ class Settler:
     async def _give(self, work: Work, line: SentLine, result: Result) -> None:
         if not work.has_result(line.custom_id):
             await work.add(BatchLine(line.custom_id, b""), result)
-
-
-def _read(codec: Codec, status: int, body: bytes, asked: Asked) -> tuple[bytes, Tap]:
-    """What the client is given, and what it reports. Raises FaultError where that is an error."""
-    if status != 200:
-        raise FaultError(read_fault(status, {}, body))
-    return codec.relay_whole(body, asked)
 
 
 def _asked(line: SentLine, now_ms: int) -> Asked:
