@@ -17,7 +17,7 @@ def test_the_bounds_on_the_page_hold() -> None:
         f"| files of a caller | {desk.MOST_FILES}, {desk.MOST_CALLER_BYTES // GIB} GiB together |",
         f"| all files | {desk.MOST_BYTES // GIB} GiB |",
         f"| batches of a caller that are not over | {desk.MOST_OPEN_BATCHES} |",
-        f"{gathering.MOST_SENT_BYTES // 1024**2} MiB, {gathering.MOST_SENT_INPUTS:,} texts to be embedded; more lines make a further one",
+        f"{gathering.MOST_SENT_LINES:,} lines, {gathering.MOST_SENT_BYTES // 1024**2} MiB, {gathering.MOST_SENT_INPUTS:,} texts to be embedded; more lines make a further one",
         f"asked after {following.FIRST_WAIT_S:g} s",
         f"`{batch_client.OWN_ID}` in the batch's metadata",
         f"up to {batches.MOST_ERRORS} errors",

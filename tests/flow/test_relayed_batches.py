@@ -157,6 +157,36 @@ async def test_a_batch_that_the_vendor_will_not_have_is_done_line_by_line(serve:
     await settled(served, sum(row.cost_nano_usd for row in served.rows() if row.outcome == "served"))
 
 
+async def test_what_a_vendor_lost_is_charged_as_reserved_and_asked_by_itself(serve: Serve, vendor: FakeRuntime):
+    vendor.batches.act = BatchAct(looks=10_000)
+    served = await serve(relay_config(vendor, budget_toml(1.0)), environ=KEY)
+    client = served.openai()
+    batch = await begin(client, line("a"))
+    await handed_on(vendor)
+    vendor.batches.batches.clear()
+    batch = await ended(client, batch.id)
+    assert (batch.request_counts.completed, calls(vendor).count("POST /chat/completions")) == (1, 1)
+    lost = next(row for row in served.rows() if row.outcome == "failed")
+    assert (lost.cost_basis, "lost there" in lost.reason, vendor.batches.files) == ("estimated", True, {})
+    await settled(served, sum(row.cost_nano_usd for row in served.rows()))
+
+
+async def test_a_vendor_that_says_when_to_ask_again_is_asked_then(serve: Serve):
+    def script(received: Any) -> Act | None:
+        asks = [one.path for one in runtime.journal].count(received.path)
+        return Act(status=429, retry_after="1") if "/batches/" in received.path and asks == 1 else None
+
+    runtime = FakeRuntime(script)
+    await runtime.start()
+    try:
+        client = (await serve(relay_config(runtime), environ=KEY)).openai()
+        assert (await ended(client, (await begin(client, line("a"))).id)).request_counts.completed == 1
+        first, second = [one.at_s for one in runtime.journal if "/batches/" in one.path]
+        assert second - first >= 0.99
+    finally:
+        await runtime.stop()
+
+
 async def test_a_vendor_without_that_api_is_asked_line_by_line(serve: Serve):
     def script(received: Any) -> Act | None:
         return Act(status=404) if "/files" in received.path else None

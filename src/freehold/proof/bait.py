@@ -109,6 +109,7 @@ def write_config(*, embedded: bool, open_wide: bool = False) -> str:
     ]
     for name, kind, url, key in _RUNTIMES:
         secret = f'api_key = "{key}"\n' if key else ""
+        secret += "batch_api = true\n" if kind == "vendor" else ""
         parts.append(f'[[runtimes]]\nname = "{name}"\nkind = "{kind}"\nbase_url = "{url}"\nformats = {_FORMATS}\n{secret}')
     # Two requests are the whole budget, so that the first one raises an alert and the third is turned to what is free.
     parts.append(f'[alerts]\nwebhook = "https://{ANSWER_V4}/alert"\negress = "vendor"\napi_key = "env:OPENAI_API_KEY"\n')

@@ -30,6 +30,8 @@ from freehold.wire.embeddings import EmbeddingsEnvelope
 
 MOST_SENT_BYTES = 32 * 1024 * 1024
 """In one vendor's batch; more lines make a further one. OpenAI takes 200 MB, others 100 MB; we hold it in memory while it is sent."""
+MOST_SENT_LINES = 10_000
+"""In one vendor's batch: what is known of each is held in memory while they are settled."""
 MOST_SENT_INPUTS = 40_000
 """Texts to be embedded in one vendor's batch, and those of one line more: OpenAI takes 50,000."""
 LEASE_BEYOND_MS = 3 * 3600 * 1000
@@ -83,7 +85,7 @@ class Gatherer:
                     break
                 runtime = await self._take(work, line, open_files, len(sealed))
                 files = open_files.get(runtime)
-                if files is not None and (files.size_bytes > MOST_SENT_BYTES or files.inputs > MOST_SENT_INPUTS):
+                if files is not None and _is_full(files):
                     sealed.append((open_files.pop(runtime), runtime))
             sealed += [(files, runtime) for runtime, files in open_files.items()]
             for files, _ in sealed:
@@ -131,6 +133,11 @@ class Gatherer:
         self._context.ledger.decided(intake.noted.last)
         work.away.add(line.custom_id)
         return key
+
+
+def _is_full(files: RelayFiles) -> bool:
+    """Whether further lines go into another batch."""
+    return files.size_bytes > MOST_SENT_BYTES or files.count >= MOST_SENT_LINES or files.inputs > MOST_SENT_INPUTS
 
 
 async def _decided(

@@ -53,8 +53,8 @@ class Relaying:
         under_way = tuple(one for one in work.state.vendor_batches if one.stage != "over")
         for one in under_way:
             if one.stage != "settled":
-                lines = await asyncio.to_thread(list, RelayFiles(self._desk.shelf, one.id).lines())
-                work.away.update(line.custom_id for line in lines if not work.has_result(line.custom_id))
+                files = RelayFiles(self._desk.shelf, one.id)
+                work.away |= await asyncio.to_thread(_custom_ids, files)
         await work.rewind()
         return under_way
 
@@ -85,3 +85,7 @@ class Relaying:
         except FaultError:
             caller = row.caller
         return effective_ceiling(intake.policy.server_ceiling, caller, row.headers)
+
+
+def _custom_ids(files: RelayFiles) -> set[str]:
+    return {line.custom_id for line in files.lines()}
