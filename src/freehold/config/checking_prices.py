@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from freehold.config.settings import PriceEntry
 from freehold.policy.problems import Problem
-from freehold.runtime import Local, Price, Rates, Runtime, SelfHosted, Tariff
+from freehold.runtime import Local, Placed, Price, Rates, Runtime, SelfHosted, Tariff, Vendor
 
 _MOST_USD = 1e6
 """Of any rate. More is a slip of the unit, and would not fit the ledger's integers."""
@@ -33,6 +33,22 @@ def check_prices(entries: Iterable[tuple[PriceEntry, str]], runtimes: Iterable[s
         if entry.runtime not in known:
             yield Problem(f"{path}.runtime", f"'{entry.runtime}' is no runtime", f"one of {', '.join(sorted(known))}")
         yield from check_price(entry.price, f"{path}.price")
+
+
+def batch_concerns(placed: Iterable[Placed]) -> tuple[str, ...]:
+    """Deployments whose runtime has a Batch API that no line of a batch can go to."""
+    unpriced = [one.id for one in placed if isinstance(one.runtime, Vendor) and one.runtime.batch_api and _lacks_batch(one)]
+    if not unpriced:
+        return ()
+    shown = ", ".join(unpriced[:5]) + (f" and {len(unpriced) - 5} more" if len(unpriced) > 5 else "")
+    return (f"lines of batches for {shown} are not handed on: no price of batches is known of them; give them `price.batch`",)
+
+
+def _lacks_batch(placed: Placed) -> bool:
+    held = placed.deployment.price
+    if held is None or placed.deployment.free is True:
+        return False
+    return all(one.batch is None for one in ((held,) if isinstance(held, Price) else held))
 
 
 def check_machine(runtime: Runtime, path: str) -> Iterator[Problem]:

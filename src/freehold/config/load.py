@@ -15,6 +15,7 @@ import msgspec
 from freehold.config.assembly import Assembled, Base, assemble
 from freehold.config.checking import carries_key_in_clear
 from freehold.config.checking_budgets import budget_concerns
+from freehold.config.checking_prices import batch_concerns
 from freehold.config.checking_storage import check_store_reach
 from freehold.config.facts import default_config_source
 from freehold.config.secrets import MissingSecretError, fetch, parse_reference, readable_by_others
@@ -129,7 +130,10 @@ def read_config(text: str, environ: Mapping[str, str], source: Path | None) -> C
         source=source,
         text=text,
         base=assembled.base,
-        warnings=(*assembled.warnings, *warnings, *concerns_of(policy), *budget_concerns(assembled.settings, policy)),
+        warnings=(
+            *(*assembled.warnings, *warnings, *concerns_of(policy)),
+            *(*budget_concerns(assembled.settings, policy), *batch_concerns(policy.placed.values())),
+        ),
     )
 
 

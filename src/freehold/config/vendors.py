@@ -46,6 +46,8 @@ class VendorKnown(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     base_url_when_global: str | None = None
     formats: tuple[WireFormat, ...] = ("openai_chat",)
     quirks: tuple[str, ...] = ()
+    batch_api: bool = False
+    """It has OpenAI's Batch API, and lines of batches for its models go there."""
     models: tuple[VendorModel, ...] = ()
     source: str
 
@@ -152,6 +154,7 @@ def _runtime(vendor: VendorKnown, key: str, environ: Mapping[str, str]) -> Vendo
         api_key=f"env:{key}",
         quirks=vendor.quirks,
         region=parts.get("region"),
+        batch_api=vendor.batch_api,
     )
 
 

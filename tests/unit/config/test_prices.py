@@ -109,3 +109,21 @@ def test_every_price_of_the_list_can_be_read() -> None:
     for vendor in read_price_list().vendors:
         for prices in vendor.models.values():
             assert msgspec.json.decode(prices, type=tuple[Price, ...])
+
+
+@pytest.mark.parametrize(
+    ("price", "is_told"),
+    [
+        ("", False),  # the list knows one
+        ("price = { input_usd_per_mtok = 1.0, output_usd_per_mtok = 2.0 }", True),
+        (
+            "price = { input_usd_per_mtok = 2, output_usd_per_mtok = 2, batch = { input_usd_per_mtok = 1, output_usd_per_mtok = 1 } }",
+            False,
+        ),
+        ("free = true", False),
+    ],
+)
+def test_a_batch_api_that_no_line_can_go_to_is_told(price: str, is_told: bool) -> None:
+    text = FILE.format(runtimes="batch_api = true", deployment=price, rest="")
+    told = [warning for warning in read_config(text, {}, None).warnings if "lines of batches for mine/m" in warning]
+    assert bool(told) == is_told

@@ -161,3 +161,8 @@ def test_names_of_the_file_win() -> None:
     assert list(vendors(config)) == ["groq"]
     assert config.policy.aliases["groq/gpt-oss-20b"] == ("auto",)
     assert [one.id for one in config.policy.placed.values() if one.runtime.name == "groq"] == ["groq/gpt-oss-120b"]
+
+
+def test_only_a_vendor_that_is_known_to_have_a_batch_api_is_handed_lines_of_batches() -> None:
+    found = read(**dict.fromkeys(EXPECTED, KEY), **PLACES).runtimes.values()
+    assert [one.name for one in found if isinstance(one, Vendor) and one.batch_api] == ["openai"]
