@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from support.pinned import Pinned
@@ -187,6 +188,19 @@ def test_a_second_signal_cuts_what_runs(tmp_path: Path) -> None:
     assert end_impatiently(server) == 0
     assert time.monotonic() - began_s < 25, "the drain would have taken 30 s, the answer 80 s"
     assert outcomes(place) == ["cut"]
+
+
+def test_one_that_is_killed_before_it_serves_is_replaced_like_any(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    write(place, "")
+    with (tmp_path / "log").open("wb") as err:
+        server = place.start("serve", "--demo", stderr=err)
+    wait_for(lambda: bool(psutil.Process(server.pid).children()))
+    psutil.Process(server.pid).children()[0].kill()
+    wait_for(lambda: any("workers" in told for told in events(place, "server.started")) or server.poll() is not None)
+    assert (len(pids(place)), len(events(place, "worker.died"))) == (2, 1)
+    assert ask_many(place, 8) == [200] * 8
+    assert end(server)[0] == 0
 
 
 def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:

@@ -111,7 +111,8 @@ class Repeats:
         server = self._running[place]
         self.found.kills[kill] += 1
         if kill == "worker":
-            while not (workers := psutil.Process(server.pid).children()):  # noqa: ASYNC110 - another process replaces the last one
+            while not (workers := psutil.Process(server.pid).children()):
+                assert server.poll() is None, (place.folder / "log").read_text(errors="replace")
                 await asyncio.sleep(ASKS_AGAIN_S)
             self.chance.choice(workers).kill()
         else:

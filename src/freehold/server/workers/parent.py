@@ -46,6 +46,8 @@ class Worker:
         self.process = process
         self.serves = asyncio.Event()
         self.gone = asyncio.Event()
+        self.replaced = asyncio.Event()
+        """After it was gone: another has its slot, or none is to have it."""
         self.text_digest = ""
         """Of the configuration that it serves by."""
         self.let_go: set[str] = set()
@@ -117,12 +119,13 @@ class Parent:
         self._take_signals()
         self._engines.start()
         try:
-            first = [await self._fill(slot) for slot in range(len(self._slots))]
-            await self._all_serve(first)
+            for slot in range(len(self._slots)):
+                await self._fill(slot)
+            await self._all_serve()
             async with following(self.app, environ, self._log, self._has_read) as reloader:
                 on_signal(signal.SIGHUP, lambda: self._read_again(reloader))
                 on_signal(signal.SIGUSR2, self._roll)
-                self._log.event("server.started", workers=len(first), policy=self.app.config.policy.version)
+                self._log.event("server.started", workers=len(self._slots), policy=self.app.config.policy.version)
                 self.app.open_door(self._host, port)
                 say_ready(self.app, port)
                 await self._stopping.wait()
@@ -244,9 +247,13 @@ class Parent:
         self._workers.discard(worker)
         self._say_when_all_follow()
         worker.gone.set()
+        await self._replace(worker, slot, code, lived_s=loop.time() - born_s)
+        worker.replaced.set()
+
+    async def _replace(self, worker: Worker, slot: int, code: int, *, lived_s: float) -> None:
         if self._stopping.is_set() or self._slots[slot] is not worker:
             return
-        if loop.time() - born_s >= FORGIVEN_AFTER_S:
+        if lived_s >= FORGIVEN_AFTER_S:
             self._delays[slot] = FIRST_DELAY_S
         delay_s, self._delays[slot] = self._delays[slot], min(self._delays[slot] * 2, LONGEST_DELAY_S)
         self._log.event("worker.died", level="error", number=worker.number, pid=worker.process.pid, exit=code, again_in_s=delay_s)
@@ -284,10 +291,15 @@ class Parent:
         gone.cancel()
         return worker.serves.is_set()
 
-    async def _all_serve(self, first: list[Worker]) -> None:
-        for worker in first:
-            if not await self._serves(worker) and not self._stopping.is_set():
-                raise RuntimeError("a worker could not start to serve; what it said stands above")
+    async def _all_serve(self) -> None:
+        """Wait until every slot has a worker that serves. One that was killed before is replaced like any; one that gave up is not."""
+        for slot in range(len(self._slots)):
+            while (worker := self._slots[slot]) is not None and not await self._serves(worker):
+                if self._stopping.is_set():
+                    return
+                if (worker.process.returncode or 0) >= 0:
+                    raise RuntimeError("a worker could not start to serve; what it said stands above")
+                await worker.replaced.wait()
 
     def _roll(self) -> None:
         """Replace every worker, one after the other, unless that is under way."""
