@@ -30,7 +30,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/messages": {"model": "m", "max_tokens": 9, "system": SECRET, "messages": HI},
     "/api/chat": {"model": "m", "messages": HI, "options": {}},
     "/api/generate": {"model": "m", "prompt": "Write a docstring for f", "options": {}},
-    "/v1/embeddings": {"model": "embed", "input": ["a text", SECRET]},
+    "/v1/embeddings": {"model": "embed", "input": ["a text", SECRET], "service_tier": "priority"},
     "/api/embed": {"model": "embed", "input": "a text", "truncate": False},
     "/api/embeddings": {"model": "embed", "prompt": "a text", "options": {}},
     "/v1/images/generations": {"model": "media", "prompt": "a cat"},
@@ -52,6 +52,8 @@ DECISIVE = (
     "label_reason",
     "ceiling",
     "hints",
+    "fetches",
+    "dearer",
 )
 
 

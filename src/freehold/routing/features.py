@@ -264,8 +264,8 @@ def gather_embeddings(
     *,
     exact: bool,
     ceiling: Egress = Egress.VENDOR,
+    top: Mapping[str, msgspec.Raw],
     token_inputs: int = 0,
-    top: Mapping[str, msgspec.Raw] | None = None,
 ) -> Features:
     """The features of an embeddings request.
 
@@ -297,8 +297,8 @@ def gather_embeddings(
         agent=client.agent,
         request_class=client.request_class,
         ceiling=effective_ceiling(ceiling, caller, headers),
-        fetches=count_in_body(top or {}),
-        dearer=asked_dearer(top or {}),
+        fetches=count_in_body(top),
+        dearer=asked_dearer(top),
         hints=hints_of(headers),
     )
 

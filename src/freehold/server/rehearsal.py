@@ -120,6 +120,7 @@ def _embeddings_features(config: Config, envelope: EmbeddingsEnvelope, headers: 
         exact=tokenizer is not None,
         ceiling=config.policy.server_ceiling,
         token_inputs=max(map(len, envelope.token_arrays), default=0),
+        top=envelope.top,
     )
 
 

@@ -195,9 +195,9 @@ def test_hints_are_read_from_headers_within_bounds():
 
 def test_embeddings_are_as_long_as_their_longest_input():
     plain = Labelled(Label.INTERNAL, "server")
-    found = gather_embeddings("minilm", ["a b c", "d"], ANN, {}, words, plain, exact=True)
+    found = gather_embeddings("minilm", ["a b c", "d"], ANN, {}, words, plain, exact=True, top={})
     assert (found.prompt_tokens, found.messages, found.operation, found.task) == (3, 2, "embeddings", Task.EMBEDDING)
-    assert gather_embeddings("minilm", [], ANN, {}, words, plain, exact=True, token_inputs=9).prompt_tokens == 9
+    assert gather_embeddings("minilm", [], ANN, {}, words, plain, exact=True, top={}, token_inputs=9).prompt_tokens == 9
 
 
 def test_features_survive_a_round_trip_through_json():
