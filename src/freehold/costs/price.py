@@ -2,7 +2,8 @@
 
 Promised: an unknown price is None with basis `unknown`, never zero; every token is charged once; sums are exact, and what
 is not a whole nano-USD is rounded up, once per attempt; an attempt is charged by the price of its own day. Not done:
-budgets, currencies, storage fees for caches, fees for a vendor's own tools (searches), rates of other service tiers but batch (`costs.dearer` finds who asks for them).
+budgets, currencies, storage fees for caches, fees for a vendor's own tools (searches), rates of service tiers (`costs.dearer`
+finds who asks for them; batches have a price of their own: `costs.batch_price`).
 """
 
 import math
@@ -29,15 +30,13 @@ def price(
     images: int | None = None,
     audio_s: float | None = None,
     *,
-    batch: bool = False,
     dearer: bool = False,
 ) -> Cost:
     """The cost of an attempt in nano-USD and its basis.
 
     `seconds` is the share of the runtime's time that the attempt had (`dispatch.shares`); `at_ms` when it began; `images`
-    and `audio_s` are what was answered beside tokens; `batch`: it went to the vendor's own batch API; `dearer`: it asked for
-    other rates than a metered price says, so what that comes to is unknown. In this order: free
-    by declaration costs 0; a metered price counts units (`estimated` when the usage is); a local runtime costs its busy
+    and `audio_s` are what was answered beside tokens; `dearer`: it asked for other rates than a metered price says, so what that
+    comes to is unknown. In this order: free by declaration costs 0; a metered price counts units (`estimated` when the usage is); a local runtime costs its busy
     watts and the share of its price, a self-hosted one its hourly price, both `amortised`; a local one with neither is free
     unless declared otherwise. Everything else is unknown.
     """
@@ -46,8 +45,7 @@ def price(
         return 0, "free"
     if deployment.price is not None:
         held = price_at(deployment.price, at_ms)
-        tariff = held.batch if held is not None and batch else held
-        return (None, "unknown") if tariff is None or dearer else _metered(usage, tariff, images, audio_s)
+        return (None, "unknown") if held is None or dearer else _metered(usage, held, images, audio_s)
     hourly = hourly_usd(placed)
     if hourly is not None:
         return math.ceil(hourly * max(seconds, 0.0) * NANO_USD_PER_USD / SECONDS_PER_HOUR), "amortised"

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from freehold.chat import Usage
+from freehold.costs.batch_price import at_batch_price
 from freehold.costs.price import price
 from freehold.runtime import Deployment, Egress, Local, Model, Placed, Price, Runtime, SelfHosted, Vendor, egress_of
 
@@ -84,16 +85,19 @@ def test_an_attempt_is_charged_by_the_price_of_its_own_day():
 
 
 @pytest.mark.parametrize(
-    ("usage", "beside"),
+    "usage",
     [
-        (Usage(input_tokens=9, output_tokens=1, cache_write_tokens=5, cache_write_1h_tokens=1), {}),
-        (Usage(input_tokens=9, output_tokens=1, audio_input_tokens=1), {}),
-        (Usage(input_tokens=9, output_tokens=1, audio_output_tokens=1), {}),
-        (USAGE, {"batch": True}),
+        Usage(input_tokens=9, output_tokens=1, cache_write_tokens=5, cache_write_1h_tokens=1),
+        Usage(input_tokens=9, output_tokens=1, audio_input_tokens=1),
+        Usage(input_tokens=9, output_tokens=1, audio_output_tokens=1),
     ],
 )
-def test_what_is_dearer_and_has_no_rate_makes_the_cost_unknown(usage: Usage, beside: dict[str, bool]):
-    assert price(usage, placed(Vendor(name="v"), rates=SONNET), 1.0, 0, **beside) == (None, "unknown")
+def test_what_is_dearer_and_has_no_rate_makes_the_cost_unknown(usage: Usage):
+    assert price(usage, placed(Vendor(name="v"), rates=SONNET), 1.0, 0) == (None, "unknown")
+
+
+def test_what_has_no_rate_for_batches_is_not_sold_in_one():
+    assert at_batch_price(placed(Vendor(name="v"), rates=SONNET), 0) is None
 
 
 def test_images_audio_and_requests_are_charged_by_the_piece_and_unknown_when_not_told():

@@ -13,6 +13,7 @@ import pytest
 
 from freehold.chat import Usage
 from freehold.config.prices import Pricing
+from freehold.costs.batch_price import at_batch_price
 from freehold.costs.price import price
 from freehold.runtime import Deployment, Egress, Model, Placed, Vendor
 
@@ -60,14 +61,15 @@ def test_our_cost_is_the_one_computed_by_hand(case: dict[str, str]) -> None:
             image_input_tokens=count(case, "image_in"),
             reasoning_tokens=count(case, "reasoning"),
         )
+    sold = at_batch_price(placed, int(day.timestamp() * 1000)) if case["batch"] == "yes" else placed
+    assert sold is not None
     cost = price(
         usage,
-        placed,
+        sold,
         1.0,
         int(day.timestamp() * 1000),
         images=count(case, "images") or None,
         audio_s=float(case["audio_s"]) if case["audio_s"] else None,
-        batch=case["batch"] == "yes",
     )
     assert by_hand(case["by_hand"]) == int(case["nano_usd"])
     assert cost == (int(case["nano_usd"]), "metered")
