@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from freehold.storage.rows import RECORD_TYPES, Record, RowKind
+from freehold.storage.whole_write import write_whole
 
 _RECORDS = {kind: msgspec.json.Decoder(record) for kind, record in RECORD_TYPES.items()}
 
@@ -37,9 +38,7 @@ def append(path: Path, batch: Sequence[tuple[RowKind, Record]], reason: str = ""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        write_whole(descriptor, data)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

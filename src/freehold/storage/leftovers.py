@@ -8,6 +8,8 @@ import os
 from collections.abc import Container
 from pathlib import Path
 
+from freehold.storage.whole_write import write_whole
+
 SUFFIX = ".journal"
 _CLAIMED = ".leftover"
 
@@ -34,9 +36,7 @@ def take_over(store: Path, into: Path, alive: Container[Path] = frozenset()) -> 
         data = claimed.read_bytes()
         descriptor = os.open(into, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            view = memoryview(data if data.endswith(b"\n") or not data else data + b"\n")
-            while view:
-                view = view[os.write(descriptor, view) :]
+            write_whole(descriptor, data if data.endswith(b"\n") or not data else data + b"\n")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

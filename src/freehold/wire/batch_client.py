@@ -5,11 +5,12 @@ Promised: what is no answer of that API is a fault, never a guess; a state that 
 of results that cannot be read is none. Pure.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from freehold.fault import FaultError, Kind, faulty
+from freehold.fault import Kind, faulty
 from freehold.wire.batches import FINAL, WINDOW
 from freehold.wire.body import UNREADABLE
 
@@ -19,6 +20,7 @@ OWN_ID = "freehold_batch"
 """In the metadata of a vendor's batch: by which it is found again."""
 
 _encode = msgspec.json.Encoder().encode
+_Told = TypeVar("_Told")
 
 
 class KeptFile(msgspec.Struct, frozen=True):
@@ -50,17 +52,13 @@ class State(msgspec.Struct, frozen=True):
         return found if isinstance(found, str) else None
 
 
-class Listed(msgspec.Struct, frozen=True):
-    """A page of batches."""
-
-    data: tuple[State, ...]
-    has_more: bool = False
+Kept = TypeVar("Kept", KeptFile, State)
 
 
-class ListedFiles(msgspec.Struct, frozen=True):
-    """A page of files."""
+class Listed(msgspec.Struct, Generic[Kept], frozen=True):
+    """A page of a list, newest first."""
 
-    data: tuple[KeptFile, ...]
+    data: tuple[Kept, ...]
     has_more: bool = False
 
 
@@ -83,8 +81,6 @@ class _Line(msgspec.Struct, frozen=True):
     response: _Response | None = None
 
 
-_file, _state = msgspec.json.Decoder(KeptFile).decode, msgspec.json.Decoder(State).decode
-_listed, _files = msgspec.json.Decoder(Listed).decode, msgspec.json.Decoder(ListedFiles).decode
 _line = msgspec.json.Decoder(_Line).decode
 
 
@@ -112,38 +108,6 @@ def write_batch_request(file_id: str, endpoint: str, own_id: str) -> bytes:
     return _encode({"input_file_id": file_id, "endpoint": endpoint, "completion_window": WINDOW, "metadata": {OWN_ID: own_id}})
 
 
-def read_file(body: bytes) -> KeptFile:
-    """Raises FaultError(INVALID_REPLY)."""
-    try:
-        return _file(body)
-    except UNREADABLE:
-        raise _no_answer("a file") from None
-
-
-def read_files(body: bytes) -> ListedFiles:
-    """Raises FaultError(INVALID_REPLY)."""
-    try:
-        return _files(body)
-    except UNREADABLE:
-        raise _no_answer("a list of files") from None
-
-
-def read_state(body: bytes) -> State:
-    """Raises FaultError(INVALID_REPLY)."""
-    try:
-        return _state(body)
-    except UNREADABLE:
-        raise _no_answer("a batch") from None
-
-
-def read_states(body: bytes) -> Listed:
-    """Raises FaultError(INVALID_REPLY)."""
-    try:
-        return _listed(body)
-    except UNREADABLE:
-        raise _no_answer("a list of batches") from None
-
-
 def read_answered(line: bytes) -> Answered | None:
     """A line of an output or error file; None: it is none."""
     try:
@@ -155,5 +119,20 @@ def read_answered(line: bytes) -> Answered | None:
     return Answered(read.custom_id, read.response.status_code, bytes(read.response.body))
 
 
-def _no_answer(what: str) -> FaultError:
-    return faulty(Kind.INVALID_REPLY, f"the vendor's Batch API did not answer with {what}")
+def _reader(kind: type[_Told], what: str) -> Callable[[bytes], _Told]:
+    """Reads a body of that kind. What it gives raises FaultError(INVALID_REPLY)."""
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(body: bytes) -> _Told:
+        try:
+            return decode(body)
+        except UNREADABLE:
+            raise faulty(Kind.INVALID_REPLY, f"the vendor's Batch API did not answer with {what}") from None
+
+    return read
+
+
+read_file = _reader(KeptFile, "a file")
+read_files = _reader(Listed[KeptFile], "a list of files")
+read_state = _reader(State, "a batch")
+read_states = _reader(Listed[State], "a list of batches")

@@ -8,6 +8,7 @@ first: nothing of it was sent.
 
 import asyncio
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from freehold.dispatch.attempt import Means
 from freehold.dispatch.batched import Written, batch_step, write_for_batch
@@ -40,6 +41,14 @@ EMBEDDINGS = "/v1/embeddings"
 LEDGER_LOOKS_EACH_S = 0.2
 LOOKS_EACH_LINES = 64
 """How often it is asked whether the batch goes on."""
+
+
+class _Key(NamedTuple):
+    """What all lines of one vendor's batch have in common."""
+
+    runtime: str
+    deployment: str
+    price_version: str | None
 
 
 class _Noted(Ledger):
@@ -75,33 +84,30 @@ class Gatherer:
 
     async def gather(self, work: Work) -> tuple[VendorBatch, ...]:
         """Write down all lines that may be handed on. Raises FaultError, OSError; cancelled, it leaves its files behind."""
-        open_files: dict[str, RelayFiles] = {}
-        sealed: list[tuple[RelayFiles, str]] = []
+        open_files: dict[_Key, RelayFiles] = {}
+        sealed: list[tuple[RelayFiles, _Key]] = []
         seen = 0
         try:
             while (line := await work.next_line()) is not None:
                 seen += 1
                 if seen % LOOKS_EACH_LINES == 0 and not await work.goes_on():
                     break
-                runtime = await self._take(work, line, open_files, len(sealed))
-                files = open_files.get(runtime)
-                if files is not None and _is_full(files):
-                    sealed.append((open_files.pop(runtime), runtime))
-            sealed += [(files, runtime) for runtime, files in open_files.items()]
+                key = await self._take(work, line, open_files, len(sealed))
+                if key is not None and _is_full(open_files[key]):
+                    sealed.append((open_files.pop(key), key))
+            sealed += [(files, key) for key, files in open_files.items()]
             for files, _ in sealed:
                 await asyncio.to_thread(files.seal)
         finally:
             for files in open_files.values():
                 files.close()
-        kept = [(files, runtime) for files, runtime in sealed if files.count]
         for files, _ in sealed:
             if not files.count:
                 await asyncio.to_thread(files.remove)
-        await work.rewind()
-        return tuple(VendorBatch(id=files.own_id, runtime=runtime.partition(" ")[0]) for files, runtime in kept)
+        return tuple(VendorBatch(id=files.own_id, runtime=key.runtime) for files, key in sealed if files.count)
 
-    async def _take(self, work: Work, line: BatchLine, open_files: dict[str, RelayFiles], number: int) -> str:
-        """Write the line down where it may be handed on; the key of its files, "" where it may not."""
+    async def _take(self, work: Work, line: BatchLine, open_files: dict[_Key, RelayFiles], number: int) -> _Key | None:
+        """Write the line down where it may be handed on; the key of its files, None where it may not."""
         while self._context.ledger_is_behind():  # noqa: ASYNC110 - the writer's thread has no event of ours
             await asyncio.sleep(LEDGER_LOOKS_EACH_S)
         intake = _TrialIntake(self._context, work.row)
@@ -111,8 +117,8 @@ class Gatherer:
             flight, envelope = await _decided(intake, work.row.endpoint, line.body, headers, request_id)
             step = batch_step(flight, at_ms)
             if step is None:
-                return ""
-            key = f"{step.placed.runtime.name} {step.placed.id} {step.placed.price_version}"
+                return None
+            key = _Key(step.placed.runtime.name, step.placed.id, step.placed.price_version)
             files = open_files.get(key)
             if files is None:
                 files = RelayFiles(self._desk.shelf, f"{PREFIX}{work.row.batch_id}-{number + len(open_files)}")
@@ -124,14 +130,13 @@ class Gatherer:
         except FaultError as error:
             if error.fault.kind is Kind.BUDGETS_AWAY:
                 raise  # it comes back, and asked by itself the line would cost more
-            return ""  # asked by itself, it is told what is wrong
+            return None  # asked by itself, it is told what is wrong
         if written is None:
-            return ""
+            return None
         sent = _sent_line(line, flight, written, at_ms, 0 if envelope is None else envelope.inputs)
         await asyncio.to_thread(files.add, sent, write_line(request_id, work.row.endpoint, written.body))
         assert intake.noted.last is not None
         self._context.ledger.decided(intake.noted.last)
-        work.away.add(line.custom_id)
         return key
 
 

@@ -10,6 +10,7 @@ import os
 import threading
 from pathlib import Path
 
+from freehold.storage.whole_write import write_whole
 from freehold.wire.batches import read_done
 
 
@@ -64,7 +65,5 @@ class ResultFile:
                 self._descriptor = -1
 
     def _write(self, line: bytes) -> None:
-        view = memoryview(line)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        write_whole(self._descriptor, line)
         os.fsync(self._descriptor)

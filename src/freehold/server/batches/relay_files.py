@@ -16,6 +16,7 @@ from freehold.limits.kept_holds import KeptHold
 from freehold.record import AttemptRecord, RequestRecord
 from freehold.runtime import Placed
 from freehold.server.batches.shelf import Shelf
+from freehold.storage.whole_write import write_whole
 
 PREFIX = "relay_"
 _INPUT, _LINES, _RESULTS = "input", "lines", "results"
@@ -78,16 +79,16 @@ class RelayFiles:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._lines = os.open(self._path(_LINES), flags, 0o600)
         self._input = os.open(self._path(_INPUT), flags, 0o600)
-        _write(self._lines, _encode(Place(placed)) + b"\n")
+        write_whole(self._lines, _encode(Place(placed)) + b"\n")
 
     def claim(self, request_id: str, attempt_id: str) -> None:
         """Before money is reserved. Raises OSError."""
-        _write(self._lines, _encode(Claim(request_id, attempt_id)) + b"\n")
+        write_whole(self._lines, _encode(Claim(request_id, attempt_id)) + b"\n")
 
     def add(self, line: SentLine, data: bytes) -> None:
         """A line that will be sent as `data`. Raises OSError."""
-        _write(self._input, data)
-        _write(self._lines, _encode(line) + b"\n")
+        write_whole(self._input, data)
+        write_whole(self._lines, _encode(line) + b"\n")
         self.size_bytes += len(data)
         self.count += 1
         self.inputs += line.inputs
@@ -166,9 +167,3 @@ def open_requests(folder: Path) -> frozenset[str]:
                 with contextlib.suppress(msgspec.DecodeError):
                     found.add(_id(data).request_id)
     return frozenset(found - {""})
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -161,10 +161,11 @@ class Runner:
         async with asyncio.TaskGroup() as group:
             for one in handed_on:
                 group.create_task(self._relaying.follow(work, one), name=one.id)
-            for _ in range(self._lines_at_once):
-                group.create_task(self._take_lines(work))
-        if handed_on:
-            await self._take_left(work)
+            self._begin_lines(group, work)
+        if handed_on:  # what vendors left without an answer is asked line by line
+            await work.rewind()
+            async with asyncio.TaskGroup() as group:
+                self._begin_lines(group, work)
         await work.goes_on()
         if self._stands_still():
             return
@@ -173,12 +174,9 @@ class Runner:
             await work.end(status)
             self._log.event("batch.ended", batch=work.row.batch_id, status=status)
 
-    async def _take_left(self, work: Work) -> None:
-        """What vendors left without an answer is asked line by line."""
-        await work.rewind()
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._lines_at_once):
-                group.create_task(self._take_lines(work))
+    def _begin_lines(self, group: asyncio.TaskGroup, work: Work) -> None:
+        for _ in range(self._lines_at_once):
+            group.create_task(self._take_lines(work))
 
     def _ending(self, work: Work, *, is_done: bool) -> Status | None:
         """How the batch ends; None: it does not yet."""

@@ -16,6 +16,7 @@ from freehold.gateways.http import Call, Exchange, Upstreams
 from freehold.runtime import Egress, Runtime, Vendor
 from freehold.server.batches.relay_files import RelayFiles
 from freehold.server.snapshot import Snapshot
+from freehold.storage.whole_write import write_whole
 from freehold.wire import batch_client as words
 from freehold.wire.openai_faults import read_fault
 
@@ -44,14 +45,8 @@ class VendorCalls:
 
     async def find_file(self, filename: str) -> str | None:
         """The file of that name, where it is there."""
-        after = ""
-        for _ in range(MOST_PAGES):
-            page = words.read_files(await self._ask("GET", f"{words.FILES_PATH}?purpose=batch&limit={LISTED}{after}"))
-            found = next((one.id for one in page.data if one.filename == filename), None)
-            if found is not None or not page.has_more or not page.data:
-                return found
-            after = f"&after={_part(page.data[-1].id)}"
-        return None
+        found = await self._find(f"{words.FILES_PATH}?purpose=batch&", words.read_files, lambda one: one.filename == filename)
+        return None if found is None else found.id
 
     async def make(self, file_id: str, endpoint: str, own_id: str) -> words.State:
         """Make a batch of a file."""
@@ -61,10 +56,18 @@ class VendorCalls:
 
     async def find_batch(self, file_id: str, own_id: str) -> words.State | None:
         """The batch that was made of that file, or that has our name, where there is one."""
+        return await self._find(
+            f"{words.BATCHES_PATH}?", words.read_states, lambda one: one.own_id == own_id or one.input_file_id == file_id
+        )
+
+    async def _find(
+        self, path: str, read: Callable[[bytes], words.Listed[words.Kept]], is_meant: Callable[[words.Kept], bool]
+    ) -> words.Kept | None:
+        """The newest of a list that is meant. `path` ends where the query goes on."""
         after = ""
         for _ in range(MOST_PAGES):
-            page = words.read_states(await self._ask("GET", f"{words.BATCHES_PATH}?limit={LISTED}{after}"))
-            found = next((one for one in page.data if one.own_id == own_id or one.input_file_id == file_id), None)
+            page = read(await self._ask("GET", f"{path}limit={LISTED}{after}"))
+            found = next(filter(is_meant, page.data), None)
             if found is not None or not page.has_more or not page.data:
                 return found
             after = f"&after={_part(page.data[-1].id)}"
@@ -100,7 +103,7 @@ class VendorCalls:
                     if size > most_bytes:
                         exchange.abort()
                         raise faulty(Kind.INVALID_REPLY, f"the results of the vendor's batch are larger than {most_bytes} bytes")
-                    await asyncio.to_thread(_write, descriptor, data or b"\n")  # a file's last line may lack its end
+                    await asyncio.to_thread(write_whole, descriptor, data or b"\n")  # a file's last line may lack its end
                     if not data:
                         break
         finally:
@@ -165,9 +168,3 @@ def is_missing(fault: Fault) -> bool:
 def is_refusal(fault: Fault) -> bool:
     """The vendor will not take it, however often it is asked."""
     return fault.status is not None and 400 <= fault.status < 500 and fault.status not in {408, 409, 425, 429}
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -84,8 +84,7 @@ class Work:
                 error_file_id=desk.new_id("file-"),
             )
 
-        self.state = await self._change(turn)
-        return self.state.status == "in_progress"
+        return (await self.change(turn)).status == "in_progress"
 
     async def open(self) -> None:
         """Take up the results there are, and begin behind them. Raises OSError."""
@@ -121,7 +120,7 @@ class Work:
         now_s = asyncio.get_running_loop().time()
         if now_s - self._told_s >= TOLD_EACH_S:
             self._told_s = now_s
-            self.state = await self._change(self._counted)
+            await self.change(self._counted)
 
     async def goes_on(self) -> bool:
         """Whether further lines may begin: nobody cancelled it, its time is not over, its results are not too many."""
@@ -136,12 +135,12 @@ class Work:
     async def end(self, status: Status) -> None:
         """No more lines: keep what was written as the caller's files, and say how it ended."""
         if self.state.output_file_id is None:
-            self.state = await self._change(lambda state: _ended(state, status, self._desk.now_ms()))
+            await self.change(lambda state: _ended(state, status, self._desk.now_ms()))
             return
         if status == "expired":
-            self.state = await self._change(lambda state: msgspec.structs.replace(state, expired_ms=self._desk.now_ms()))
+            await self.change(lambda state: msgspec.structs.replace(state, expired_ms=self._desk.now_ms()))
             await self._write_expired()
-        self.state = await self._change(self._finalizing)
+        await self.change(self._finalizing)
         for file, name in ((self._output, "output"), (self._errors, "error")):
             await self._hand_over(file, name)
         has_output, has_errors = bool(self._output.done), bool(self._errors.done)
@@ -155,7 +154,7 @@ class Work:
                 error_file_id=state.error_file_id if has_errors else None,
             )
 
-        self.state = await self._change(turn)
+        await self.change(turn)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -210,12 +209,10 @@ class Work:
         status: Status = "finalizing" if state.status == "in_progress" else state.status
         return msgspec.structs.replace(self._counted(state), status=status, finalizing_ms=self._desk.now_ms())
 
-    async def change(self, turn: Callable[[BatchState], BatchState]) -> None:
-        """Change its state, durably."""
-        self.state = await self._change(turn)
-
-    async def _change(self, turn: Callable[[BatchState], BatchState]) -> BatchState:
-        return await self._desk.change(self.row.batch_id, turn)
+    async def change(self, turn: Callable[[BatchState], BatchState]) -> BatchState:
+        """Change its state, durably. Gives it."""
+        self.state = await self._desk.change(self.row.batch_id, turn)
+        return self.state
 
 
 def _ended(state: BatchState, status: Status, now_ms: int) -> BatchState:
