@@ -20,7 +20,8 @@ import uvloop
 
 from freehold.config import read_config
 from freehold.gateways.fake import FakeRuntime
-from freehold.server.app import App, wall_ms
+from freehold.server.app import App
+from freehold.server.clock import wall_ms
 from freehold.server.listener import Listener
 from freehold.telemetry.log import open_log
 

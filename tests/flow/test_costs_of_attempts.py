@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from freehold.gateways.fake import Act, FakeRuntime
-from freehold.server.app import wall_ms
 from freehold.server.budgeting import accounts_now
+from freehold.server.clock import wall_ms
 from support.gateway import NO_ENGINE, Serve, base_url, deployment_toml, runtime_toml
 from support.ports import held_port
 

@@ -15,7 +15,7 @@ from freehold.gateways.fake import FakeRuntime
 from freehold.identity.issuing import KeyWanted, issue
 from freehold.routing.detectors.own_keys import is_own_key
 from freehold.server import key_watch
-from freehold.server.app import wall_ms
+from freehold.server.clock import wall_ms
 from freehold.storage.keys import KeyStore
 from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
 

@@ -25,7 +25,7 @@ from freehold.policy.snapshot import Policy
 from freehold.routing.plan import Plan, make_plan
 from freehold.routing.situation import Situation
 from freehold.runtime import Egress
-from freehold.server.app import wall_ms
+from freehold.server.clock import wall_ms
 from freehold.storage.keys import KeyStore
 from support.gateway import Served, base_url, deployment_toml, running, runtime_toml
 from support.rawclient import Answer, ClientFormat, body_of, request_bytes

@@ -13,7 +13,8 @@ from freehold.config import read_config
 from freehold.config.settings import DiscoverySettings
 from freehold.gateways.fake import FakeRuntime
 from freehold.ledger import queries
-from freehold.server.app import App, wall_ms
+from freehold.server.app import App
+from freehold.server.clock import wall_ms
 from freehold.server.listener import Listener
 from freehold.storage.engine import open_engine
 from freehold.telemetry.log import open_log

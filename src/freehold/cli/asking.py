@@ -90,7 +90,8 @@ async def gateway(config: Config, log: Log | None = None) -> AsyncIterator[Gatew
             return
     finally:
         await client.close()
-    from freehold.server.app import App, wall_ms
+    from freehold.server.app import App
+    from freehold.server.clock import wall_ms
     from freehold.server.listener import Listener
     from freehold.telemetry.log import open_log
 

@@ -24,7 +24,7 @@ from freehold.cli.recipes import ANY, Aim, Recipe, Setup, make_setup, read_recip
 from freehold.cli.setup import load_config
 from freehold.config import Config
 from freehold.fault import FaultError
-from freehold.server.app import wall_ms
+from freehold.server.clock import wall_ms
 from freehold.storage.store import StoreError
 from freehold.telemetry.log import Log
 

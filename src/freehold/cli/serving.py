@@ -16,8 +16,9 @@ from freehold.config import Config
 from freehold.gateways.audit_hook import watch_egress
 from freehold.gateways.connector import adopt, bind_listening
 from freehold.policy.concerns import NOTHING_CONFIGURED
-from freehold.server.app import App, wall_ms
+from freehold.server.app import App
 from freehold.server.calm import calm_collector
+from freehold.server.clock import wall_ms
 from freehold.server.demo import Demo, with_demo
 from freehold.server.listener import Listener
 from freehold.server.reload import following

@@ -38,7 +38,7 @@ from freehold.server.batches.relaying import Relaying
 from freehold.server.batches.runner import Runner
 from freehold.server.batches.shelf import Shelf
 from freehold.server.budgeting import accounts_now, make_budgets
-from freehold.server.clock import Hours
+from freehold.server.clock import Hours, wall_ms
 from freehold.server.context import Context
 from freehold.server.counting import Counting
 from freehold.server.discovering import Discovering
@@ -396,8 +396,3 @@ class App:
             is_found=is_new or runtime.name in self.base.base.vendors,
             deployments=tuple(one.id for one in self.config.policy.placed.values() if one.runtime.name == runtime.name),
         )
-
-
-def wall_ms() -> int:
-    """Unix milliseconds."""
-    return time.time_ns() // 1_000_000

@@ -1,6 +1,11 @@
-"""Clocks beside the plain one: microseconds, and the local hour."""
+"""Clocks: the time of day in milliseconds and microseconds, and the local hour."""
 
 import time
+
+
+def wall_ms() -> int:
+    """Unix milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 def wall_us() -> int:

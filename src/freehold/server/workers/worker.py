@@ -16,8 +16,9 @@ import uvloop
 from freehold.config import ConfigError, read_config
 from freehold.gateways.audit_hook import watch_egress
 from freehold.gateways.connector import adopt, read_base_url
-from freehold.server.app import App, wall_ms
+from freehold.server.app import App
 from freehold.server.calm import calm_collector
+from freehold.server.clock import wall_ms
 from freehold.server.demo import with_demo
 from freehold.server.listener import Listener
 from freehold.server.reload import Reading, following
