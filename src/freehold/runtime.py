@@ -260,6 +260,11 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
         """The deployment's id."""
         return self.deployment.id
 
+    @property
+    def quirks(self) -> tuple[str, ...]:
+        """Its own and its runtime's."""
+        return (*self.deployment.quirks, *self.runtime.quirks)
+
 
 def completes(placed: Placed) -> bool:
     """Whether a deployment goes on with a text: raw where its runtime speaks Completions, else as a message of a chat."""
@@ -272,7 +277,7 @@ def fills_in(placed: Placed) -> bool:
 
     A vendor does not read marks in a prompt, or should not.
     """
-    quirks = (*placed.deployment.quirks, *placed.runtime.quirks)
+    quirks = placed.quirks
     if "suffix" in quirks or "mistral_fim" in quirks:
         return True
     return placed.fill_in is not None and placed.egress is not Egress.VENDOR

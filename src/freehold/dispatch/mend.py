@@ -28,7 +28,6 @@ GO_ON = "Go on."
 _MESSAGE = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _KNOWN_FIELDS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "refusal", "audio", "reasoning_content"})
 """Of OpenAI's chat messages, and the thinking that local servers take."""
-_NO_QUIRKS = frozenset[str]()
 _OF_TEMPLATES = frozenset({"system_first"})
 _TOOL_PARTS = (ToolCallPart, ToolResultPart)
 
@@ -40,9 +39,7 @@ def quirks_of(placed: Placed, client: WireFormat, asked_in: WireFormat) -> froze
     a system message that is not the first. Agents send such messages (Claude Code amid the conversation, Codex two at its front),
     so their system text is gathered whether or not anybody said so. A client's own Chat Completions keep their order.
     """
-    deployment, runtime = placed.deployment, placed.runtime
-    has_quirks = bool(deployment.quirks or runtime.quirks)
-    quirks = frozenset((*deployment.quirks, *runtime.quirks)) if has_quirks else _NO_QUIRKS
+    quirks = frozenset(placed.quirks)
     is_for_a_template = client != asked_in and asked_in == "openai_chat" and placed.egress is not Egress.VENDOR
     return quirks | _OF_TEMPLATES if is_for_a_template else quirks
 

@@ -25,8 +25,8 @@ LOCAL, SERVER, NOBODY = "local", "server", "nobody"
 that were denied before anybody was identified."""
 NEVER_ENDS_MS = 2**62
 LONGEST_KEY = 1024
-SHORTEST_KEY_CHARS = 8
 """Characters. Whatever is longer is no key, and is not hashed to find that out."""
+SHORTEST_KEY_CHARS = 8
 _REMEDY = "send a key as `authorization: Bearer KEY` or `x-api-key: KEY`"
 
 

@@ -230,9 +230,8 @@ def make_candidate(placed: Placed) -> Candidate:
     if placed.runtime.formats == ("openai_completions",):
         has &= ~CHAT  # only a chat template makes a prompt of a conversation, and this runtime is not asked to use one
     has |= _completion_bits(placed)
-    quirks = (*placed.deployment.quirks, *placed.runtime.quirks)
     rank = EGRESS_ORDER[placed.egress]
-    return Candidate(placed.id, placed, placed.runtime.name, rank, has, able.context, "fetches" in quirks)
+    return Candidate(placed.id, placed, placed.runtime.name, rank, has, able.context, "fetches" in placed.quirks)
 
 
 def _completion_bits(placed: Placed) -> int:
@@ -241,9 +240,8 @@ def _completion_bits(placed: Placed) -> int:
     has = COMPLETION | (FILL_IN_OLLAMA if "ollama" in placed.runtime.formats else 0)
     if "openai_completions" not in placed.runtime.formats:
         return has
-    quirks = (*placed.deployment.quirks, *placed.runtime.quirks)
     has |= (FILL_IN | FILL_IN_OLLAMA) if fills_in(placed) else 0
-    return has | RAW_PROMPT | (ECHO if "no_echo" not in quirks else 0)
+    return has | RAW_PROMPT | (ECHO if "no_echo" not in placed.quirks else 0)
 
 
 def why_blocked(rule: Rule, placed: Placed) -> str | None:

@@ -42,6 +42,7 @@ def gather_single(
     """
     client = agents.recognise(headers, None)
     task, reason = _TASKS[operation]
+    fetches, dearer = _asked_beside(envelope)
     return Features(
         operation=operation,
         wire_format=None,
@@ -66,16 +67,16 @@ def gather_single(
         agent=client.agent,
         request_class=client.request_class,
         ceiling=effective_ceiling(ceiling, caller, headers),
-        fetches=_count_fetches(envelope),
-        dearer=asked_dearer(sent.top if isinstance(sent := envelope.sent, JsonBody) else dict(sent.form.fields())),
+        fetches=fetches,
+        dearer=dearer,
         hints=hints_of(headers),
     )
 
 
-def _count_fetches(envelope: SingleEnvelope) -> int:
-    """What of it is only named by an address: in JSON, or in the text fields of a form."""
+def _asked_beside(envelope: SingleEnvelope) -> tuple[int, str]:
+    """What of it is only named by an address, in JSON or in the text fields of a form; and the field that asks for other rates."""
     sent = envelope.sent
     if isinstance(sent, JsonBody):
-        return count_in_body(sent.top)
+        return count_in_body(sent.top), asked_dearer(sent.top)
     fields = sent.form.fields()
-    return sum(is_address(said) for name, said in fields if name not in _WORDS)
+    return sum(is_address(said) for name, said in fields if name not in _WORDS), asked_dearer(dict(fields))

@@ -5,7 +5,8 @@ because an answer lacked a word. Nobody waits for those answers, and some are pa
 
 Promised: a session is its caller's, so nobody stops another's; memory is constant, and no text is kept, only hashes under a key
 of this process; an ordinary turn costs a look-up, because a request is hashed only where the one before was as long. Not done:
-sharing these counts between processes (overflows may be), requests without a session, and judging what is asked (`freehold.routing.repeats` judges answers).
+sharing these counts between processes (overflows may be), requests without a session, and judging what is asked
+(`freehold.routing.repeats` judges answers).
 """
 
 import sys

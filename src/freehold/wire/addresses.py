@@ -5,8 +5,9 @@ name. Such a download is a way out of the machine that nobody's connector sees, 
 
 Promised: of every piece of a prompt, in whatever wire format and under whatever key, media that is not itself in the request
 counts, and so does every tool on a server that the request names, and of Anthropic's each that searches: Ollama runs those
-itself, at ollama.com. (Agents offer Responses' in every request, so those are left out: `wire.openai_responses`.) What stands in texts, in the arguments and results of tool
-calls, in citations and in schemas is data, and does not. Not done: ids of files that a vendor keeps (it looks those up at home).
+itself, at ollama.com. (Agents offer Responses' in every request, so those are left out: `wire.openai_responses`.) What stands
+in texts, in the arguments and results of tool calls, in citations and in schemas is data, and does not. Not done: ids of files
+that a vendor keeps (it looks those up at home).
 """
 
 import re

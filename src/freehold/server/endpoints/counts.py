@@ -48,7 +48,7 @@ class CountTokensEndpoint(RecordedEndpoint):
             counted = await self._dispatch.count(flight)
             if counted is not None:
                 features = msgspec.structs.replace(features, prompt_tokens=counted, prompt_tokens_exact=True)
-            else:  # the best there is: a client's context bar hangs on it
+            elif not rates_may_look:  # the best there is: a client's context bar hangs on it
                 features = await intake.features(*asked, best_count=True)
             row.features = features
         basis = b"measured" if features.prompt_tokens_exact else b"estimated"

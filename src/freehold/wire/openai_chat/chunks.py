@@ -1,8 +1,8 @@
 """The shapes of Chat Completions replies, as upstreams really send them, and what their words mean in the middle.
 
 Sources: OpenAI's published schema (`CreateChatCompletionResponse`, `CreateChatCompletionStreamResponse`,
-`CompletionUsage`), Mistral's (`ThinkChunk`), and what vLLM, llama.cpp, DeepSeek, xAI and OpenRouter add to it or leave out. Wrong JSON types are
-refused; missing fields are tolerated here and judged by the reader.
+`CompletionUsage`), Mistral's (`ThinkChunk`), and what vLLM, llama.cpp, DeepSeek, xAI and OpenRouter add to it or leave out.
+Wrong JSON types are refused; missing fields are tolerated here and judged by the reader.
 """
 
 import msgspec

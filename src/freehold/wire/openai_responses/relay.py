@@ -1,8 +1,8 @@
 """Passes the Responses format through to a client of the same format: the bytes are kept but for the named edits.
 
-Request: `model`, `max_tokens_clamped`, `search_left_out`, `engine_options`. Reply: `reply_model`, the `model` of the response object, whole or
-inside an event, and `end_mark`: the last event is given the blank line it lacks, what comes behind it is left out. Every other event leaves as the very bytes that came. A response that fails before it said anything is
-raised as its fault, so that another deployment may be tried; amid a stream it is told in this client's own response.
+Request: `model`, `max_tokens_clamped`, `search_left_out`, `engine_options`. Reply: `reply_model`, the `model` of the response
+object, whole or inside an event, and `end_mark`: the last event is given the blank line it lacks, what comes behind it is left
+out. Every other event leaves as the very bytes that came. A response that fails before it said anything is raised as its fault, so that another deployment may be tried; amid a stream it is told in this client's own response.
 """
 
 import msgspec

@@ -1,6 +1,7 @@
 """Moderations: whether texts or images are harmful.
 
-Source: OpenAI's `CreateModerationRequest` and `CreateModerationResponse`. An image's address is passed on to vendors alone, and never fetched here.
+Source: OpenAI's `CreateModerationRequest` and `CreateModerationResponse`. An image's address is passed on to vendors
+alone, and never fetched here.
 """
 
 import msgspec
