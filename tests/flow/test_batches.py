@@ -16,6 +16,7 @@ from freehold.gateways.fake import FakeRuntime
 from freehold.gateways.fake.script import Act
 from freehold.identity.callers import KeyTable
 from freehold.server.batches import desk, runner
+from support.batches import ended, jsonl
 from support.gateway import NO_ENGINE, Serve, Served, base_url, deployment_toml, runtime_toml
 from support.openai_schema import fits
 
@@ -30,25 +31,11 @@ def line(custom_id: str, say: str = "hi", **more: Any) -> dict[str, Any]:
     return {"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": body, **more}
 
 
-def jsonl(*lines: dict[str, Any]) -> bytes:
-    return b"".join(json.dumps(one).encode() + b"\n" for one in lines)
-
-
 async def begin(client: openai.AsyncOpenAI, data: bytes, endpoint: Any = "/v1/chat/completions") -> Any:
     file = await client.files.create(file=("work.jsonl", data), purpose="batch")
     return await client.batches.create(
         input_file_id=file.id, endpoint=endpoint, completion_window="24h", metadata={"for": "test"}
     )
-
-
-async def ended(client: openai.AsyncOpenAI, batch_id: str) -> Any:
-    """The batch, once nothing will change about it."""
-    async with asyncio.timeout(30):
-        while True:
-            batch = await client.batches.retrieve(batch_id)
-            if batch.status in {"completed", "failed", "expired", "cancelled"}:
-                return batch
-            await asyncio.sleep(0.02)
 
 
 async def stood_back(served: Served) -> None:

@@ -4,15 +4,14 @@ The only deployments are a vendor's, and restricted requests may not go there. E
 which reaches the vendor, and with a secret in it, which must be refused with nothing sent.
 """
 
-import asyncio
 import json
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from freehold.gateways.fake import FakeRuntime
+from support.batches import ended
 from support.every_route import BODIES, DECIDED, FORMS, MEDIA, ask
 from support.gateway import NO_ENGINE, Serve, base_url, deployment_toml, runtime_toml
 from support.place import Place
@@ -74,18 +73,9 @@ async def test_a_line_of_a_batch_is_labelled_like_any_request_and_keeps_its_data
         batch = await client.batches.create(
             input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h", extra_headers=headers
         )
-        ended = await batch_end(client, batch.id)
-        assert ended.request_counts.failed == failed, ended
+        batch = await ended(client, batch.id)
+        assert batch.request_counts.failed == failed, batch
     assert len(fake.journal) == 1
-
-
-async def batch_end(client: Any, batch_id: str) -> Any:
-    async with asyncio.timeout(30):
-        while True:
-            batch = await client.batches.retrieve(batch_id)
-            if batch.status in {"completed", "failed", "expired", "cancelled"}:
-                return batch
-            await asyncio.sleep(0.02)
 
 
 async def test_paths_datasets_and_patterns_from_the_file_hold_and_are_explained(serve: Serve, fake: FakeRuntime):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
+import msgspec
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -14,7 +15,7 @@ from freehold.storage.engine import create_tables, open_engine
 from freehold.storage.reservations import Begun, Charge, Short
 from freehold.storage.sqlite_budgets import SqliteLink
 from freehold.storage.store import prepare, sqlite_url
-from support.budget_cases import paid
+from support.budget_cases import BEGUN, paid
 
 LIMIT = 1000
 LEASE_S = 60.0
@@ -22,13 +23,8 @@ MONEY, TOKENS = ("team/day/d/usd/", "user/day/d/usd/ann"), ("team/day/d/tokens/"
 
 
 def begun(nano_usd: int | None, tokens: int | None) -> Begun:
-    return Begun(
-        deployment="cloud/big",
-        runtime="cloud",
-        egress="vendor",
-        sent_model="big",
-        mode="relay",
-        started_ms=5,
+    return msgspec.structs.replace(
+        BEGUN,
         nano_usd=nano_usd,
         input_tokens=None if tokens is None else tokens // 2,
         output_tokens=0 if tokens is None else tokens - tokens // 2,

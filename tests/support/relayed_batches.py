@@ -1,12 +1,13 @@
 """Batches whose lines a vendor's own Batch API does: configuration, lines, and what the fake's journal says they cost."""
 
-import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import openai
 
 from freehold.gateways.fake import FakeRuntime
+from support import batches
 from support.gateway import NO_ENGINE, base_url, deployment_toml, runtime_toml
 
 IN_USD, OUT_USD = 1.0, 2.0
@@ -33,23 +34,13 @@ def line(custom_id: str, **body: Any) -> dict[str, Any]:
     return {"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": asked}
 
 
-def jsonl(*lines: dict[str, Any]) -> bytes:
-    return b"".join(json.dumps(one).encode() + b"\n" for one in lines)
-
-
 async def begin(client: openai.AsyncOpenAI, *lines: dict[str, Any], endpoint: Any = "/v1/chat/completions", **more: Any) -> Any:
-    file = await client.files.create(file=("work.jsonl", jsonl(*lines)), purpose="batch")
+    file = await client.files.create(file=("work.jsonl", batches.jsonl(*lines)), purpose="batch")
     return await client.batches.create(input_file_id=file.id, endpoint=endpoint, completion_window="24h", **more)
 
 
-async def ended(client: openai.AsyncOpenAI, batch_id: str) -> Any:
-    """The batch, once nothing will change about it."""
-    async with asyncio.timeout(60):
-        while True:
-            batch = await client.batches.retrieve(batch_id)
-            if batch.status in {"completed", "failed", "expired", "cancelled"}:
-                return batch
-            await asyncio.sleep(0.02)
+ended = partial(batches.ended, within_s=60)
+"""Vendors take their time, and some of these servers are killed."""
 
 
 async def results(client: openai.AsyncOpenAI, file_id: str | None) -> dict[str, dict[str, Any]]:
